@@ -1,0 +1,15 @@
+/* Included before every file (meson.build): functions that have a better form are compile errors here. */
+#ifndef WEIR_BASE_BANNED_H
+#define WEIR_BASE_BANNED_H
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <alloca.h>
+
+#pragma GCC poison strcpy strcat strncpy strncat sprintf vsprintf strtok atoi atol gmtime localtime rand srand
+#undef alloca
+#pragma GCC poison alloca
+
+#endif

@@ -1,0 +1,71 @@
+/* What is remembered of one request: the ledger entry, as plain data. */
+#ifndef WEIR_STORE_LEDGER_H
+#define WEIR_STORE_LEDGER_H
+
+#include "base/ids.h"
+#include "base/limits.h"
+#include "base/tokens.h"
+
+enum weir_usage_source {
+    WEIR_USAGE_NONE = 0,  /* nothing was used: every attempt failed before an answer */
+    WEIR_USAGE_PROVIDER,  /* the upstream's own figures */
+    WEIR_USAGE_ESTIMATED, /* the upstream gave none: estimated from bytes */
+    WEIR_USAGE_ABORTED,   /* the call ended early: what was known, the rest estimated */
+    WEIR_USAGE_RESERVED   /* an open without a close: settled at the reservation */
+};
+/* "none", "provider", "estimated", "aborted", "reserved" */
+const char *weir_usage_source_name(enum weir_usage_source source);
+
+enum weir_outcome {
+    WEIR_OUTCOME_OK = 0,
+    WEIR_OUTCOME_ERROR,   /* the client was told of a failure */
+    WEIR_OUTCOME_ABORTED, /* the client left */
+    WEIR_OUTCOME_CRASHED  /* the process died meanwhile */
+};
+const char *weir_outcome_name(enum weir_outcome outcome); /* "ok", "error", "aborted", "crashed" */
+
+struct weir_ledger_attempt {
+    struct weir_span provider;
+    struct weir_span upstream_model;
+    struct weir_span upstream_request_id;
+    uint16_t status;    /* HTTP; 0: no answer */
+    uint16_t reason;    /* enum weir_reason; 0: it went well */
+    uint32_t start_us;  /* after the request's start */
+    uint32_t connected_us, first_byte_us, end_us; /* same; 0: never */
+    bool reused_connection;
+};
+
+/* Spans are borrowed: from the request when writing, from the reader's arena when reading. */
+struct weir_ledger_entry {
+    int64_t sequence; /* place in the ledger; the store gives it */
+    struct weir_uuid request_id;
+    struct weir_span client_request_id; /* an acceptable inbound X-Request-Id; empty without */
+    struct weir_span trace_id;          /* 32 hex digits or empty */
+    struct weir_span key_id;
+    struct weir_span workspace;
+    struct weir_span endpoint;       /* "chat.completions" */
+    struct weir_span model;          /* as asked */
+    struct weir_span provider;       /* of the last attempt */
+    struct weir_span upstream_model; /* of the last attempt */
+    struct weir_span price_version;  /* empty: unpriced */
+    struct weir_span tags;           /* "team=a,feature=b" as accepted */
+    struct weir_span client_address;
+    int64_t start_utc_us;
+    int64_t end_utc_us;
+    int64_t reserved_cu_milli;
+    int64_t cost_cu_milli;    /* charged; never above the reservation */
+    int64_t overrun_cu_milli; /* reported beyond it */
+    struct weir_tokens tokens;
+    uint64_t revision;
+    uint8_t usage_source; /* enum weir_usage_source */
+    uint8_t outcome;      /* enum weir_outcome */
+    uint16_t reason;      /* enum weir_reason; 0 */
+    uint16_t status;      /* HTTP status that the client got; 0: none */
+    bool stream;
+    bool unpriced;
+    uint32_t first_byte_us; /* to the client, after the start */
+    size_t attempt_count;
+    struct weir_ledger_attempt attempts[WEIR_MAX_ATTEMPTS];
+};
+
+#endif

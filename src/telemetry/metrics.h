@@ -1,0 +1,58 @@
+/* Numbers about what happens: one row a metric (metrics.def), one set of counters a worker, read by anyone.
+ *
+ * Each worker writes its own set (relaxed atomics, no sharing of cache lines); exposition adds them up.
+ */
+#ifndef WEIR_TELEMETRY_METRICS_H
+#define WEIR_TELEMETRY_METRICS_H
+
+#include "base/buffer.h"
+#include "base/reasons.h"
+#include "base/tokens.h"
+
+struct weir_metrics; /* all sets */
+struct weir_metrics_set; /* one worker's */
+
+WEIR_MUST enum weir_status weir_metrics_new(unsigned workers, struct weir_metrics **metrics);
+void weir_metrics_free(struct weir_metrics **metrics);
+struct weir_metrics_set *weir_metrics_of(struct weir_metrics *metrics, unsigned worker);
+
+/* One finished request. `status` is the HTTP status the client got (499 where it left). Label values come from configuration (route
+ * names, providers, models that resolved), never from a client's bytes; at most 1,000 label sets a metric, then "other". */
+struct weir_metrics_request {
+    const char *endpoint;  /* "chat.completions", "models", "health", … static */
+    struct weir_span provider; /* empty: none */
+    struct weir_span model;    /* resolved; empty: none */
+    unsigned status;
+    enum weir_reason reason;
+    int64_t duration_us;
+    int64_t first_byte_us; /* 0: not a stream */
+    struct weir_tokens tokens;
+    int64_t cost_cu_milli;
+};
+void weir_metrics_record(struct weir_metrics_set *set, const struct weir_metrics_request *request);
+/* Gauges, by name of the row. */
+void weir_metrics_add_active(struct weir_metrics_set *set, int64_t requests, int64_t streams, int64_t connections);
+/* CPU time of the worker's thread so far. */
+void weir_metrics_set_cpu(struct weir_metrics_set *set, int64_t cpu_ns);
+
+/* Facts that are not counted per request. */
+struct weir_metrics_facts {
+    bool store_available;
+    bool journal_available;
+    uint64_t ingested_records;
+    uint64_t journal_backlog_bytes;
+    int64_t store_cpu_ns;
+    int64_t control_cpu_ns;
+    const char *version;
+    const char *environment;
+    uint64_t revision;
+    bool ready;
+    size_t keys;
+    int64_t start_utc_us;
+};
+/* Prometheus text format 0.0.4, or OpenMetrics 1.0.0 when asked. */
+void weir_metrics_write(const struct weir_metrics *metrics, const struct weir_metrics_facts *facts, bool openmetrics, struct weir_buffer *out);
+/* The reference page docs/reference/metrics.md, from the rows. */
+void weir_metrics_reference(struct weir_buffer *out);
+
+#endif
