@@ -8,7 +8,10 @@
 #include <time.h>
 #include <alloca.h>
 
-#pragma GCC poison strcpy strcat strncpy strncat sprintf vsprintf strtok atoi atol gmtime localtime rand srand
+/* Macros where the C library checks them for clang. */
+#undef sprintf
+#undef vsprintf
+#pragma GCC poison strcpy strcat strncpy strncat sprintf vsprintf strtok atoi atol gmtime localtime
 #undef alloca
 #pragma GCC poison alloca
 

@@ -7,21 +7,22 @@
 #define WEIR_KIB ((size_t)1024)
 #define WEIR_MIB (1024 * WEIR_KIB)
 
-#define WEIR_MAX_HEAD_BYTES (64 * WEIR_KIB)     /* request or response head, start line included */
-#define WEIR_MAX_HEAD_FIELDS ((size_t)100)      /* fields in one head */
-#define WEIR_MAX_URI_BYTES (16 * WEIR_KIB)      /* request target */
-#define WEIR_MAX_TRAILER_BYTES (16 * WEIR_KIB)  /* trailer section */
-#define WEIR_MAX_JSON_DEPTH 512U                /* nesting that we follow */
-#define WEIR_MAX_EVENT_BYTES (4 * WEIR_MIB)     /* one server-sent event */
+#define WEIR_MAX_HEAD_BYTES (64 * WEIR_KIB)            /* request or response head, start line included */
+#define WEIR_MAX_HEAD_FIELDS ((size_t)100)             /* fields in one head */
+#define WEIR_MAX_URI_BYTES (16 * WEIR_KIB)             /* request target */
+#define WEIR_MAX_TRAILER_BYTES (16 * WEIR_KIB)         /* trailer section */
+#define WEIR_MAX_JSON_DEPTH 512U                       /* nesting that we follow */
+#define WEIR_MAX_EVENT_BYTES (4 * WEIR_MIB)            /* one server-sent event */
 #define WEIR_MAX_STREAM_PENDING_BYTES (256 * WEIR_KIB) /* unsent bytes to one peer before reading its source stops */
-#define WEIR_READ_BUFFER_BYTES (64 * WEIR_KIB)  /* one per loop, shared by its connections */
-#define WEIR_MAX_BUFFERED_ANSWER_BYTES (1 * WEIR_MIB) /* JSON answers up to this are held to add usedCUMilli */
-#define WEIR_MAX_REQUEST_ARENA_BYTES (8 * WEIR_MIB) /* besides the body */
+#define WEIR_READ_BUFFER_BYTES (64 * WEIR_KIB)         /* one per loop, shared by its connections */
+#define WEIR_MAX_BUFFERED_ANSWER_BYTES (1 * WEIR_MIB)  /* JSON answers up to this are held to add usedCUMilli */
+#define WEIR_MAX_REQUEST_ARENA_BYTES (8 * WEIR_MIB)    /* besides the body */
 #define WEIR_MAX_TAGS ((size_t)10)
 #define WEIR_MAX_TAG_BYTES ((size_t)64)
 #define WEIR_MAX_CLIENT_REQUEST_ID_BYTES ((size_t)128)
 #define WEIR_MAX_CONFIG_BYTES (4 * WEIR_MIB)
-#define WEIR_MAX_KEY_BYTES ((size_t)128)        /* a whole API key */
-#define WEIR_MAX_ATTEMPTS 8U                    /* of one request */
+#define WEIR_MAX_KEY_BYTES ((size_t)128)      /* a whole API key */
+#define WEIR_MAX_SECRET_BYTES (64 * WEIR_KIB) /* a secret in a file */
+#define WEIR_MAX_ATTEMPTS 8U                  /* of one request */
 
 #endif

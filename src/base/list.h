@@ -10,10 +10,14 @@ struct weir_list {
     struct weir_list *previous;
 };
 
-#define WEIR_CONTAINER_OF(pointer, type, member) ((type *)(void *)((char *)(pointer) - offsetof(type, member)))
+#define WEIR_CONTAINER_OF(pointer, type, member) ((type *)(void *)(((char *)(pointer)) - offsetof(type, member)))
 
-static inline void weir_list_init(struct weir_list *list) { list->next = list->previous = list; }
-static inline bool weir_list_is_empty(const struct weir_list *list) { return list->next == list; }
+static inline void weir_list_init(struct weir_list *list) {
+    list->next = list->previous = list;
+}
+static inline bool weir_list_is_empty(const struct weir_list *list) {
+    return list->next == list;
+}
 static inline void weir_list_append(struct weir_list *head, struct weir_list *link) {
     link->previous = head->previous;
     link->next = head;

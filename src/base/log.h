@@ -1,7 +1,7 @@
 /* Structured logs: one JSON object a line, on a file descriptor (standard error by default).
  *
- * A line is built on the caller's stack and written by one write(2), so that threads need no lock. There is no way to log a
- * struct weir_secret, and no call site passes prompts, answers or credentials.
+ * A line is built on the caller's stack and written by one write(2), so that threads need no lock. There is no way to
+ * log a struct weir_secret, and no call site passes prompts, answers or credentials.
  */
 #ifndef WEIR_BASE_LOG_H
 #define WEIR_BASE_LOG_H
@@ -23,16 +23,19 @@ struct weir_log_field {
     struct weir_span span;
     int64_t integer;
 };
-#define WEIR_LOG_S(field_name, value) ((struct weir_log_field){.name = field_name, .kind = WEIR_LOG_SPAN, .span = value})
+#define WEIR_LOG_S(field_name, value) \
+    ((struct weir_log_field){.name = field_name, .kind = WEIR_LOG_SPAN, .span = value})
 #define WEIR_LOG_T(field_name, text) WEIR_LOG_S(field_name, weir_span_of_string(text))
-#define WEIR_LOG_I(field_name, value) ((struct weir_log_field){.name = field_name, .kind = WEIR_LOG_INTEGER, .integer = (int64_t)(value)})
-#define WEIR_LOG_B(field_name, value) ((struct weir_log_field){.name = field_name, .kind = WEIR_LOG_BOOL, .integer = (value) ? 1 : 0})
+#define WEIR_LOG_I(field_name, value) \
+    ((struct weir_log_field){.name = field_name, .kind = WEIR_LOG_INTEGER, .integer = (int64_t)(value)})
+#define WEIR_LOG_B(field_name, value) \
+    ((struct weir_log_field){.name = field_name, .kind = WEIR_LOG_BOOL, .integer = (value) ? 1 : 0})
 
 /* Writes {"time","level","part","event", fields…}. Values are escaped; a line is cut at 4 KiB with "cut":true.
  * `fields` ends with a field of kind WEIR_LOG_END; use weir_log(). */
 void weir_log_write(const struct weir_log *log, enum weir_log_level level, const char *event,
                     const struct weir_log_field *fields);
-#define weir_log(log, level, event, ...)                                                                              \
+#define weir_log(log, level, event, ...) \
     weir_log_write((log), (level), (event), (const struct weir_log_field[]){__VA_ARGS__ __VA_OPT__(, ){.name = NULL}})
 /* "debug", "info", "warning", "error"; WEIR_EINVAL otherwise. */
 WEIR_MUST enum weir_status weir_log_level_parse(struct weir_span text, enum weir_log_level *level);

@@ -1,5 +1,5 @@
-/* Bytes that nobody may see: no printer accepts them, they are kept out of core dumps where the system allows it, and they are
- * wiped on release. Look at them only to hand them to a library or onto the wire. */
+/* Bytes that nobody may see: no printer accepts them, they are kept out of core dumps where the system allows it,
+ * and they are wiped on release. Look at them only to hand them to a library or onto the wire. */
 #ifndef WEIR_BASE_SECRET_H
 #define WEIR_BASE_SECRET_H
 

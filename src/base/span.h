@@ -26,7 +26,9 @@ static inline struct weir_span weir_span_of(const char *at, size_t length) {
 static inline struct weir_span weir_span_of_string(const char *text) {
     return (struct weir_span){.at = text != NULL ? text : "", .length = text != NULL ? strlen(text) : 0};
 }
-static inline bool weir_span_is_empty(struct weir_span span) { return span.length == 0; }
+static inline bool weir_span_is_empty(struct weir_span span) {
+    return span.length == 0;
+}
 static inline bool weir_span_equal(struct weir_span a, struct weir_span b) {
     return a.length == b.length && (a.length == 0 || memcmp(a.at, b.at, a.length) == 0);
 }

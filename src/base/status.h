@@ -43,8 +43,7 @@ enum weir_status weir_fail(struct weir_error *error, enum weir_status status, co
 const char *weir_status_name(enum weir_status status);
 
 /* Aborts in every build: for our own mistakes only. No foreign byte may ever decide `condition`. */
-#define weir_bug_on(condition)                                                                                        \
-    ((condition) ? weir_bug_at(__FILE__, __LINE__, #condition) : (void)0)
+#define weir_bug_on(condition) ((condition) ? weir_bug_at(__FILE__, __LINE__, #condition) : (void)0)
 _Noreturn void weir_bug_at(const char *file, int line, const char *condition);
 
 #endif

@@ -2,7 +2,8 @@
  *
  * A value comes from, in this order: the file, the option's environment variable, the default. In the file `${NAME}` inside a
  * text is replaced by the variable (an unset one is an error; `${NAME:-word}` gives a default), and a text option may be
- * `env:NAME` or `file:PATH` as a whole. SECRET options keep their reference: main resolves it (secrets/secrets.h).
+ * `env:NAME` or `file:PATH` as a whole (`$${`, `$$env:` and `$$file:` are literal). An empty variable of an option counts as
+ * unset; a SECRET from one becomes `env:NAME`. SECRET options keep their reference: main resolves it (secrets/secrets.h).
  * Every problem is reported with file, line, column, the bad name and the nearest good one; all problems of a file are
  * collected, not only the first, and nothing is filled unless all is well.
  */
@@ -31,6 +32,10 @@ WEIR_MUST enum weir_status weir_config_read(struct weir_arena *arena, struct wei
 /* Reads a whole file (at most WEIR_MAX_CONFIG_BYTES) into the arena. WEIR_ENOTFOUND, WEIR_EIO, WEIR_ELIMIT. */
 WEIR_MUST enum weir_status weir_config_load(struct weir_arena *arena, const char *path, struct weir_span *text,
                                             struct weir_error *error);
+/* "weir.yaml:12:20": where a setting, named as in messages ("models[0].targets[1].provider"), or else the nearest thing
+ * around it stands in `text`; the name alone where nothing of it is in the file. For problems that only the caller can see. */
+void weir_config_locate(struct weir_arena *arena, struct weir_span text, const char *name, struct weir_span setting,
+                        struct weir_buffer *out);
 /* `weir config explain [SETTING]`: all rows, or one ("limits.max_request_bytes"), as text for people or as JSON. WEIR_ENOTFOUND with the
  * nearest names in `out`. */
 WEIR_MUST enum weir_status weir_config_explain(const struct weir_config_section *sections, size_t count,
@@ -40,7 +45,8 @@ void weir_config_reference(const struct weir_config_section *sections, size_t co
 /* The names of non-live settings that differ between two readings, one a line: what a reload cannot change. */
 void weir_config_needs_restart(const struct weir_config_section *before, const struct weir_config_section *after, size_t count,
                                struct weir_buffer *out);
-/* The canonical text of all settings (secrets as their references' kind only), for hashing a revision. */
+/* The canonical text of all settings, for hashing a revision: YAML that reads back to itself. References to secrets
+ * (env:NAME, file:PATH) stand in it as they are, a literal secret is "(hidden)", so that a change of one does not show. */
 void weir_config_canonical(const struct weir_config_section *sections, size_t count, struct weir_buffer *out);
 
 /* The candidate with the smallest edit distance to `word`, or NULL when none is near (distance > 1 + length / 3). */

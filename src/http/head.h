@@ -6,16 +6,17 @@
 #include "base/limits.h"
 
 struct weir_http_field {
-    struct weir_span name; /* as it came; compare without case */
+    struct weir_span name;  /* as it came; compare without case */
     struct weir_span value; /* trimmed */
 };
 
 /* A request's or a response's head. Every span points into the bytes the head was parsed from. */
 struct weir_http_head {
     /* requests */
-    struct weir_span method;    /* "GET" */
-    struct weir_span target;    /* as it came */
-    struct weir_span path;      /* without query; of an absolute-form target the path after the authority; "*" as it is */
+    struct weir_span method; /* "GET" */
+    struct weir_span target; /* as it came */
+    /* Without query; of an absolute-form target the path after the authority, "/" where it has none; "*" as it is. */
+    struct weir_span path;
     struct weir_span query;     /* after '?', empty without */
     struct weir_span authority; /* from the absolute form, else the Host field */
     bool expect_continue;
@@ -46,13 +47,15 @@ bool weir_http_list_has(struct weir_span list, struct weir_span token);
 /* True when a media type is `type` ("application/json"), parameters aside, without case. */
 bool weir_http_media_type_is(struct weir_span value, struct weir_span type);
 /* True for fields of one connection only (RFC 9110, section 7.6.1): Connection, Keep-Alive, Proxy-*, TE, Trailer,
- * Transfer-Encoding, Upgrade. Fields that a Connection field names are the caller's to drop. */
+ * Transfer-Encoding, Upgrade, HTTP2-Settings. Fields that a Connection field names are the caller's to drop. */
 bool weir_http_is_hop_by_hop(struct weir_span name);
 
 /* The reason phrase: "OK", "Too Many Requests"; "Unknown" for codes without one. */
 const char *weir_http_status_text(unsigned status);
 
-/* Writers. A field's value with CR, LF or NUL is left out and fails the buffer with nothing (returns false). */
+/* Writers. A field whose name is no token, or whose value has CR, LF, NUL or another control byte besides HTAB, is
+ * left out and fails the buffer with nothing (returns false). A request line whose method is no token or whose target
+ * is empty or has a byte outside visible ASCII fails the buffer with WEIR_EINVAL. */
 void weir_http_write_request_line(struct weir_buffer *out, struct weir_span method, struct weir_span target);
 void weir_http_write_status_line(struct weir_buffer *out, unsigned status);
 bool weir_http_write_field(struct weir_buffer *out, struct weir_span name, struct weir_span value);

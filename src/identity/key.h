@@ -24,7 +24,8 @@ enum weir_reason weir_key_from_header(const struct weir_span *authorization, str
  * KEY_WRONG_ENVIRONMENT (well-formed for another environment). */
 enum weir_reason weir_key_check(const struct weir_key_format *format, struct weir_span key);
 /* Makes a new key. */
-WEIR_MUST enum weir_status weir_key_make(const struct weir_key_format *format, struct weir_random *random, struct weir_secret **key);
+WEIR_MUST enum weir_status weir_key_make(const struct weir_key_format *format, struct weir_random *random,
+                                         struct weir_secret **key);
 /* SHA-256 of the whole key. */
 void weir_key_hash(struct weir_span key, unsigned char hash[32]);
 

@@ -1,8 +1,9 @@
 /* The table of known keys: one writer (the control thread), many readers (the workers), no locks.
  *
- * Readers look up by hash and get a row that stays valid for as long as their request runs: entries appear with a release
- * store; revoked ones are marked, and memory of replaced tables is freed only after every reader has passed a quiet point
- * (weir_keys_quiet), which a worker reports once a loop turn.
+ * Readers look up by hash and get a row that stays valid while the table lives. Entries appear with a release store;
+ * revoked ones are marked; a changed one gets a new row, and the old one is kept for who holds it. Slot arrays that
+ * were outgrown are freed once every reader has passed a quiet point (weir_keys_quiet), which a worker reports once a
+ * loop turn.
  */
 #ifndef WEIR_IDENTITY_KEYS_H
 #define WEIR_IDENTITY_KEYS_H
@@ -28,11 +29,10 @@ void weir_keys_free(struct weir_keys **keys);
 WEIR_MUST enum weir_status weir_keys_apply(struct weir_keys *keys, const struct weir_key_record *record);
 /* The writer: frees what no reader can still see. */
 void weir_keys_collect(struct weir_keys *keys);
-/* A reader: NULL for an unknown key. Revoked and expired keys are found: the caller tells them apart. Comparison of the hash is in
- * constant time. */
+/* A reader: NULL for an unknown key. Revoked and expired keys are found: the caller tells them apart. Comparison of
+ * the hash is in constant time. */
 const struct weir_key *weir_keys_find(const struct weir_keys *keys, const unsigned char hash[WEIR_KEY_HASH_SIZE]);
-/* A reader: it holds no row any more that was found before this call, except rows pinned by weir_key_hold. Rows themselves are never
- * freed while the table lives; only replaced slot arrays are. */
+/* A reader, between look-ups: it is inside none. Rows stay valid all the same: only replaced slot arrays are freed. */
 void weir_keys_quiet(struct weir_keys *keys, unsigned reader);
 size_t weir_keys_count(const struct weir_keys *keys);
 

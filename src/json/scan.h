@@ -22,28 +22,29 @@ enum weir_json_kind {
 };
 
 /* One member to look for. `path` is member names joined by '.', from the top-level object: "model",
- * "stream_options.include_usage", "usage.prompt_tokens_details.cached_tokens". Array elements cannot be named. Escaped
- * names in the text ("mod\u0065l") match their decoded form. */
+ * "stream_options.include_usage", "usage.prompt_tokens_details.cached_tokens"; at most WEIR_JSON_MAX_PATH names. Array
+ * elements and names with a '.' in them cannot be named. Escaped names in the text ("mod\u0065l") match their decoded
+ * form. */
 struct weir_json_want {
     const char *path;
 };
 
 struct weir_json_found {
     enum weir_json_kind kind;
-    struct weir_span value;  /* the value's exact bytes; strings with their quotes */
-    size_t member_at;        /* offset of the opening quote of the member's name */
-    size_t value_at;         /* offset of the value's first byte */
-    size_t elements;         /* arrays and objects: how many elements or members */
+    struct weir_span value; /* the value's exact bytes; strings with their quotes */
+    size_t member_at;       /* offset of the opening quote of the member's name */
+    size_t value_at;        /* offset of the value's first byte */
+    size_t elements;        /* arrays and objects: how many elements or members */
 };
 
 /* What is wrong, and where. `text` is static. */
 struct weir_json_problem {
     const char *text; /* "duplicate member", "bad escape", "unexpected byte", … */
     size_t offset;
-    struct weir_span member; /* a duplicate's name as written; else empty */
+    struct weir_span member; /* a duplicate's name as written, without its quotes; else empty */
 };
 
-enum { WEIR_JSON_MAX_WANTS = 32 };
+enum { WEIR_JSON_MAX_WANTS = 32, WEIR_JSON_MAX_PATH = 8 };
 
 /* Validates `text` (exactly one JSON value with optional whitespace around it) and fills found[i] for wants[i]; members
  * that are absent get kind NONE. A top level that is no object is valid and finds nothing.
@@ -55,13 +56,19 @@ WEIR_MUST enum weir_status weir_json_scan(struct weir_span text, const struct we
                                           struct weir_json_problem *problem);
 
 /* Walks the elements of an array or the members of an object that weir_json_scan has accepted (`value` is its span).
- * Start with *cursor = 0; WEIR_END after the last. For arrays *name is empty; for objects it has its quotes. */
+ * Start with *cursor = 0; WEIR_END after the last. For arrays *name is empty; for objects it has its quotes. The
+ * element's offsets count from the start of `value`. WEIR_EINVAL (WEIR_ELIMIT) where `value` is no such span after
+ * all. */
 WEIR_MUST enum weir_status weir_json_next(struct weir_span value, size_t *cursor, struct weir_span *name,
                                           struct weir_json_found *element);
 
 /* Reads a number token that is an integer within int64; 1.0, 1e2 and the like are accepted where they are whole.
  * WEIR_EINVAL for any other token, WEIR_ELIMIT out of range. */
 WEIR_MUST enum weir_status weir_json_int64(struct weir_span number, int64_t *value);
+/* Reads a number token times 10^scale as an int64, exactly, from its decimal text. What is left below one is rounded
+ * away from zero, and *rounded tells. WEIR_EINVAL: no number; WEIR_ELIMIT: out of range. */
+WEIR_MUST enum weir_status weir_json_scaled_int64(struct weir_span number, unsigned scale, int64_t *value,
+                                                  bool *rounded);
 /* Decodes a string token (with its quotes) into `out` of `out_size` bytes without a NUL; *length is what it takes.
  * Lone surrogates become U+FFFD. WEIR_ELIMIT where it does not fit. The decoded form is never longer than the token. */
 WEIR_MUST enum weir_status weir_json_decode(struct weir_span string, char *out, size_t out_size, size_t *length);

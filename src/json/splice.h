@@ -16,13 +16,16 @@ struct weir_json_splice {
     size_t count;
 };
 
-/* Edits must not overlap; they may be added in any order. WEIR_ELIMIT past the maximum. */
+/* Edits may be added in any order. Several insertions at one place stand in the order in which they were added,
+ * before what replaces the bytes there. WEIR_EINVAL: it overlaps an edit that is there already; WEIR_ELIMIT: past the
+ * maximum. */
 WEIR_MUST enum weir_status weir_json_splice_add(struct weir_json_splice *splice, size_t at, size_t remove,
                                                 struct weir_span with);
-/* The length of the text after the edits. */
+/* `splice` starts zeroed. An edit beyond the end of the text is our own mistake (weir_bug_on).
+ * The length of the text after the edits. */
 size_t weir_json_splice_length(const struct weir_json_splice *splice, size_t original_length);
 /* Cuts the edited text into pieces without copying: fills `parts` (room for 2 * WEIR_JSON_MAX_EDITS + 1), returns how
- * many; empty parts are left out. Sorts the edits. */
+ * many; empty parts are left out. */
 size_t weir_json_splice_parts(struct weir_json_splice *splice, struct weir_span text, struct weir_span *parts);
 /* Appends the edited text. */
 void weir_json_splice_write(struct weir_json_splice *splice, struct weir_span text, struct weir_buffer *out);

@@ -1,7 +1,7 @@
 /* Prices and what a request costs: integers only.
  *
- * A price is milli-CU per 1,000,000 units (1 milli-CU = 1 nano-USD: 2.50 USD per million tokens = 2,500,000,000). A request's
- * cost is one sum in __int128, divided and rounded up once.
+ * A price is milli-CU per 1,000,000 units (1 milli-CU = 1 nano-USD: 2.50 USD per million tokens = 2,500,000,000). A
+ * request's cost is one sum in __int128, divided and rounded up once.
  */
 #ifndef WEIR_METER_PRICES_H
 #define WEIR_METER_PRICES_H
@@ -14,38 +14,46 @@ struct weir_prices;
 enum { WEIR_PRICE_MAX_TIERS = 4 };
 /* Prices from a context size on. */
 struct weir_price_tier {
-    int64_t above_input_tokens; /* 0 in the first tier; the tier applies to the whole request when its input is larger */
-    int64_t input, cached, cache_write, output, reasoning; /* per 1,000,000; -1: as input (cached, cache_write) or output (reasoning) */
+    /* 0 in the first tier; the tier applies to the whole request when its input is larger. */
+    int64_t above_input_tokens;
+    /* Per 1,000,000; -1: as input (cached, cache_write) or as output (reasoning). */
+    int64_t input, cached, cache_write, output, reasoning;
 };
 struct weir_price {
     struct weir_span provider; /* empty: any */
     struct weir_span model;
-    struct weir_span source;   /* where the figures are from */
-    struct weir_span date;     /* "2026-11-01" */
+    struct weir_span source;                     /* where the figures are from */
+    struct weir_span date;                       /* "2026-11-01" */
     int64_t max_input_tokens, max_output_tokens; /* 0: unknown */
     size_t tier_count;
     struct weir_price_tier tiers[WEIR_PRICE_MAX_TIERS];
 };
 
 /* Reads our own price file (JSON; see docs/reference/prices.md). WEIR_EINVAL names the row and the field. */
-WEIR_MUST enum weir_status weir_prices_read(struct weir_span text, struct weir_prices **prices, struct weir_error *error);
+WEIR_MUST enum weir_status weir_prices_read(struct weir_span text, struct weir_prices **prices,
+                                            struct weir_error *error);
 /* The file that is built in (data/prices.json). */
 WEIR_MUST enum weir_status weir_prices_builtin(struct weir_prices **prices, struct weir_error *error);
 void weir_prices_free(struct weir_prices **prices);
 /* "2026-11-01.1a2b3c4d": date of the newest row and the start of the text's hash. Lives as long as the prices. */
 struct weir_span weir_prices_version(const struct weir_prices *prices);
-/* The row for that provider and model: exact model first, then the model without a "-YYYY-MM-DD" or "-YYYYMMDD" ending; a row of that provider before a row of
- * any. NULL: unpriced. */
-const struct weir_price *weir_prices_find(const struct weir_prices *prices, struct weir_span provider, struct weir_span model);
+/* The row for that provider and model: exact model first, then the model without a "-YYYY-MM-DD" or "-YYYYMMDD"
+ * ending; a row of that provider before a row of any. NULL: unpriced. */
+const struct weir_price *weir_prices_find(const struct weir_prices *prices, struct weir_span provider,
+                                          struct weir_span model);
 size_t weir_prices_count(const struct weir_prices *prices);
+/* Row `index` (below the count), in the order of the file. */
+const struct weir_price *weir_prices_at(const struct weir_prices *prices, size_t index);
 
-/* Milli-CU for these tokens, rounded up once; saturates at INT64_MAX. NULL price costs 0. Inconsistent tokens (cached above
- * input and the like) are clamped; negative ones count as 0. */
+/* Milli-CU for these tokens, rounded up once; saturates at INT64_MAX. NULL price costs 0. Inconsistent tokens (cached
+ * above input and the like) are clamped; negative ones count as 0. */
 int64_t weir_price_cost(const struct weir_price *price, const struct weir_tokens *tokens);
 
-/* Converts the widely used JSON price map (model -> input_cost_per_token …) into our own file. Decimal texts are converted exactly
- * where they can be; what had to be rounded (up, to a milli-CU per million) is told in `report`, a line each, and counted. */
+/* Converts the widely used JSON price map (model -> input_cost_per_token …) into our own file. Decimal texts are
+ * converted exactly where they can be; what had to be rounded (up, to a milli-CU per million) is told in `report`, a
+ * line each, and counted. */
 WEIR_MUST enum weir_status weir_prices_import(struct weir_span text, struct weir_span source, struct weir_span date,
-                                              struct weir_buffer *out, struct weir_buffer *report, struct weir_error *error);
+                                              struct weir_buffer *out, struct weir_buffer *report,
+                                              struct weir_error *error);
 
 #endif

@@ -11,7 +11,8 @@ struct uv_loop_s;
 
 /* `log` is copied. */
 WEIR_MUST enum weir_status weir_loop_new(const struct weir_log *log, struct weir_loop **loop, struct weir_error *error);
-/* Closes what is left (timers, mailbox) and frees. Streams and listeners must have been closed before. */
+/* Closes what is left (timers, mailbox) and frees. Streams, listeners, pools and uv handles of others must have been closed
+ * before. Messages that were not delivered are not run: where one may be on its way, weir_loop_run_once delivers it first. */
 void weir_loop_free(struct weir_loop **loop);
 /* Runs until weir_loop_stop. */
 void weir_loop_run(struct weir_loop *loop);
@@ -31,8 +32,8 @@ const struct weir_log *weir_loop_log(const struct weir_loop *loop);
 /* Sets the minimum level of the loop's log. */
 void weir_loop_set_log_level(struct weir_loop *loop, enum weir_log_level minimum);
 
-/* Runs `run(argument)` when this turn's callbacks are done: the place to free what a callback may still be using. The
- * link is a member of the object and must not be in use. */
+/* Runs `run(argument)` when this turn's callbacks are done: the place to free what a callback may still be using. In order;
+ * what these calls defer runs in the same turn. The link is a member of the object and must not be in use. */
 struct weir_deferred {
     struct weir_list link;
     void (*run)(void *argument);
@@ -52,7 +53,8 @@ struct weir_timer {
     size_t slot;
 };
 /* Starts or restarts. */
-void weir_timer_start(struct weir_loop *loop, struct weir_timer *timer, int64_t delay_ms, void (*run)(void *), void *argument);
+void weir_timer_start(struct weir_loop *loop, struct weir_timer *timer, int64_t delay_ms, void (*run)(void *),
+                      void *argument);
 void weir_timer_stop(struct weir_timer *timer);
 
 /* Messages from any thread to this loop's thread, in order per sender. A message owns its bytes; `run` is called on the loop's

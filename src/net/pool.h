@@ -11,7 +11,8 @@
 #include "net/tls.h"
 
 struct weir_resolver; /* names to addresses with TTLs (c-ares); one a loop */
-WEIR_MUST enum weir_status weir_resolver_new(struct weir_loop *loop, struct weir_resolver **resolver, struct weir_error *error);
+WEIR_MUST enum weir_status weir_resolver_new(struct weir_loop *loop, struct weir_resolver **resolver,
+                                             struct weir_error *error);
 void weir_resolver_free(struct weir_resolver **resolver);
 
 struct weir_pool;
@@ -19,19 +20,19 @@ struct weir_pool;
 struct weir_pool_settings {
     const char *host; /* name or address, no brackets; copied */
     uint16_t port;
-    struct weir_tls *tls;      /* NULL for plain TCP; borrowed */
-    const char *server_name;   /* SNI and the name to verify; NULL: host */
-    size_t max_connections;    /* in use and idle together */
-    size_t max_waiting;        /* requests that may wait for one */
-    int64_t idle_ms;           /* how long an unused connection is kept */
+    struct weir_tls *tls;       /* NULL for plain TCP; borrowed */
+    const char *server_name;    /* SNI and the name to verify; NULL: host */
+    size_t max_connections;     /* in use and idle together */
+    size_t max_waiting;         /* requests that may wait for one */
+    int64_t idle_ms;            /* how long an unused connection is kept */
     int64_t connect_timeout_ms; /* resolving, connecting, handshake */
 };
 
-/* `resolver` is borrowed. Addresses are tried in the resolver's order, the next after a failure. */
+/* `resolver` is borrowed and may be NULL where the host is an address. Addresses are tried in the resolver's order, the next after a failure. */
 WEIR_MUST enum weir_status weir_pool_new(struct weir_loop *loop, struct weir_resolver *resolver,
                                          const struct weir_pool_settings *settings, struct weir_pool **pool,
                                          struct weir_error *error);
-/* Closes idle connections and fails waiters with NO_PROVIDER. Connections in use are closed when they are released: the
+/* Closes idle connections and fails waiters with NO_PROVIDER (within the call). Connections in use are closed when they are released: the
  * pool's memory goes with the last one. *pool becomes NULL. */
 void weir_pool_free(struct weir_pool **pool);
 
@@ -52,7 +53,8 @@ struct weir_pool_wait {
 void weir_pool_acquire(struct weir_pool *pool, struct weir_pool_wait *wait, bool fresh);
 /* Legal at any time, also when nothing is waited for (zeroed memory). */
 void weir_pool_cancel(struct weir_pool_wait *wait);
-/* Gives a connection back: for reuse, or to be closed (`reusable` false). *stream becomes NULL. */
+/* Gives a connection back: for reuse, or to be closed (`reusable` false, or it has ended or failed, or bytes are pending).
+ * *stream becomes NULL. The only way to part with a pool's connection: never weir_stream_close. Calls nobody back. */
 void weir_pool_release(struct weir_pool *pool, struct weir_stream **stream, bool reusable);
 size_t weir_pool_connections(const struct weir_pool *pool);
 size_t weir_pool_idle(const struct weir_pool *pool);

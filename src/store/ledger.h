@@ -28,9 +28,9 @@ struct weir_ledger_attempt {
     struct weir_span provider;
     struct weir_span upstream_model;
     struct weir_span upstream_request_id;
-    uint16_t status;    /* HTTP; 0: no answer */
-    uint16_t reason;    /* enum weir_reason; 0: it went well */
-    uint32_t start_us;  /* after the request's start */
+    uint16_t status;                              /* HTTP; 0: no answer */
+    uint16_t reason;                              /* enum weir_reason; 0: it went well */
+    uint32_t start_us;                            /* after the request's start */
     uint32_t connected_us, first_byte_us, end_us; /* same; 0: never */
     bool reused_connection;
 };

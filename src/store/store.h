@@ -1,8 +1,8 @@
 /* What weir remembers: one interface, one engine behind it (SQLite now), no SQL above it.
  *
- * The store runs on its own thread, which alone touches the database. Operations are messages: each is one transaction, and
- * its reply comes back on the asking loop. The command line uses the same operations synchronously (weir_store_direct_*), on
- * its own connection, also while a server runs (WAL).
+ * The store runs on its own thread, which alone touches the database. Operations are messages: each is one
+ * transaction, and its reply comes back on the asking loop. The command line uses the same operations synchronously
+ * (weir_store_direct_*), on its own connection, also while a server runs (WAL).
  */
 #ifndef WEIR_STORE_STORE_H
 #define WEIR_STORE_STORE_H
@@ -16,15 +16,15 @@ enum { WEIR_KEY_HASH_SIZE = 32, WEIR_KEY_ID_SIZE = 24 };
 
 /* An API key as it is remembered: never the key itself. */
 struct weir_key_record {
-    char id[WEIR_KEY_ID_SIZE]; /* "key_" and 16 base62 characters */
+    char id[WEIR_KEY_ID_SIZE];              /* "key_" and 16 base62 characters */
     unsigned char hash[WEIR_KEY_HASH_SIZE]; /* SHA-256 of the whole key */
     struct weir_span name;
     struct weir_span workspace;
-    char hint[16];             /* "abcd…wxyz" of the random part, for people */
+    char hint[16]; /* "abcd…wxyz" of the random part, for people */
     int64_t created_utc_us;
-    int64_t expires_utc_us;    /* 0: never */
-    int64_t revoked_utc_us;    /* 0: not */
-    uint64_t change;           /* grows with every change to any key */
+    int64_t expires_utc_us; /* 0: never */
+    int64_t revoked_utc_us; /* 0: not */
+    uint64_t change;        /* grows with every change to any key */
 };
 
 /* Filters of a ledger listing; zero values do not filter. */
@@ -38,18 +38,20 @@ struct weir_ledger_query {
 
 /* State for readiness and metrics. All counters grow only. */
 struct weir_store_health {
-    bool available;             /* the last operation worked */
-    bool journal_available;     /* every worker has a next segment */
+    bool available;         /* the last operation worked */
+    bool journal_available; /* every worker has a next segment */
     uint64_t ingested_records;
     uint64_t failed_operations;
     uint64_t journal_backlog_bytes;
-    int64_t cpu_ns;             /* CPU time of the store thread */
+    int64_t cpu_ns; /* CPU time of the store thread */
     int64_t last_ingest_utc_us;
-    char problem[160];          /* words on what is wrong, "" when nothing is */
+    char problem[160]; /* words on what is wrong, "" when nothing is */
 };
 
 /* --- the engine: what a database must be able to do; called on one thread, may block --- */
 struct weir_engine;
+/* A visit that gives anything but WEIR_OK ends the listing with that status; WEIR_END ends it with WEIR_OK. It calls
+ * no other operation. */
 typedef enum weir_status (*weir_key_visit)(void *context, const struct weir_key_record *key);
 typedef enum weir_status (*weir_ledger_visit)(void *context, const struct weir_ledger_entry *entry);
 
@@ -61,42 +63,70 @@ struct weir_journal_cursor {
     uint64_t offset;
 };
 
+#define WEIR_EVERY_WORKER UINT32_MAX
+
 struct weir_engine_ops {
     const char *name; /* "sqlite" */
     /* Opens or creates; migrates forward; WEIR_EDENIED when the database belongs to another environment. */
-    enum weir_status (*open)(const char *location, const char *environment, struct weir_engine **engine, struct weir_error *error);
+    enum weir_status (*open)(const char *location, const char *environment, struct weir_engine **engine,
+                             struct weir_error *error);
     void (*close)(struct weir_engine **engine);
     enum weir_status (*key_insert)(struct weir_engine *engine, struct weir_key_record *key, struct weir_error *error);
     /* By id. WEIR_ENOTFOUND; revoking twice keeps the first time. */
-    enum weir_status (*key_revoke)(struct weir_engine *engine, struct weir_span id, int64_t utc_us, struct weir_error *error);
+    enum weir_status (*key_revoke)(struct weir_engine *engine, struct weir_span id, int64_t utc_us,
+                                   struct weir_error *error);
     /* Keys whose change is greater than `after`, in order of change. */
-    enum weir_status (*key_each)(struct weir_engine *engine, uint64_t after, weir_key_visit visit, void *context, struct weir_error *error);
+    enum weir_status (*key_each)(struct weir_engine *engine, uint64_t after, weir_key_visit visit, void *context,
+                                 struct weir_error *error);
     /* True when anything may have changed since the last call (another process included); cheap. */
     bool (*changed)(struct weir_engine *engine);
-    /* One transaction: the entries, the unfinished opens to remember and those to forget, and the cursor that makes it exactly once. */
+    /* One transaction: the entries, the unfinished opens to remember, and the cursor that makes it exactly once. An
+     * entry forgets the remembered open of its request. After a failure inside it: ingest_rollback. A failed commit
+     * has rolled back already. */
     enum weir_status (*ingest_begin)(struct weir_engine *engine, struct weir_error *error);
-    enum weir_status (*ingest_entry)(struct weir_engine *engine, const struct weir_ledger_entry *entry, struct weir_error *error);
-    enum weir_status (*ingest_open)(struct weir_engine *engine, const struct weir_journal_cursor *series, const struct weir_journal_open *open, struct weir_error *error);
-    enum weir_status (*ingest_cursor)(struct weir_engine *engine, const struct weir_journal_cursor *cursor, struct weir_error *error);
+    enum weir_status (*ingest_entry)(struct weir_engine *engine, const struct weir_ledger_entry *entry,
+                                     struct weir_error *error);
+    enum weir_status (*ingest_open)(struct weir_engine *engine, const struct weir_journal_cursor *series,
+                                    const struct weir_journal_open *open, struct weir_error *error);
+    enum weir_status (*ingest_cursor)(struct weir_engine *engine, const struct weir_journal_cursor *cursor,
+                                      struct weir_error *error);
     enum weir_status (*ingest_commit)(struct weir_engine *engine, struct weir_error *error);
     void (*ingest_rollback)(struct weir_engine *engine);
     /* WEIR_ENOTFOUND for a series that was never read: start at segment 1, offset 0. */
-    enum weir_status (*cursor_read)(struct weir_engine *engine, struct weir_journal_cursor *cursor, struct weir_error *error);
-    /* Opens without a close of a dead instance's series: become ledger entries `crashed`, in one transaction. */
-    enum weir_status (*settle_crashed)(struct weir_engine *engine, const struct weir_uuid *instance, uint32_t worker, int64_t utc_us, uint64_t *settled, struct weir_error *error);
+    enum weir_status (*cursor_read)(struct weir_engine *engine, struct weir_journal_cursor *cursor,
+                                    struct weir_error *error);
+    /* Opens without a close of a dead instance's series (WEIR_EVERY_WORKER: of all its series): become ledger entries
+     * `crashed`, in one transaction that also forgets them. */
+    enum weir_status (*settle_crashed)(struct weir_engine *engine, const struct weir_uuid *instance, uint32_t worker,
+                                       int64_t utc_us, uint64_t *settled, struct weir_error *error);
     /* In order of sequence. */
-    enum weir_status (*ledger_each)(struct weir_engine *engine, const struct weir_ledger_query *query, weir_ledger_visit visit, void *context, struct weir_error *error);
-    /* Revisions: number and hash of every one that was live, with its canonical text. Gives the number of a text: that of the newest
-     * one when its hash is the same, else a new one. */
-    enum weir_status (*revision_save)(struct weir_engine *engine, struct weir_span hash, struct weir_span text, int64_t utc_us, uint64_t *number, struct weir_error *error);
+    enum weir_status (*ledger_each)(struct weir_engine *engine, const struct weir_ledger_query *query,
+                                    weir_ledger_visit visit, void *context, struct weir_error *error);
+    /* Revisions: number and hash of every one that was live, with its canonical text. Gives the number of a text:
+     * that of the newest one when its hash is the same, else a new one. */
+    enum weir_status (*revision_save)(struct weir_engine *engine, struct weir_span hash, struct weir_span text,
+                                      int64_t utc_us, uint64_t *number, struct weir_error *error);
     /* Instances: a row while they live, so that a dead one's journal can be told from a live one's. */
-    enum weir_status (*instance_begin)(struct weir_engine *engine, const struct weir_uuid *instance, int64_t utc_us, struct weir_error *error);
-    enum weir_status (*instance_end)(struct weir_engine *engine, const struct weir_uuid *instance, int64_t utc_us, struct weir_error *error);
+    enum weir_status (*instance_begin)(struct weir_engine *engine, const struct weir_uuid *instance, int64_t utc_us,
+                                       struct weir_error *error);
+    /* Also forgets its cursors: only when its segments are gone. */
+    enum weir_status (*instance_end)(struct weir_engine *engine, const struct weir_uuid *instance, int64_t utc_us,
+                                     struct weir_error *error);
     /* Leases: a named amount that instances take slices of. The sum of live slices never exceeds the amount. */
-    enum weir_status (*lease_define)(struct weir_engine *engine, struct weir_span name, int64_t amount, struct weir_error *error);
-    enum weir_status (*lease_take)(struct weir_engine *engine, struct weir_span name, const struct weir_uuid *instance, int64_t wanted, int64_t *granted, struct weir_error *error);
-    /* Gives `unused` back; what was taken and not given back counts as spent. */
-    enum weir_status (*lease_return)(struct weir_engine *engine, struct weir_span name, const struct weir_uuid *instance, int64_t unused, struct weir_error *error);
+    enum weir_status (*lease_define)(struct weir_engine *engine, struct weir_span name, int64_t amount,
+                                     struct weir_error *error);
+    /* Grants what is left, at most `wanted`; 0 when nothing is. WEIR_ENOTFOUND: no such lease. */
+    enum weir_status (*lease_take)(struct weir_engine *engine, struct weir_span name, const struct weir_uuid *instance,
+                                   int64_t wanted, int64_t *granted, struct weir_error *error);
+    /* Gives `unused` back (WEIR_EINVAL: more than was taken); what was taken and not given back counts as spent. */
+    enum weir_status (*lease_return)(struct weir_engine *engine, struct weir_span name,
+                                     const struct weir_uuid *instance, int64_t unused, struct weir_error *error);
+    /* Forces what was committed to the disk: it survives a power loss from here on. Asked before journal segments are
+     * deleted. */
+    enum weir_status (*flush)(struct weir_engine *engine, struct weir_error *error);
+    /* How long an operation may wait for another process's transaction before it answers
+     * WEIR_EBUSY: 5000 after open. */
+    void (*set_patience)(struct weir_engine *engine, unsigned milliseconds);
 };
 extern const struct weir_engine_ops weir_engine_sqlite;
 
@@ -106,38 +136,55 @@ struct weir_store_settings {
     const char *directory; /* holds weir.db and journal/; created with mode 0700 */
     const char *environment;
     unsigned workers;
-    bool sync_group;       /* journal.sync: group (msync before close records count) or none */
+    bool sync_group;            /* journal.sync: group (msync before close records count) or none */
     const struct weir_log *log; /* copied */
 };
-/* Opens the database, reads what dead instances left in the journal, settles it, makes the first segments, starts the thread. */
+/* Opens the database, reads what dead instances left in the journal, settles it, makes the first segments, starts the
+ * thread. */
 WEIR_MUST enum weir_status weir_store_new(const struct weir_store_settings *settings, struct weir_random *random,
                                           struct weir_store **store, struct weir_error *error);
-/* Ingests what is left, ends the instance, joins the thread. */
+/* Ingests what is left, ends the instance, joins the thread. The workers have stopped appending; operations still
+ * queued are run. When the database cannot be used for 5 s, the journal stays and the next start reads it. */
 void weir_store_free(struct weir_store **store);
 const struct weir_uuid *weir_store_instance(const struct weir_store *store);
 /* Worker `index`'s journal; owned by the store, used by that worker alone. */
 struct weir_journal *weir_store_journal(struct weir_store *store, unsigned index);
 void weir_store_health(struct weir_store *store, struct weir_store_health *health);
-/* Wakes the thread when a worker has appended much; it wakes by itself every 50 ms when there is something. Cheap, any thread. */
+/* Wakes the thread when a worker has appended much; it wakes by itself every 50 ms when there is something. Cheap,
+ * any thread. */
 void weir_store_nudge(struct weir_store *store);
 
-/* Calls on `loop`, with every key that is new or changed since the last call: first with all keys, then within half a second of
- * each change, whoever made it. The records live for the call. */
+/* Calls on `loop`, with every key that is new or changed since the last call: first with all keys, then within half a
+ * second of each change, whoever made it. The records live for the call. */
 void weir_store_watch_keys(struct weir_store *store, struct weir_loop *loop,
-                           void (*on_keys)(void *context, const struct weir_key_record *keys, size_t count), void *context);
+                           void (*on_keys)(void *context, const struct weir_key_record *keys, size_t count),
+                           void *context);
 
-/* Asynchronous operations; the reply is called on `loop`. */
+/* Before `loop` ends: its watchers are gone and replies to it are dropped when this returns. (Messages that were
+ * posted before still run.) Not needed when the store is freed before the loop. */
+void weir_store_forget_loop(struct weir_store *store, const struct weir_loop *loop);
+
+/* Asynchronous operations; the reply is called on `loop`. WEIR_EBUSY at once (and no reply) when 1024 are waiting.
+ * While the database cannot be used the reply comes within a fraction of a second: WEIR_EBUSY, WEIR_EFULL, WEIR_EIO. */
 typedef void (*weir_store_reply)(void *context, enum weir_status status, const struct weir_error *error);
-WEIR_MUST enum weir_status weir_store_key_insert(struct weir_store *store, struct weir_loop *loop, const struct weir_key_record *key, weir_store_reply reply, void *context);
-WEIR_MUST enum weir_status weir_store_key_revoke(struct weir_store *store, struct weir_loop *loop, struct weir_span id, weir_store_reply reply, void *context);
-typedef void (*weir_store_revision_reply)(void *context, enum weir_status status, uint64_t number, const struct weir_error *error);
-WEIR_MUST enum weir_status weir_store_revision_save(struct weir_store *store, struct weir_loop *loop, struct weir_span hash, struct weir_span text, weir_store_revision_reply reply, void *context);
+WEIR_MUST enum weir_status weir_store_key_insert(struct weir_store *store, struct weir_loop *loop,
+                                                 const struct weir_key_record *key, weir_store_reply reply,
+                                                 void *context);
+WEIR_MUST enum weir_status weir_store_key_revoke(struct weir_store *store, struct weir_loop *loop, struct weir_span id,
+                                                 weir_store_reply reply, void *context);
+typedef void (*weir_store_revision_reply)(void *context, enum weir_status status, uint64_t number,
+                                          const struct weir_error *error);
+WEIR_MUST enum weir_status weir_store_revision_save(struct weir_store *store, struct weir_loop *loop,
+                                                    struct weir_span hash, struct weir_span text,
+                                                    weir_store_revision_reply reply, void *context);
 /* Before the thread has work: the number of the first revision, synchronously. */
-WEIR_MUST enum weir_status weir_store_revision_first(struct weir_store *store, struct weir_span hash, struct weir_span text, uint64_t *number, struct weir_error *error);
+WEIR_MUST enum weir_status weir_store_revision_first(struct weir_store *store, struct weir_span hash,
+                                                     struct weir_span text, uint64_t *number, struct weir_error *error);
 
 /* --- synchronous use by commands, on an own connection --- */
 /* Opens <directory>/weir.db with the engine; creates it when `create`. Retries while it is locked, up to 5 s. */
-WEIR_MUST enum weir_status weir_store_direct_open(const char *directory, const char *environment, bool create, struct weir_engine **engine, struct weir_error *error);
+WEIR_MUST enum weir_status weir_store_direct_open(const char *directory, const char *environment, bool create,
+                                                  struct weir_engine **engine, struct weir_error *error);
 void weir_store_direct_close(struct weir_engine **engine);
 
 #endif

@@ -1,0 +1,111 @@
+/* A revision: one immutable, numbered, hashed snapshot of all that steers traffic, compiled for looking things up.
+ *
+ * It is made whole on the control thread (main fills in the credentials), published to the workers by message, and kept by the
+ * requests that began with it. Nothing in it changes afterwards; main frees it when every worker has let go of it.
+ */
+#ifndef WEIR_CONFIG_REVISION_H
+#define WEIR_CONFIG_REVISION_H
+
+#include "base/arena.h"
+#include "base/map.h"
+#include "base/buffer.h"
+#include "base/option.h"
+#include "base/secret.h"
+#include "http/url.h"
+
+/* --- as configured (filled from the option tables below) --- */
+struct weir_provider_settings {
+    struct weir_span name;
+    int dialect; /* index in the choices of the row */
+    struct weir_span base_url;
+    struct weir_span api_key; /* a reference */
+    struct weir_texts forward_headers;
+    int64_t max_connections;
+    int64_t max_waiting;
+    int64_t idle_timeout_ms;
+    struct weir_span prices; /* the provider's name in the price file; empty: its own */
+    struct weir_span ca_file;
+    bool tls_verify;
+    bool catch_all;
+};
+
+struct weir_target_settings {
+    struct weir_span provider;
+    struct weir_span model; /* empty: as the client asked */
+    int64_t weight;
+    int64_t order;
+};
+
+struct weir_model_settings {
+    struct weir_span name;
+    struct weir_option_items targets; /* struct weir_target_settings */
+    int64_t max_request_bytes;        /* 0: limits.max_request_bytes */
+};
+
+struct weir_catalog_settings {
+    struct weir_option_items providers; /* struct weir_provider_settings */
+    struct weir_option_items models;    /* struct weir_model_settings */
+};
+extern const struct weir_option_table weir_catalog_options; /* section "" */
+
+/* --- compiled --- */
+struct weir_provider {
+    struct weir_span name;
+    int dialect;
+    size_t index;         /* in the revision */
+    struct weir_url url;
+    struct weir_span path_prefix; /* the base URL's path without a trailing '/' */
+    struct weir_span host_header;
+    struct weir_span price_name; /* the provider of its rows in the price file */
+    const struct weir_secret *credential; /* NULL: none */
+    const struct weir_texts *forward_headers;
+    const struct weir_provider_settings *settings;
+    struct weir_span identity; /* what a pool depends on: the same text in two revisions means that connections can be kept */
+    bool catch_all;
+};
+
+struct weir_target {
+    const struct weir_provider *provider;
+    struct weir_span model; /* upstream's name */
+    int64_t weight, order;
+};
+
+struct weir_model {
+    struct weir_span name;
+    const struct weir_target *targets; /* by order, then as written */
+    size_t target_count;
+    int64_t max_request_bytes;
+};
+
+enum { WEIR_REVISION_HASH_SIZE = 65 };
+struct weir_revision {
+    uint64_t number;
+    char hash[WEIR_REVISION_HASH_SIZE]; /* SHA-256 of the canonical text, hex */
+    int64_t created_utc_us;
+    struct weir_arena *arena; /* owns all below */
+    const struct weir_provider *providers;
+    size_t provider_count;
+    const struct weir_model *models;
+    size_t model_count;
+    struct weir_map *provider_by_name;
+    struct weir_map *model_by_name;
+    const struct weir_provider *catch_all; /* NULL: none */
+    struct weir_secret **credentials;      /* one a provider, owned */
+    const void *prices;                    /* struct weir_prices: main owns it and frees it with the revision */
+};
+
+/* Gives the secret behind a provider's reference, or WEIR_ENOTFOUND and words. The revision owns it. */
+typedef enum weir_status (*weir_revision_credential)(void *context, const struct weir_provider_settings *provider,
+                                                     struct weir_secret **secret, struct weir_error *error);
+
+/* Takes over `arena` (which holds the settings' texts), also on failure. Problems, one a line, name the provider or model:
+ * duplicate names, unknown providers in targets, bad URLs, missing credentials. WEIR_EINVAL then. */
+WEIR_MUST enum weir_status weir_revision_new(struct weir_arena *arena, const struct weir_catalog_settings *catalog,
+                                             weir_revision_credential credential, void *context,
+                                             struct weir_revision **revision, struct weir_buffer *problems);
+/* Wipes the credentials. */
+void weir_revision_free(struct weir_revision **revision);
+const struct weir_model *weir_revision_model(const struct weir_revision *revision, struct weir_span name);
+const struct weir_provider *weir_revision_provider(const struct weir_revision *revision, struct weir_span name);
+
+#endif

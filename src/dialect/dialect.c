@@ -1,0 +1,57 @@
+/* The list of dialects, and what is common to all. */
+#include "dialect/dialect.h"
+
+#include "dialect/impl.h"
+
+static const struct weir_dialect *const dialects[] = {
+#define X(name) &dialect__##name,
+#include "dialect/dialects.def"
+#undef X
+};
+
+const struct weir_dialect *weir_dialect_at(int index) {
+    weir_bug_on(index < 0 || (size_t)index >= sizeof dialects / sizeof *dialects);
+    return dialects[index];
+}
+
+int64_t weir_dialect_estimate_tokens(size_t bytes) { return (int64_t)(bytes / 4 + (bytes % 4 != 0)); }
+
+void dialect__write_code(struct weir_json_writer *writer, const struct weir_error_answer *error) {
+    char code[96];
+    (void)snprintf(code, sizeof code, "%.*s_%s", WEIR_SPAN_PRINT(error->brand_upper), weir_reason_row(error->reason)->code);
+    weir_json_member_text(writer, "error_code", code);
+}
+
+void dialect__write_message(struct weir_json_writer *writer, const char *name, const struct weir_error_answer *error) {
+    const struct weir_reason_row *row = weir_reason_row(error->reason);
+    char text[600];
+    int length = snprintf(text, sizeof text, "%s%s%.*s%s%s", row->message, error->detail.length > 0 ? ": " : "",
+                          (int)(error->detail.length < 300 ? error->detail.length : 300), error->detail.at,
+                          row->hint[0] != '\0' ? "; " : "", row->hint);
+    size_t shown = length < 0 ? 0 : (size_t)length < sizeof text ? (size_t)length : sizeof text - 1;
+    weir_json_member_string(writer, name, weir_span_of(text, shown));
+}
+
+void dialect__write_details(struct weir_json_writer *writer, const struct weir_error_answer *error) {
+    const struct weir_reason_row *row = weir_reason_row(error->reason);
+    weir_json_write_name(writer, "details");
+    weir_json_write_object(writer);
+    weir_json_member_text(writer, "reason", row->name);
+    if (error->field != NULL && error->field[0] != '\0')
+        weir_json_member_text(writer, "field", error->field);
+    if (row->hint[0] != '\0')
+        weir_json_member_text(writer, "hint", row->hint);
+    weir_json_write_end(writer);
+}
+
+void weir_dialect_write_flat_error(struct weir_buffer *out, const struct weir_error_answer *error) {
+    struct weir_json_writer writer;
+    weir_json_writer_init(&writer, out);
+    weir_json_write_object(&writer);
+    dialect__write_message(&writer, "error", error);
+    dialect__write_code(&writer, error);
+    dialect__write_details(&writer, error);
+    weir_json_member_string(&writer, "request_id", error->request_id);
+    dialect__write_message(&writer, "detail", error);
+    weir_json_write_end(&writer);
+}

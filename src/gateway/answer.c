@@ -1,0 +1,132 @@
+/* Heads, whole answers and errors towards the client. Every answer of the data plane is begun here, so that none lacks its id. */
+#include "gateway/impl.h"
+
+static bool is_loopback_origin(struct weir_span origin) {
+    struct weir_url url;
+    return weir_url_parse(origin, &url, NULL) == WEIR_OK && url.path.length == 0 && weir_url_host_is_loopback(url.host);
+}
+
+bool gateway__origin_allowed(const struct weir_request *request, struct weir_span origin) {
+    const struct weir_texts *origins = &gateway__settings(request)->cors.origins;
+    for (size_t i = 0; i < origins->count; i++)
+        if (weir_span_equal(origins->at[i], origin) || weir_span_equal(origins->at[i], WEIR_SPAN("*")))
+            return true;
+    return origins->count == 0 && request->worker->gateway->is_dev && is_loopback_origin(origin);
+}
+
+void gateway__write_cors(const struct weir_request *request, struct weir_buffer *out) {
+    const struct weir_span *origin = weir_http_head_find(request->head, WEIR_SPAN("origin"));
+    if (origin == NULL)
+        return;
+    (void)weir_http_write_field(out, WEIR_SPAN("Vary"), WEIR_SPAN("Origin"));
+    if (!gateway__origin_allowed(request, *origin))
+        return;
+    (void)weir_http_write_field(out, WEIR_SPAN("Access-Control-Allow-Origin"), *origin);
+    (void)weir_http_write_field(out, WEIR_SPAN("Access-Control-Expose-Headers"),
+                                WEIR_SPAN("x-request-id, x-weir-used-cu-milli, retry-after, x-should-retry"));
+}
+
+void gateway__write_head(struct weir_request *request, unsigned status, struct weir_buffer *out) {
+    request->status = status;
+    if (request->first_byte_ns == 0)
+        request->first_byte_ns = weir_loop_now_ns(request->worker->loop);
+    weir_http_write_status_line(out, status);
+    weir_buffer_append(out, WEIR_SPAN("Date: "));
+    weir_buffer_append(out, weir_span_of_string(request->worker->date));
+    weir_buffer_append(out, WEIR_SPAN("\r\nX-Request-Id: "));
+    weir_buffer_append(out, weir_span_of(request->id_text, WEIR_UUID_TEXT_SIZE - 1));
+    weir_buffer_append(out, WEIR_SPAN("\r\nX-Content-Type-Options: nosniff\r\n"));
+    if (weir_http_connection_must_close(request->connection))
+        weir_buffer_append(out, WEIR_SPAN("Connection: close\r\n"));
+    else if (weir_http_connection_is_http10(request->connection))
+        weir_buffer_append(out, WEIR_SPAN("Connection: keep-alive\r\n"));
+    gateway__write_cors(request, out);
+}
+
+void gateway__client_done(struct weir_request *request) {
+    struct weir_http_connection *connection = request->connection;
+    if (connection == NULL)
+        return;
+    request->connection = NULL;
+    request->relay.complete = true;
+    weir_http_connection_finish(connection);
+}
+
+static bool is_head_request(const struct weir_request *request) { return weir_span_equal(request->head->method, WEIR_SPAN("HEAD")); }
+
+static void send_whole(struct weir_request *request, struct weir_buffer *head, struct weir_span body) {
+    weir_http_write_field_uint64(head, WEIR_SPAN("Content-Length"), body.length);
+    weir_http_write_head_end(head);
+    const struct weir_span parts[] = {weir_buffer_span(head), is_head_request(request) ? WEIR_SPAN("") : body};
+    enum weir_status status = weir_buffer_status(head);
+    if (status == WEIR_OK)
+        status = weir_http_connection_write(request->connection, parts, 2);
+    if (status == WEIR_OK) {
+        gateway__client_done(request);
+    } else {
+        weir_http_connection_abort(request->connection);
+        request->connection = NULL;
+    }
+}
+
+void gateway__answer_body(struct weir_request *request, unsigned status, struct weir_span content_type, struct weir_span body) {
+    struct weir_buffer head;
+    weir_buffer_init(&head, WEIR_MAX_HEAD_BYTES);
+    gateway__write_head(request, status, &head);
+    (void)weir_http_write_field(&head, WEIR_SPAN("Content-Type"), content_type);
+    (void)weir_http_write_field(&head, WEIR_SPAN("Cache-Control"), WEIR_SPAN("no-store"));
+    send_whole(request, &head, body);
+    weir_buffer_release(&head);
+}
+
+struct weir_error_answer gateway__error_of(const struct weir_request *request) {
+    return (struct weir_error_answer){.reason = request->reason,
+                                      .brand_upper = request->worker->gateway->brand_upper,
+                                      .request_id = weir_span_of(request->id_text, WEIR_UUID_TEXT_SIZE - 1),
+                                      .detail = request->detail,
+                                      .field = request->field};
+}
+
+/* A provider's own error goes through with its text, its retry advice and our ids. False: it has no shape that can. */
+static bool write_upstream_error(struct weir_request *request, const struct weir_error_answer *error, struct weir_buffer *body) {
+    struct weir_json_splice splice = {.count = 0};
+    if (!request->show_upstream_error || request->dialect == NULL)
+        return false;
+    struct weir_span text = weir_buffer_span(&request->relay.body);
+    if (request->dialect->edit_error(request->arena, text, error, &splice) != WEIR_OK)
+        return false;
+    weir_json_splice_write(&splice, text, body);
+    return true;
+}
+
+void gateway__answer_error(struct weir_request *request) {
+    const struct weir_reason_row *row = weir_reason_row(request->reason);
+    struct weir_error_answer error = gateway__error_of(request);
+    struct weir_buffer head, body;
+    weir_buffer_init(&head, WEIR_MAX_HEAD_BYTES);
+    weir_buffer_init(&body, 2 * WEIR_MAX_BUFFERED_ANSWER_BYTES);
+    bool upstreams_own = write_upstream_error(request, &error, &body);
+    bool is_dialect_route = weir_span_starts_with(request->head->path, WEIR_SPAN("/v1/"));
+    if (!upstreams_own && is_dialect_route)
+        weir_dialect_at(0)->write_error(&body, &error);
+    else if (!upstreams_own)
+        weir_dialect_write_flat_error(&body, &error);
+    gateway__write_head(request, request->upstream_error_status != 0 ? request->upstream_error_status : row->status, &head);
+    (void)weir_http_write_field(&head, WEIR_SPAN("Content-Type"), WEIR_SPAN("application/json"));
+    (void)weir_http_write_field(&head, WEIR_SPAN("Cache-Control"), WEIR_SPAN("no-store"));
+    const struct weir_http_head *upstream = request->upstream.head;
+    const struct weir_span *retry_after = upstreams_own && upstream != NULL ? weir_http_head_find(upstream, WEIR_SPAN("retry-after")) : NULL;
+    if (upstreams_own && upstream != NULL)
+        gateway__write_upstream_fields(request, &head);
+    if (row->retry_after_seconds > 0 && retry_after == NULL)
+        weir_http_write_field_uint64(&head, WEIR_SPAN("Retry-After"), row->retry_after_seconds);
+    if (!row->may_retry)
+        (void)weir_http_write_field(&head, WEIR_SPAN("x-should-retry"), WEIR_SPAN("false"));
+    if (row->status == 401)
+        (void)weir_http_write_field(&head, WEIR_SPAN("WWW-Authenticate"), WEIR_SPAN("Bearer"));
+    if (request->reason == WEIR_REASON_METHOD_NOT_ALLOWED)
+        (void)weir_http_write_field(&head, WEIR_SPAN("Allow"), weir_span_of_string(request->field));
+    send_whole(request, &head, weir_buffer_span(&body));
+    weir_buffer_release(&head);
+    weir_buffer_release(&body);
+}

@@ -1,0 +1,94 @@
+/* The data plane: what happens to a request, from its first byte to its ledger entry.
+ *
+ * Worker threads share nothing but what struct weir_gateway names; a request lives on one loop for life. The order of work is a table
+ * (pipeline.c); the rules stand in the modules below.
+ */
+#ifndef WEIR_GATEWAY_GATEWAY_H
+#define WEIR_GATEWAY_GATEWAY_H
+
+#include "base/option.h"
+#include "config/revision.h"
+#include "identity/key.h"
+#include "identity/keys.h"
+#include "meter/prices.h"
+#include "net/tls.h"
+#include "telemetry/board.h"
+#include "telemetry/metrics.h"
+
+/* The values of the sections of the same names. */
+struct weir_limits_settings {
+    int64_t max_request_bytes;
+    int64_t max_connections;
+    int64_t max_active_requests;
+    int64_t keep_alive_requests;
+    int64_t default_output_tokens;
+};
+struct weir_timeouts_settings {
+    int64_t head_ms;
+    int64_t body_ms;
+    int64_t keep_alive_ms;
+    int64_t connect_ms;
+    int64_t first_byte_ms;
+    int64_t idle_ms;
+    int64_t request_ms;
+};
+struct weir_cors_settings {
+    struct weir_texts origins;
+};
+struct weir_metrics_settings {
+    struct weir_texts allow;
+};
+struct weir_gateway_settings {
+    struct weir_limits_settings limits;
+    struct weir_timeouts_settings timeouts;
+    struct weir_cors_settings cors;
+    struct weir_metrics_settings metrics;
+};
+extern const struct weir_option_table weir_limits_options;
+extern const struct weir_option_table weir_timeouts_options;
+extern const struct weir_option_table weir_cors_options;
+extern const struct weir_option_table weir_metrics_options;
+
+/* One published state: a revision, the prices and the settings that go with it. Immutable; owned by main. */
+struct weir_published {
+    const struct weir_revision *revision;
+    const struct weir_prices *prices;
+    const struct weir_gateway_settings *settings;
+    struct weir_tls *const *tls; /* one a provider, NULL for plain HTTP */
+};
+
+/* What all workers share. Filled by main before the first worker starts; the pointers outlive them. */
+struct weir_gateway {
+    struct weir_key_format key_format;
+    struct weir_span brand_upper;     /* "WEIR" */
+    bool is_dev;                      /* loopback origins are allowed by default */
+    bool shows_simulator_headers;     /* x-sim-* request headers reach the built-in simulator */
+    struct weir_keys *keys;
+    struct weir_metrics *metrics;
+    struct weir_board *board;
+    struct weir_store *store;
+    struct weir_log log;
+    /* Writes the body of /metrics; called on a worker's thread. */
+    void (*write_metrics)(void *context, bool openmetrics, struct weir_buffer *out);
+    void *context;
+    /* Called on a worker's thread when it has let go of a published state. */
+    void (*on_released)(void *context, const struct weir_published *published);
+    /* Called on a worker's thread as the last thing that it does. */
+    void (*on_stopped)(void *context);
+};
+
+struct weir_worker;
+
+/* Makes worker `index`, accepting on `fd` (kept open by the caller), and starts its thread. `tls` may be NULL. `published` is live from
+ * the start. */
+WEIR_MUST enum weir_status weir_worker_start(const struct weir_gateway *gateway, unsigned index, int fd, struct weir_tls *tls,
+                                             const struct weir_published *published, struct weir_worker **worker,
+                                             struct weir_error *error);
+/* From the control thread: the worker goes over to `published` for new requests; on_released tells when the one before is free. */
+WEIR_MUST enum weir_status weir_worker_publish(struct weir_worker *worker, const struct weir_published *published);
+/* From the control thread: new requests are refused, the rest is drained for at most `timeout_ms`; then the thread ends. */
+void weir_worker_stop(struct weir_worker *worker, int64_t timeout_ms);
+/* Joins the thread and frees. */
+void weir_worker_join(struct weir_worker **worker);
+
+#endif

@@ -1,0 +1,262 @@
+/* The data plane's own types. A request is one struct that walks through the rows of pipeline.c; each step's file says which of its parts
+ * it fills. */
+#ifndef WEIR_GATEWAY_IMPL_H
+#define WEIR_GATEWAY_IMPL_H
+
+#include "dialect/dialect.h"
+#include "gateway/gateway.h"
+#include "net/http_server.h"
+#include "net/listener.h"
+#include "net/pool.h"
+#include "route/route.h"
+#include "store/store.h"
+#include "telemetry/traceparent.h"
+
+#include <pthread.h>
+
+/* --- worker-local views of what is published --- */
+
+/* Connections to one upstream, kept as long as any held revision names the same upstream. */
+struct gateway__pool {
+    struct weir_list link;
+    struct weir_span identity; /* a heap copy */
+    struct weir_pool *pool;
+    size_t users;
+};
+
+/* A published state in use by this worker: live, or replaced but still held by requests. */
+struct gateway__held {
+    struct weir_worker *worker;
+    const struct weir_published *published;
+    struct gateway__pool **pools; /* one a provider of the revision */
+    size_t users;
+    bool replaced;
+};
+
+struct weir_worker {
+    const struct weir_gateway *gateway;
+    unsigned index;
+    pthread_t thread;
+    struct weir_loop *loop;
+    struct weir_listener *listener;
+    struct weir_http_server *server;
+    struct weir_resolver *resolver;
+    struct weir_journal *journal;
+    struct weir_metrics_set *metrics;
+    struct gateway__held *live;
+    struct weir_list pools;         /* struct gateway__pool */
+    struct weir_list requests;      /* in flight */
+    struct weir_list spare_requests;
+    size_t request_count, spare_count, held_count;
+    struct weir_timer second, drain;
+    int64_t drain_left_ms, connections_told;
+    char date[32]; /* of the Date field, once a second */
+    bool draining;
+};
+
+enum gateway__next {
+    NEXT,   /* the next row */
+    WAIT,   /* parked: gateway__resume goes on */
+    ANSWER, /* to the rows marked always */
+    RETRY   /* to the row marked retry-from */
+};
+
+struct weir_request;
+
+struct gateway__endpoint {
+    const char *name;   /* for records and metrics */
+    const char *method; /* "GET", "POST" */
+    const char *path;   /* ends in '*': any one segment or more */
+    bool needs_key;
+    bool is_inference;  /* carries a body for a provider */
+    enum gateway__next (*answer)(struct weir_request *request); /* answered here, without a provider */
+};
+
+enum gateway__relay_mode {
+    RELAY_NONE,
+    RELAY_BUFFER, /* held until it is whole: JSON, errors */
+    RELAY_PASS,   /* too large to hold: goes through as it comes */
+    RELAY_STREAM, /* server-sent events */
+    RELAY_DRAIN   /* the client has all; the upstream's message has yet to end */
+};
+
+/* The upstream's side of the current attempt (upstream.c). */
+struct gateway__upstream {
+    struct weir_pool_wait wait;
+    struct weir_pool *pool;
+    struct weir_stream *stream; /* NULL: none */
+    struct weir_http1 *parser;  /* kept with the request object */
+    struct weir_timer timer;    /* first byte, then idle */
+    bool reused;
+    bool tried_fresh;
+    bool any_byte;
+    bool head_seen;
+    bool ended;                 /* the answer's message is complete */
+    bool keep_alive;
+    bool paused;                /* reading stopped: the client is slow */
+    unsigned status;
+    struct weir_http_head *head; /* of the answer, in the request's arena */
+};
+
+/* The way back (relay.c, relay_stream.c). */
+struct gateway__relay {
+    enum gateway__relay_mode mode;
+    struct weir_buffer body;   /* RELAY_BUFFER: what has come */
+    struct weir_buffer out;    /* RELAY_STREAM: what goes out with this turn's write */
+    struct weir_buffer last;   /* RELAY_STREAM: the data event that may be the last */
+    size_t last_data_at, last_data_length; /* its data within `last` */
+    bool has_last;
+    struct weir_sse sse;
+    int64_t content_events;
+    bool finish_seen;
+    bool head_sent;            /* status line and fields are out */
+    bool chunked;
+    bool complete;             /* the terminal bytes are out */
+};
+
+struct weir_request {
+    struct weir_list link;
+    struct weir_worker *worker;
+    struct gateway__held *held;
+    struct weir_http_connection *connection; /* NULL once it is finished or gone */
+    struct weir_arena *arena;
+    const struct gateway__endpoint *endpoint;
+
+    /* the pipeline */
+    size_t step;
+    bool in_step;
+    bool has_pending;
+    enum gateway__next pending;
+
+    /* what came */
+    struct weir_http_head *head;
+    struct weir_buffer body;
+    bool body_complete;
+    int64_t start_ns, start_utc_us;
+    struct weir_uuid id;
+    char id_text[WEIR_UUID_TEXT_SIZE];
+    struct weir_span client_request_id, tags, trace_id;
+    char traceparent[WEIR_TRACEPARENT_SIZE]; /* for the upstream */
+    struct weir_span client_address;
+    struct weir_timer deadline;
+
+    /* who, what, where */
+    const struct weir_key *key;
+    const struct weir_dialect *dialect;
+    struct weir_call call;
+    struct weir_candidates candidates;
+    size_t next_candidate;
+    const struct weir_target *target;
+    const struct weir_price *price; /* of the target */
+
+    /* what it may and did cost */
+    struct weir_tokens reserved_tokens;
+    int64_t reserved_cu_milli;
+    bool journal_opened;
+    bool settled;
+    struct weir_ledger_entry entry; /* filled as things become known; `attempts` while they happen */
+    struct weir_tokens tokens;
+    bool has_usage;
+
+    struct gateway__upstream upstream;
+    struct gateway__relay relay;
+
+    /* how it ended */
+    enum weir_reason reason;
+    const char *field;       /* for the error, NULL without */
+    struct weir_span detail; /* in the arena */
+    unsigned status;         /* that the client got; 0: none */
+    unsigned upstream_error_status; /* the status to pass on with an upstream's error; 0 */
+    bool show_upstream_error;
+    int64_t first_byte_ns;   /* to the client */
+};
+
+/* --- pipeline.c --- */
+void gateway__run(struct weir_request *request);
+/* As if the waiting row had returned `next`. */
+void gateway__resume(struct weir_request *request, enum gateway__next next);
+/* Notes why it failed; `detail` is a format. Returns ANSWER. The first reason stays. */
+enum gateway__next gateway__fail(struct weir_request *request, enum weir_reason reason, const char *field, const char *detail, ...)
+    WEIR_PRINTF(4, 5);
+
+/* --- the rows --- */
+enum gateway__next gateway__step_admit(struct weir_request *request);
+enum gateway__next gateway__step_identify(struct weir_request *request);
+enum gateway__next gateway__step_read(struct weir_request *request);
+enum gateway__next gateway__step_local(struct weir_request *request);
+enum gateway__next gateway__step_understand(struct weir_request *request);
+enum gateway__next gateway__step_route(struct weir_request *request);
+enum gateway__next gateway__step_reserve(struct weir_request *request);
+enum gateway__next gateway__step_send(struct weir_request *request);
+enum gateway__next gateway__step_settle(struct weir_request *request);
+enum gateway__next gateway__step_answer(struct weir_request *request);
+enum gateway__next gateway__step_record(struct weir_request *request);
+
+/* --- requests.c: beginnings and ends --- */
+extern const struct weir_http_handler gateway__handler;
+void gateway__request_free(struct weir_request *request);
+/* Ends every request's life at shutdown. */
+void gateway__requests_free_spare(struct weir_worker *worker);
+
+/* --- endpoints.c --- */
+/* NULL: none; *path_known tells 405 from 404, *allow names the methods. */
+const struct gateway__endpoint *gateway__endpoint_find(struct weir_span method, struct weir_span path, const char **allow);
+struct weir_span gateway__path_rest(const struct weir_request *request); /* what '*' stood for */
+
+/* --- answer.c --- */
+/* Begins a head with the fields that every answer has. */
+void gateway__write_head(struct weir_request *request, unsigned status, struct weir_buffer *out);
+/* A whole answer: head, body, end of request. */
+void gateway__answer_body(struct weir_request *request, unsigned status, struct weir_span content_type, struct weir_span body);
+void gateway__answer_error(struct weir_request *request);
+struct weir_error_answer gateway__error_of(const struct weir_request *request);
+/* The CORS fields for this request's Origin, if it is allowed. */
+void gateway__write_cors(const struct weir_request *request, struct weir_buffer *out);
+bool gateway__origin_allowed(const struct weir_request *request, struct weir_span origin);
+/* Ends the client's side: the answer is written. */
+void gateway__client_done(struct weir_request *request);
+
+/* --- local.c: answers that need no provider --- */
+enum gateway__next gateway__answer_health(struct weir_request *request);
+enum gateway__next gateway__answer_metrics(struct weir_request *request);
+enum gateway__next gateway__answer_models(struct weir_request *request);
+enum gateway__next gateway__answer_model(struct weir_request *request);
+enum gateway__next gateway__answer_preflight(struct weir_request *request);
+
+/* --- upstream.c --- */
+/* Lets go of the upstream: gives the connection back when `reusable`, closes it otherwise. Legal at any time. */
+void gateway__upstream_end(struct weir_request *request, bool reusable);
+/* The client has room again, or has none. */
+void gateway__upstream_pause(struct weir_request *request, bool pause);
+
+/* --- relay.c, relay_stream.c: called with the upstream's answer --- */
+enum weir_status gateway__relay_head(struct weir_request *request);
+enum weir_status gateway__relay_body(struct weir_request *request, struct weir_span data);
+/* The upstream's message is complete. Gives what the pipeline is to do. */
+enum gateway__next gateway__relay_end(struct weir_request *request);
+void gateway__relay_reset(struct weir_request *request);
+void gateway__write_upstream_fields(struct weir_request *request, struct weir_buffer *out);
+enum weir_status gateway__relay_pass_begin(struct weir_request *request);
+enum weir_status gateway__stream_body(struct weir_request *request, struct weir_span data);
+enum gateway__next gateway__stream_end(struct weir_request *request);
+/* Ends a stream that has begun with the dialect's error event. */
+void gateway__stream_fail(struct weir_request *request);
+/* The upstream failed. Another candidate, or the end. */
+enum gateway__next gateway__upstream_failed(struct weir_request *request, enum weir_reason reason, const char *detail);
+
+/* --- settle.c --- */
+/* Computes what was used and writes the journal's close; once. Before the terminal bytes. */
+void gateway__settle(struct weir_request *request);
+
+/* --- held.c --- */
+enum weir_status gateway__held_new(struct weir_worker *worker, const struct weir_published *published, struct gateway__held **held);
+void gateway__held_ref(struct gateway__held *held);
+/* Gives it back to the control thread when it is replaced and nobody uses it. */
+void gateway__held_unref(struct gateway__held *held);
+void gateway__held_replace(struct weir_worker *worker, struct gateway__held *fresh);
+
+static inline const struct weir_gateway_settings *gateway__settings(const struct weir_request *request) {
+    return request->held->published->settings;
+}
+
+#endif

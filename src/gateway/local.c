@@ -1,0 +1,119 @@
+/* Answers that need no provider: health, metrics, the list of models, preflights. */
+#include "gateway/impl.h"
+#include "json/write.h"
+
+static const struct weir_span json_type = {.at = "application/json", .length = 16};
+
+enum gateway__next gateway__answer_health(struct weir_request *request) {
+    enum weir_health_path kind = WEIR_HEALTH_ALL;
+    struct weir_buffer body;
+    weir_buffer_init(&body, 16 * WEIR_KIB);
+    (void)weir_health_path_find(request->head->path, &kind);
+    unsigned status = weir_board_write_health(request->worker->gateway->board, kind, &body);
+    weir_buffer_append_byte(&body, '\n');
+    gateway__answer_body(request, status, json_type, weir_buffer_span(&body));
+    weir_buffer_release(&body);
+    return NEXT;
+}
+
+enum gateway__next gateway__answer_metrics(struct weir_request *request) {
+    const struct weir_texts *allow = &gateway__settings(request)->metrics.allow;
+    bool allowed = false;
+    for (size_t i = 0; i < allow->count; i++)
+        allowed = allowed || weir_span_equal(allow->at[i], WEIR_SPAN("*")) || weir_span_equal(allow->at[i], request->client_address);
+    if (!allowed)
+        return gateway__fail(request, WEIR_REASON_ADDRESS_NOT_ALLOWED, NULL, NULL);
+    const struct weir_span *accept = weir_http_head_find(request->head, WEIR_SPAN("accept"));
+    bool openmetrics = accept != NULL && memmem(accept->at, accept->length, "application/openmetrics-text", 28) != NULL;
+    struct weir_buffer body;
+    weir_buffer_init(&body, 64 * WEIR_MIB);
+    request->worker->gateway->write_metrics(request->worker->gateway->context, openmetrics, &body);
+    gateway__answer_body(request, 200,
+                         openmetrics ? WEIR_SPAN("application/openmetrics-text; version=1.0.0; charset=utf-8")
+                                     : WEIR_SPAN("text/plain; version=0.0.4; charset=utf-8"),
+                         weir_buffer_span(&body));
+    weir_buffer_release(&body);
+    return NEXT;
+}
+
+static void write_model(struct weir_json_writer *writer, struct weir_span id, struct weir_span owner, int64_t created_utc_us) {
+    weir_json_write_object(writer);
+    weir_json_member_string(writer, "id", id);
+    weir_json_member_text(writer, "object", "model");
+    weir_json_member_int64(writer, "created", created_utc_us / 1000000);
+    weir_json_member_string(writer, "owned_by", owner);
+    weir_json_write_end(writer);
+}
+
+/* Configured models, then those that the price file knows of the provider that takes every name. */
+enum gateway__next gateway__answer_models(struct weir_request *request) {
+    const struct weir_revision *revision = request->held->published->revision;
+    const struct weir_prices *prices = request->held->published->prices;
+    struct weir_json_writer writer;
+    struct weir_buffer body;
+    weir_buffer_init(&body, 16 * WEIR_MIB);
+    weir_json_writer_init(&writer, &body);
+    weir_json_write_object(&writer);
+    weir_json_member_text(&writer, "object", "list");
+    weir_json_write_name(&writer, "data");
+    weir_json_write_array(&writer);
+    for (size_t i = 0; i < revision->model_count; i++)
+        write_model(&writer, revision->models[i].name, revision->models[i].targets[0].provider->name, revision->created_utc_us);
+    for (size_t i = 0; revision->catch_all != NULL && i < weir_prices_count(prices); i++) {
+        const struct weir_price *price = weir_prices_at(prices, i);
+        if (weir_span_equal(price->provider, revision->catch_all->price_name) && weir_revision_model(revision, price->model) == NULL)
+            write_model(&writer, price->model, revision->catch_all->name, revision->created_utc_us);
+    }
+    weir_json_write_end(&writer);
+    weir_json_write_end(&writer);
+    gateway__answer_body(request, 200, json_type, weir_buffer_span(&body));
+    weir_buffer_release(&body);
+    return NEXT;
+}
+
+enum gateway__next gateway__answer_model(struct weir_request *request) {
+    struct weir_span encoded = gateway__path_rest(request);
+    size_t length = 0;
+    char *name = weir_arena_alloc_raw(request->arena, encoded.length + 1);
+    if (name == NULL || weir_url_decode(encoded, name, &length) != WEIR_OK)
+        return gateway__fail(request, WEIR_REASON_FIELD_INVALID, "model", "the path's escapes are not valid");
+    struct weir_candidates candidates;
+    struct weir_span asked = weir_span_of(name, length);
+    const struct weir_revision *revision = request->held->published->revision;
+    if (weir_route_candidates(revision, asked, 0, &candidates) != WEIR_OK || candidates.count == 0 ||
+        (candidates.model == NULL && weir_prices_find(request->held->published->prices, candidates.at[0].provider->price_name, candidates.at[0].model) == NULL))
+        return gateway__fail(request, WEIR_REASON_MODEL_NOT_FOUND, "model", "'%.*s'", (int)(length < 100 ? length : 100), name);
+    struct weir_json_writer writer;
+    struct weir_buffer body;
+    weir_buffer_init(&body, 64 * WEIR_KIB);
+    weir_json_writer_init(&writer, &body);
+    write_model(&writer, asked, candidates.at[0].provider->name, revision->created_utc_us);
+    gateway__answer_body(request, 200, json_type, weir_buffer_span(&body));
+    weir_buffer_release(&body);
+    return NEXT;
+}
+
+enum gateway__next gateway__answer_preflight(struct weir_request *request) {
+    const struct weir_span *origin = weir_http_head_find(request->head, WEIR_SPAN("origin"));
+    const struct weir_span *asked_fields = weir_http_head_find(request->head, WEIR_SPAN("access-control-request-headers"));
+    if (origin != NULL && !gateway__origin_allowed(request, *origin))
+        return gateway__fail(request, WEIR_REASON_ORIGIN_NOT_ALLOWED, NULL, NULL);
+    const char *allow = NULL;
+    (void)gateway__endpoint_find(WEIR_SPAN(""), request->head->path, &allow);
+    struct weir_buffer head;
+    weir_buffer_init(&head, WEIR_MAX_HEAD_BYTES);
+    gateway__write_head(request, 204, &head);
+    (void)weir_http_write_field(&head, WEIR_SPAN("Allow"), weir_span_of_string(allow != NULL ? allow : "GET, HEAD, POST, OPTIONS"));
+    if (origin != NULL) {
+        (void)weir_http_write_field(&head, WEIR_SPAN("Access-Control-Allow-Methods"), weir_span_of_string(allow != NULL ? allow : "GET, POST, OPTIONS"));
+        (void)weir_http_write_field(&head, WEIR_SPAN("Access-Control-Allow-Headers"),
+                                    asked_fields != NULL ? *asked_fields : WEIR_SPAN("authorization, content-type"));
+        (void)weir_http_write_field(&head, WEIR_SPAN("Access-Control-Max-Age"), WEIR_SPAN("600"));
+    }
+    weir_http_write_head_end(&head);
+    const struct weir_span part = weir_buffer_span(&head);
+    if (weir_http_connection_write(request->connection, &part, 1) == WEIR_OK)
+        gateway__client_done(request);
+    weir_buffer_release(&head);
+    return NEXT;
+}

@@ -1,0 +1,83 @@
+/* The way of a request, as a table. One small loop runs the rows; waiting, retry and fallback are that loop and nothing else. */
+#include "gateway/impl.h"
+
+#include <stdarg.h>
+
+enum { ALWAYS = 1, RETRY_FROM = 2 };
+
+static const struct {
+    const char *name;
+    enum gateway__next (*run)(struct weir_request *request);
+    unsigned flags;
+} steps[] = {
+    {"admit", gateway__step_admit, 0},           /* may anything be served now */
+    {"identify", gateway__step_identify, 0},     /* who asks: from the head alone, before a body is taken */
+    {"read", gateway__step_read, 0},             /* the body, counted as it comes */
+    {"local", gateway__step_local, 0},           /* what needs no provider is answered here */
+    {"understand", gateway__step_understand, 0}, /* what is asked */
+    {"route", gateway__step_route, 0},           /* who can serve it */
+    {"reserve", gateway__step_reserve, 0},       /* what it may cost at most */
+    {"send", gateway__step_send, RETRY_FROM},    /* one attempt a turn, and the relay of its answer */
+    {"settle", gateway__step_settle, ALWAYS},    /* what it did cost, unless that was known before the terminal bytes */
+    {"answer", gateway__step_answer, ALWAYS},    /* tell the client, if nothing has */
+    {"record", gateway__step_record, ALWAYS},    /* metrics and the log */
+};
+enum { STEP_COUNT = sizeof steps / sizeof *steps };
+
+static size_t find(size_t from, unsigned flag) {
+    while (from < STEP_COUNT && (steps[from].flags & flag) == 0)
+        from++;
+    return from;
+}
+
+static void go(struct weir_request *request, enum gateway__next next) {
+    if (next == NEXT)
+        request->step++;
+    else if (next == ANSWER)
+        request->step = find((steps[request->step].flags & ALWAYS) != 0 ? request->step + 1 : request->step, ALWAYS);
+    else if (next == RETRY)
+        request->step = find(0, RETRY_FROM);
+}
+
+void gateway__run(struct weir_request *request) {
+    while (request->step < STEP_COUNT) {
+        request->in_step = true;
+        enum gateway__next next = steps[request->step].run(request);
+        request->in_step = false;
+        if (next == WAIT && request->has_pending)
+            next = request->pending;
+        request->has_pending = false;
+        if (next == WAIT)
+            return;
+        go(request, next);
+    }
+    gateway__request_free(request);
+}
+
+void gateway__resume(struct weir_request *request, enum gateway__next next) {
+    if (request->in_step) { /* the row that is running waits for this already */
+        request->has_pending = true;
+        request->pending = next;
+        return;
+    }
+    go(request, next);
+    gateway__run(request);
+}
+
+enum gateway__next gateway__fail(struct weir_request *request, enum weir_reason reason, const char *field, const char *detail, ...) {
+    if (request->reason != WEIR_REASON_NONE)
+        return ANSWER;
+    request->reason = reason;
+    request->field = field;
+    if (detail == NULL)
+        return ANSWER;
+    char text[300];
+    va_list arguments;
+    va_start(arguments, detail);
+    int length = vsnprintf(text, sizeof text, detail, arguments);
+    va_end(arguments);
+    size_t shown = length < 0 ? 0 : (size_t)length < sizeof text ? (size_t)length : sizeof text - 1;
+    if (weir_arena_dup(request->arena, weir_span_of(text, shown), &request->detail) != WEIR_OK)
+        request->detail = WEIR_SPAN("");
+    return ANSWER;
+}

@@ -1,0 +1,199 @@
+/* The way back for answers that are not event streams.
+ *
+ * JSON is held until it is whole, so that the usage can be read, recorded and added before the last byte leaves; so is every error, so that
+ * another target may still be tried. What is too large to hold goes through as it comes, its last piece kept back until the ledger has it.
+ */
+#include "gateway/impl.h"
+#include "provider/outcome.h"
+
+static const struct weir_span used_field = {.at = "x-weir-used-cu-milli", .length = 20};
+
+void gateway__relay_reset(struct weir_request *request) {
+    struct gateway__relay *relay = &request->relay;
+    relay->mode = RELAY_NONE;
+    weir_buffer_clear(&relay->body);
+    weir_buffer_clear(&relay->out);
+    weir_buffer_clear(&relay->last);
+    weir_sse_clear(&relay->sse);
+    relay->has_last = false;
+    relay->finish_seen = false;
+    relay->content_events = 0;
+}
+
+static bool is_success(const struct weir_request *request) { return request->upstream.status >= 200 && request->upstream.status < 300; }
+
+enum weir_status gateway__relay_head(struct weir_request *request) {
+    const struct weir_http_head *head = request->upstream.head;
+    const struct weir_span *type = weir_http_head_find(head, WEIR_SPAN("content-type"));
+    const struct weir_span *coding = weir_http_head_find(head, WEIR_SPAN("content-encoding"));
+    if (coding != NULL && !weir_span_equal_ignore_case(*coding, WEIR_SPAN("identity")))
+        return WEIR_EPROTO; /* none was asked for, and what cannot be read cannot be metered */
+    if (is_success(request) && type != NULL && weir_http_media_type_is(*type, WEIR_SPAN("text/event-stream"))) {
+        request->relay.mode = RELAY_STREAM;
+        weir_metrics_add_active(request->worker->metrics, 0, 1, 0);
+    } else {
+        request->relay.mode = RELAY_BUFFER;
+        if (head->has_content_length && head->content_length <= WEIR_MAX_BUFFERED_ANSWER_BYTES)
+            (void)weir_buffer_reserve(&request->relay.body, (size_t)head->content_length);
+    }
+    return WEIR_OK;
+}
+
+/* Fields of one connection, of the upstream's own site, or that we write ourselves. */
+static bool is_dropped(struct weir_span name) {
+    static const char *const dropped[] = {"content-length", "content-encoding", "set-cookie", "server", "date", "alt-svc", "x-request-id", "via",
+                                          "strict-transport-security", "x-content-type-options", "vary", "trailer", "x-powered-by"};
+    if (weir_http_is_hop_by_hop(name))
+        return true;
+    if (name.length > 15 && weir_span_equal_ignore_case(weir_span_first(name, 15), WEIR_SPAN("access-control-")))
+        return true;
+    for (size_t i = 0; i < sizeof dropped / sizeof *dropped; i++)
+        if (weir_span_equal_ignore_case(name, weir_span_of_string(dropped[i])))
+            return true;
+    return false;
+}
+
+void gateway__write_upstream_fields(struct weir_request *request, struct weir_buffer *out) {
+    const struct weir_http_head *head = request->upstream.head;
+    const struct weir_span *connection = weir_http_head_find(head, WEIR_SPAN("connection"));
+    bool error = request->reason != WEIR_REASON_NONE;
+    for (size_t i = 0; i < head->field_count; i++) {
+        const struct weir_http_field *field = &head->fields[i];
+        if (is_dropped(field->name) || (connection != NULL && weir_http_list_has(*connection, field->name)))
+            continue;
+        /* an error's body and its type are written anew; its advice on retrying is the provider's */
+        if (error && (weir_span_equal_ignore_case(field->name, WEIR_SPAN("content-type")) ||
+                      weir_span_equal_ignore_case(field->name, WEIR_SPAN("cache-control"))))
+            continue;
+        (void)weir_http_write_field(out, field->name, field->value);
+    }
+}
+
+/* --- answers too large to hold --- */
+
+/* Sends what was held and goes on piece by piece; the last bytes wait for the journal. */
+enum weir_status gateway__relay_pass_begin(struct weir_request *request) {
+    struct gateway__relay *relay = &request->relay;
+    struct weir_buffer head;
+    weir_buffer_init(&head, WEIR_MAX_HEAD_BYTES);
+    relay->mode = RELAY_PASS;
+    relay->chunked = !weir_http_connection_is_http10(request->connection);
+    gateway__write_head(request, request->upstream.status, &head);
+    gateway__write_upstream_fields(request, &head);
+    if (relay->chunked) {
+        (void)weir_http_write_field(&head, WEIR_SPAN("Transfer-Encoding"), WEIR_SPAN("chunked"));
+        (void)weir_http_write_field(&head, WEIR_SPAN("Trailer"), used_field);
+    }
+    weir_http_write_head_end(&head);
+    const struct weir_span part = weir_buffer_span(&head);
+    enum weir_status status = weir_buffer_status(&head);
+    if (status == WEIR_OK)
+        status = weir_http_connection_write(request->connection, &part, 1);
+    weir_buffer_release(&head);
+    relay->head_sent = status == WEIR_OK;
+    return status;
+}
+
+static enum weir_status pass_piece(struct weir_request *request, struct weir_span data, struct weir_span end) {
+    char chunk_head[WEIR_HTTP_CHUNK_HEAD_SIZE];
+    bool chunked = request->relay.chunked && data.length > 0;
+    size_t length = chunked ? weir_http_format_chunk_head(data.length, chunk_head) : 0;
+    const struct weir_span parts[] = {weir_span_of(chunk_head, length), data, chunked ? WEIR_SPAN("\r\n") : WEIR_SPAN(""), end};
+    enum weir_status status = weir_http_connection_write(request->connection, parts, 4);
+    if (status == WEIR_OK && weir_http_connection_pending_bytes(request->connection) > WEIR_MAX_STREAM_PENDING_BYTES)
+        gateway__upstream_pause(request, true);
+    return status == WEIR_OK ? WEIR_OK : WEIR_ECLOSED;
+}
+
+/* Everything but the newest piece goes out, so that the last one can wait. */
+static enum weir_status pass_body(struct weir_request *request, struct weir_span data) {
+    struct weir_buffer *held = &request->relay.body;
+    enum weir_status status = pass_piece(request, weir_buffer_span(held), WEIR_SPAN(""));
+    weir_buffer_clear(held);
+    weir_buffer_append(held, data);
+    return status;
+}
+
+static enum gateway__next pass_end(struct weir_request *request) {
+    char trailer[80];
+    gateway__settle(request);
+    int length = snprintf(trailer, sizeof trailer, "0\r\nx-weir-used-cu-milli: %lld\r\n\r\n", (long long)request->entry.cost_cu_milli);
+    struct weir_span end = request->relay.chunked ? weir_span_of(trailer, (size_t)length) : WEIR_SPAN("");
+    if (request->connection == NULL || pass_piece(request, weir_buffer_span(&request->relay.body), end) != WEIR_OK)
+        return gateway__fail(request, WEIR_REASON_CLIENT_CLOSED, NULL, NULL);
+    gateway__client_done(request);
+    return NEXT;
+}
+
+enum weir_status gateway__relay_body(struct weir_request *request, struct weir_span data) {
+    struct gateway__relay *relay = &request->relay;
+    if (relay->mode == RELAY_STREAM)
+        return gateway__stream_body(request, data);
+    if (relay->mode == RELAY_DRAIN)
+        return WEIR_OK;
+    if (relay->mode == RELAY_BUFFER && data.length <= WEIR_MAX_BUFFERED_ANSWER_BYTES - relay->body.length) {
+        weir_buffer_append(&relay->body, data);
+        return weir_buffer_status(&relay->body);
+    }
+    if (request->connection == NULL)
+        return WEIR_ECLOSED;
+    if (relay->mode == RELAY_BUFFER && !is_success(request))
+        return WEIR_ELIMIT;
+    if (relay->mode == RELAY_BUFFER && gateway__relay_pass_begin(request) != WEIR_OK)
+        return WEIR_ECLOSED;
+    return pass_body(request, data);
+}
+
+/* --- whole answers --- */
+
+static enum gateway__next buffered_success(struct weir_request *request) {
+    struct gateway__relay *relay = &request->relay;
+    struct weir_span body = weir_buffer_span(&relay->body);
+    struct weir_answer answer;
+    struct weir_json_splice splice = {.count = 0};
+    if (request->dialect->read_answer(body, &answer) != WEIR_OK)
+        return gateway__upstream_failed(request, WEIR_REASON_UPSTREAM_PROTOCOL, "its answer is not JSON");
+    request->has_usage = answer.has_usage;
+    request->tokens = answer.tokens;
+    relay->content_events = weir_dialect_estimate_tokens((size_t)answer.content_bytes);
+    gateway__settle(request);
+    if (request->connection == NULL)
+        return NEXT;
+    if (request->dialect->edit_answer(request->arena, body, &answer, &request->tokens, request->entry.cost_cu_milli, &splice) != WEIR_OK)
+        return gateway__fail(request, WEIR_REASON_INTERNAL, NULL, NULL);
+    struct weir_buffer *head = &relay->out;
+    struct weir_span parts[2 + 2 * WEIR_JSON_MAX_EDITS];
+    weir_buffer_clear(head);
+    gateway__write_head(request, request->upstream.status, head);
+    gateway__write_upstream_fields(request, head);
+    weir_http_write_field_uint64(head, used_field, (uint64_t)request->entry.cost_cu_milli);
+    weir_http_write_field_uint64(head, WEIR_SPAN("Content-Length"), weir_json_splice_length(&splice, body.length));
+    weir_http_write_head_end(head);
+    parts[0] = weir_buffer_span(head);
+    size_t count = 1 + weir_json_splice_parts(&splice, body, &parts[1]);
+    if (weir_buffer_status(head) != WEIR_OK || weir_http_connection_write(request->connection, parts, count) != WEIR_OK)
+        return gateway__fail(request, WEIR_REASON_CLIENT_CLOSED, NULL, NULL);
+    relay->head_sent = true;
+    gateway__client_done(request);
+    return NEXT;
+}
+
+/* An answer that is no success: another target, or the provider's own words with our ids. */
+static enum gateway__next buffered_failure(struct weir_request *request) {
+    struct weir_provider_outcome outcome = weir_provider_classify(request->upstream.status);
+    enum weir_reason reason = outcome.reason != WEIR_REASON_NONE ? outcome.reason : WEIR_REASON_UPSTREAM_REFUSED;
+    request->entry.attempts[request->entry.attempt_count - 1].reason = (uint16_t)reason;
+    if (outcome.may_fall_back && request->next_candidate < request->candidates.count)
+        return RETRY;
+    request->show_upstream_error = outcome.show_body;
+    request->upstream_error_status = outcome.client_status;
+    return gateway__fail(request, reason, NULL, "HTTP %u", request->upstream.status);
+}
+
+enum gateway__next gateway__relay_end(struct weir_request *request) {
+    if (request->relay.mode == RELAY_STREAM)
+        return gateway__stream_end(request);
+    if (request->relay.mode == RELAY_PASS)
+        return pass_end(request);
+    return is_success(request) ? buffered_success(request) : buffered_failure(request);
+}

@@ -1,0 +1,225 @@
+/* The way back for event streams: forwarded as they come, metered on the way.
+ *
+ * The status line is held until the upstream's first event. The data event that says why the answer finished, or that carries the usage, is held
+ * until what follows it is known, because the last one gets usedCUMilli. The journal's close is written before the terminal event leaves. A
+ * slow client stops the reading upstream; nothing is kept but the unsent bytes and the held event.
+ */
+#include "gateway/impl.h"
+
+static enum weir_status send_head(struct weir_request *request) {
+    struct gateway__relay *relay = &request->relay;
+    if (relay->head_sent)
+        return WEIR_OK;
+    struct weir_buffer head;
+    weir_buffer_init(&head, WEIR_MAX_HEAD_BYTES);
+    relay->chunked = !weir_http_connection_is_http10(request->connection);
+    gateway__write_head(request, request->upstream.status, &head);
+    gateway__write_upstream_fields(request, &head);
+    if (weir_http_head_find(request->upstream.head, WEIR_SPAN("cache-control")) == NULL)
+        (void)weir_http_write_field(&head, WEIR_SPAN("Cache-Control"), WEIR_SPAN("no-cache"));
+    if (relay->chunked)
+        weir_buffer_append(&head, WEIR_SPAN("Transfer-Encoding: chunked\r\nTrailer: x-weir-used-cu-milli\r\n"));
+    weir_http_write_head_end(&head);
+    const struct weir_span part = weir_buffer_span(&head);
+    enum weir_status status = weir_buffer_status(&head);
+    if (status == WEIR_OK)
+        status = weir_http_connection_write(request->connection, &part, 1);
+    weir_buffer_release(&head);
+    relay->head_sent = status == WEIR_OK;
+    return status;
+}
+
+/* One chunk with all that this turn brought, and the end of the body where it is over. */
+static enum weir_status flush(struct weir_request *request, struct weir_span end) {
+    struct gateway__relay *relay = &request->relay;
+    if (relay->out.length == 0 && end.length == 0)
+        return WEIR_OK;
+    if (request->connection == NULL)
+        return WEIR_ECLOSED;
+    if (weir_buffer_status(&relay->out) != WEIR_OK)
+        return WEIR_ELIMIT;
+    if (send_head(request) != WEIR_OK)
+        return WEIR_ECLOSED;
+    char chunk_head[WEIR_HTTP_CHUNK_HEAD_SIZE];
+    bool chunk = relay->chunked && relay->out.length > 0;
+    size_t length = chunk ? weir_http_format_chunk_head(relay->out.length, chunk_head) : 0;
+    const struct weir_span parts[] = {weir_span_of(chunk_head, length), weir_buffer_span(&relay->out),
+                                      chunk ? WEIR_SPAN("\r\n") : WEIR_SPAN(""), relay->chunked ? end : WEIR_SPAN("")};
+    enum weir_status status = weir_http_connection_write(request->connection, parts, 4);
+    weir_buffer_clear(&relay->out);
+    if (status == WEIR_OK && weir_http_connection_pending_bytes(request->connection) > WEIR_MAX_STREAM_PENDING_BYTES)
+        gateway__upstream_pause(request, true);
+    return status == WEIR_OK ? WEIR_OK : WEIR_ECLOSED;
+}
+
+/* Appends an event with its data edited. Data that came on several lines goes out on one: in JSON a line end can only stand where a space may. */
+static void append_edited(struct weir_buffer *out, const struct weir_sse_event *sse, struct weir_json_splice *splice) {
+    bool in_place = sse->data.at >= sse->raw.at && sse->data.at + sse->data.length <= sse->raw.at + sse->raw.length;
+    if (in_place) {
+        size_t before = (size_t)(sse->data.at - sse->raw.at);
+        weir_buffer_append(out, weir_span_first(sse->raw, before));
+        weir_json_splice_write(splice, sse->data, out);
+        weir_buffer_append(out, weir_span_from(sse->raw, before + sse->data.length));
+        return;
+    }
+    weir_buffer_append(out, WEIR_SPAN("data: "));
+    size_t from = out->length;
+    weir_json_splice_write(splice, sse->data, out);
+    for (size_t i = from; i < out->length; i++)
+        if (out->at[i] == '\n')
+            out->at[i] = ' ';
+    weir_buffer_append(out, WEIR_SPAN("\n\n"));
+}
+
+static void append_event(struct weir_buffer *out, const struct weir_sse_event *sse, struct weir_json_splice *splice) {
+    if (splice->count == 0)
+        weir_buffer_append(out, sse->raw);
+    else
+        append_edited(out, sse, splice);
+}
+
+static void release_last(struct gateway__relay *relay) {
+    if (!relay->has_last)
+        return;
+    weir_buffer_append(&relay->out, weir_buffer_span(&relay->last));
+    weir_buffer_clear(&relay->last);
+    relay->has_last = false;
+}
+
+/* Keeps the event (already edited) back: it may be the last one with data. */
+static enum weir_status hold(struct weir_request *request, const struct weir_sse_event *sse, struct weir_json_splice *splice) {
+    struct gateway__relay *relay = &request->relay;
+    release_last(relay);
+    append_event(&relay->last, sse, splice);
+    relay->has_last = true;
+    return weir_buffer_status(&relay->last) == WEIR_OK ? WEIR_OK : WEIR_ELIMIT;
+}
+
+/* Puts usedCUMilli into the held event and lets it go. */
+static void release_marked(struct weir_request *request) {
+    struct gateway__relay *relay = &request->relay;
+    if (!relay->has_last)
+        return;
+    struct weir_sse again;
+    struct weir_sse_event sse;
+    struct weir_event event;
+    struct weir_json_splice splice = {.count = 0};
+    struct weir_span input = weir_buffer_span(&relay->last);
+    weir_sse_init(&again, WEIR_MAX_EVENT_BYTES);
+    if (weir_sse_next(&again, &input, &sse) == WEIR_OK) {
+        request->dialect->read_event(&sse, &event);
+        if (request->dialect->mark_event(request->arena, &event, request->entry.cost_cu_milli, &splice) == WEIR_OK)
+            append_event(&relay->out, &sse, &splice);
+    } else {
+        weir_buffer_append(&relay->out, weir_buffer_span(&relay->last));
+    }
+    weir_sse_release(&again);
+    weir_buffer_clear(&relay->last);
+    relay->has_last = false;
+}
+
+/* Everything has been said: settle, then the marked event, the terminal one and the end of the body. */
+static enum weir_status complete(struct weir_request *request, struct weir_span done) {
+    struct gateway__relay *relay = &request->relay;
+    char end[80];
+    gateway__settle(request);
+    release_marked(request);
+    weir_buffer_append(&relay->out, done);
+    int length = snprintf(end, sizeof end, "0\r\nx-weir-used-cu-milli: %lld\r\n\r\n", (long long)request->entry.cost_cu_milli);
+    enum weir_status status = flush(request, weir_span_of(end, (size_t)length));
+    if (status != WEIR_OK)
+        return status;
+    gateway__client_done(request);
+    relay->mode = RELAY_DRAIN;
+    weir_metrics_add_active(request->worker->metrics, 0, -1, 0);
+    return WEIR_OK;
+}
+
+/* The provider tells of a failure: before anything has left it can still become an answer of its own. */
+static enum weir_status on_error_event(struct weir_request *request, const struct weir_sse_event *sse) {
+    struct gateway__relay *relay = &request->relay;
+    request->entry.attempts[request->entry.attempt_count - 1].reason = WEIR_REASON_UPSTREAM_ERROR;
+    if (!relay->head_sent) {
+        weir_buffer_clear(&relay->body);
+        weir_buffer_append(&relay->body, sse->data);
+        request->show_upstream_error = true;
+        (void)gateway__fail(request, WEIR_REASON_UPSTREAM_ERROR, NULL, "in the stream's first event");
+        return WEIR_END;
+    }
+    (void)gateway__fail(request, WEIR_REASON_UPSTREAM_ERROR, NULL, NULL);
+    struct weir_error_answer error = gateway__error_of(request);
+    struct weir_json_splice splice = {.count = 0};
+    release_last(relay);
+    if (request->dialect->edit_error(request->arena, sse->data, &error, &splice) != WEIR_OK)
+        splice.count = 0;
+    append_event(&relay->out, sse, &splice);
+    relay->finish_seen = true; /* its own words have been passed on: stream_fail only ends the body */
+    return WEIR_END;
+}
+
+static enum weir_status on_event(struct weir_request *request, const struct weir_sse_event *sse) {
+    struct gateway__relay *relay = &request->relay;
+    struct weir_event event;
+    struct weir_json_splice splice = {.count = 0};
+    request->dialect->read_event(sse, &event);
+    if (event.answer.has_usage) {
+        request->has_usage = true;
+        request->tokens = event.answer.tokens;
+    }
+    if (event.kind == WEIR_EVENT_DONE)
+        return complete(request, sse->raw);
+    if (event.kind == WEIR_EVENT_ERROR)
+        return on_error_event(request, sse);
+    if (event.kind == WEIR_EVENT_CONTENT || event.kind == WEIR_EVENT_FINISH)
+        relay->content_events++;
+    if (event.kind == WEIR_EVENT_FINISH)
+        relay->finish_seen = true;
+    if (event.kind == WEIR_EVENT_USAGE && !request->call.wants_usage)
+        return WEIR_OK; /* metering asked for it, the client did not */
+    if (!request->call.wants_usage && request->dialect->hide_usage(sse->data, &event, &splice) != WEIR_OK)
+        return WEIR_ENOMEM;
+    if (event.kind == WEIR_EVENT_FINISH || event.kind == WEIR_EVENT_USAGE)
+        return hold(request, sse, &splice);
+    if (sse->has_data)
+        release_last(relay);
+    append_event(&relay->out, sse, &splice);
+    return WEIR_OK;
+}
+
+enum weir_status gateway__stream_body(struct weir_request *request, struct weir_span data) {
+    struct gateway__relay *relay = &request->relay;
+    struct weir_sse_event sse;
+    enum weir_status status = WEIR_OK;
+    while (status == WEIR_OK && relay->mode == RELAY_STREAM) {
+        status = weir_sse_next(&relay->sse, &data, &sse);
+        if (status == WEIR_OK)
+            status = on_event(request, &sse);
+    }
+    if (status == WEIR_END || status == WEIR_ELIMIT || status == WEIR_ENOMEM || relay->mode == RELAY_DRAIN)
+        return status == WEIR_AGAIN ? WEIR_OK : status;
+    return status == WEIR_AGAIN ? flush(request, WEIR_SPAN("")) : status;
+}
+
+/* The body has ended without a terminal event. If the answer had said that it was finished, it is whole: the dialect's own end is put. Otherwise
+ * a client must not take the silence for success. */
+enum gateway__next gateway__stream_end(struct weir_request *request) {
+    if (!request->relay.finish_seen)
+        return gateway__upstream_failed(request, WEIR_REASON_UPSTREAM_CLOSED, NULL);
+    if (complete(request, request->dialect->done) != WEIR_OK)
+        return gateway__fail(request, WEIR_REASON_CLIENT_CLOSED, NULL, NULL);
+    return NEXT;
+}
+
+void gateway__stream_fail(struct weir_request *request) {
+    struct gateway__relay *relay = &request->relay;
+    struct weir_error_answer error = gateway__error_of(request);
+    bool already_told = request->reason == WEIR_REASON_UPSTREAM_ERROR && relay->out.length > 0;
+    if (!already_told)
+        request->dialect->write_error_event(&relay->out, &error);
+    if (flush(request, WEIR_SPAN("0\r\n\r\n")) == WEIR_OK) {
+        gateway__client_done(request);
+    } else if (request->connection != NULL) {
+        weir_http_connection_abort(request->connection);
+        request->connection = NULL;
+    }
+}

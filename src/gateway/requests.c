@@ -1,0 +1,266 @@
+/* How a request begins and ends: the object, its arena, its ids, its client's callbacks.
+ *
+ * Objects are kept for the next request, each with its arena's first block and its buffers, so that the common request allocates nothing.
+ */
+#include "base/memory.h"
+#include "gateway/impl.h"
+#include "telemetry/traceparent.h"
+
+enum { SPARE_REQUESTS = 256, KEPT_BUFFER_BYTES = 64 * 1024, ARENA_FIRST_BYTES = 8 * 1024 };
+
+static struct weir_request *object_new(void) {
+    struct weir_request *request = weir_memory_new(1, sizeof *request);
+    if (request == NULL)
+        return NULL;
+    request->arena = weir_arena_new(ARENA_FIRST_BYTES, WEIR_MAX_REQUEST_ARENA_BYTES);
+    if (request->arena == NULL) {
+        weir_memory_free(request);
+        return NULL;
+    }
+    weir_sse_init(&request->relay.sse, WEIR_MAX_EVENT_BYTES);
+    return request;
+}
+
+static void object_free(struct weir_request *request) {
+    weir_http1_free(&request->upstream.parser);
+    weir_arena_free(&request->arena);
+    weir_buffer_release(&request->body);
+    weir_buffer_release(&request->relay.body);
+    weir_buffer_release(&request->relay.out);
+    weir_buffer_release(&request->relay.last);
+    weir_sse_release(&request->relay.sse);
+    weir_memory_free(request);
+}
+
+/* Keeps a buffer's memory where it is small. */
+static struct weir_buffer kept(struct weir_buffer *buffer, size_t max_bytes) {
+    if (buffer->capacity > KEPT_BUFFER_BYTES)
+        weir_buffer_release(buffer);
+    weir_buffer_clear(buffer);
+    buffer->max_bytes = max_bytes;
+    return *buffer;
+}
+
+/* Zeroes all but what is kept. */
+static void object_clear(struct weir_request *request, int64_t max_body_bytes) {
+    struct weir_request clean = {.arena = request->arena,
+                                 .upstream = {.parser = request->upstream.parser},
+                                 .relay = {.sse = request->relay.sse},
+                                 .body = kept(&request->body, (size_t)max_body_bytes),
+                                 .detail = WEIR_SPAN("")};
+    clean.relay.body = kept(&request->relay.body, WEIR_MAX_BUFFERED_ANSWER_BYTES);
+    clean.relay.out = kept(&request->relay.out, WEIR_MAX_EVENT_BYTES + WEIR_MIB);
+    clean.relay.last = kept(&request->relay.last, WEIR_MAX_EVENT_BYTES);
+    weir_sse_clear(&clean.relay.sse);
+    weir_arena_reset(request->arena);
+    *request = clean;
+}
+
+static struct weir_request *request_new(struct weir_worker *worker) {
+    struct weir_request *request;
+    if (weir_list_is_empty(&worker->spare_requests)) {
+        request = object_new();
+        if (request == NULL)
+            return NULL;
+    } else {
+        request = WEIR_CONTAINER_OF(worker->spare_requests.next, struct weir_request, link);
+        weir_list_remove(&request->link);
+        worker->spare_count--;
+    }
+    object_clear(request, worker->live->published->settings->limits.max_request_bytes);
+    request->worker = worker;
+    request->held = worker->live;
+    gateway__held_ref(request->held);
+    weir_list_append(&worker->requests, &request->link);
+    worker->request_count++;
+    return request;
+}
+
+void gateway__request_free(struct weir_request *request) {
+    struct weir_worker *worker = request->worker;
+    weir_timer_stop(&request->deadline);
+    gateway__upstream_end(request, false);
+    gateway__client_done(request);
+    weir_list_remove(&request->link);
+    worker->request_count--;
+    weir_metrics_add_active(worker->metrics, -1, request->relay.mode == RELAY_STREAM ? -1 : 0, 0);
+    gateway__held_unref(request->held);
+    request->held = NULL;
+    if (worker->spare_count >= SPARE_REQUESTS) {
+        object_free(request);
+        return;
+    }
+    weir_list_append(&worker->spare_requests, &request->link);
+    worker->spare_count++;
+}
+
+void gateway__requests_free_spare(struct weir_worker *worker) {
+    while (!weir_list_is_empty(&worker->spare_requests)) {
+        struct weir_request *request = WEIR_CONTAINER_OF(worker->spare_requests.next, struct weir_request, link);
+        weir_list_remove(&request->link);
+        object_free(request);
+    }
+}
+
+/* --- the client's callbacks --- */
+
+static void on_body(void *owner, struct weir_span data) {
+    struct weir_request *request = owner;
+    if (request->reason != WEIR_REASON_NONE)
+        return;
+    weir_buffer_append(&request->body, data);
+    if (weir_buffer_status(&request->body) == WEIR_OK)
+        return;
+    (void)gateway__fail(request, WEIR_REASON_BODY_TOO_LARGE, NULL, "more than %lld bytes", (long long)request->body.max_bytes);
+    gateway__resume(request, ANSWER);
+}
+
+static void on_complete(void *owner) {
+    struct weir_request *request = owner;
+    request->body_complete = true;
+    gateway__resume(request, NEXT);
+}
+
+static void on_gone(void *owner, enum weir_reason reason) {
+    struct weir_request *request = owner;
+    if (reason == WEIR_REASON_CLIENT_CLOSED)
+        request->connection = NULL;
+    (void)gateway__fail(request, reason, NULL, NULL);
+    gateway__upstream_end(request, false);
+    gateway__resume(request, ANSWER);
+}
+
+static void on_drain(void *owner) { gateway__upstream_pause(owner, false); }
+
+static const struct weir_http_request_events request_events = {
+    .on_body = on_body, .on_complete = on_complete, .on_gone = on_gone, .on_drain = on_drain};
+
+static void on_deadline(void *owner) {
+    struct weir_request *request = owner;
+    gateway__upstream_end(request, false);
+    if (request->relay.complete) { /* only the upstream's leftovers were waited for */
+        gateway__resume(request, NEXT);
+        return;
+    }
+    gateway__resume(request, gateway__fail(request, WEIR_REASON_REQUEST_DEADLINE, NULL, NULL));
+}
+
+/* --- what a head tells --- */
+
+static bool is_id_byte(unsigned char byte) {
+    return (byte >= '0' && byte <= '9') || (byte >= 'a' && byte <= 'z') || (byte >= 'A' && byte <= 'Z') || (byte != 0 && strchr("-_.:+/=", byte) != NULL);
+}
+
+static bool is_acceptable_id(struct weir_span text, size_t max_bytes) {
+    if (text.length == 0 || text.length > max_bytes)
+        return false;
+    for (size_t i = 0; i < text.length; i++)
+        if (!is_id_byte((unsigned char)text.at[i]))
+            return false;
+    return true;
+}
+
+/* `x-weir-tags: team=search, feature=summary`: at most ten, each of at most 64 bytes; others are left out. Kept as "a=b,c=d". */
+static void take_tags(struct weir_request *request, struct weir_span list) {
+    char text[WEIR_MAX_TAGS * (WEIR_MAX_TAG_BYTES + 1)];
+    size_t length = 0, count = 0;
+    struct weir_span item;
+    for (bool more = true; more && count < WEIR_MAX_TAGS;) {
+        more = weir_span_split(list, ',', &item, &list);
+        item = weir_span_trim(item);
+        if (!is_acceptable_id(item, WEIR_MAX_TAG_BYTES))
+            continue;
+        if (count++ > 0)
+            text[length++] = ',';
+        memcpy(&text[length], item.at, item.length);
+        length += item.length;
+    }
+    if (weir_arena_dup(request->arena, weir_span_of(text, length), &request->tags) != WEIR_OK)
+        request->tags = WEIR_SPAN("");
+}
+
+static void take_trace(struct weir_request *request) {
+    struct weir_traceparent trace;
+    const struct weir_span *inbound = weir_http_head_find(request->head, WEIR_SPAN("traceparent"));
+    struct weir_random *random = weir_loop_random(request->worker->loop);
+    if (inbound == NULL || weir_traceparent_parse(*inbound, &trace) != WEIR_OK)
+        weir_traceparent_new(random, &trace);
+    else
+        weir_traceparent_child(random, &trace, &trace);
+    weir_traceparent_format(&trace, request->traceparent);
+    request->trace_id = weir_span_of(&request->traceparent[3], 32);
+}
+
+static void take_ids(struct weir_request *request) {
+    request->start_ns = weir_loop_now_ns(request->worker->loop);
+    request->start_utc_us = weir_loop_utc_us(request->worker->loop);
+    request->id = weir_uuid_v7(weir_loop_random(request->worker->loop), request->start_utc_us);
+    weir_uuid_format(&request->id, request->id_text);
+    const struct weir_span *id = weir_http_head_find(request->head, WEIR_SPAN("x-request-id"));
+    const struct weir_span *tags = weir_http_head_find(request->head, WEIR_SPAN("x-weir-tags"));
+    request->client_request_id = id != NULL && is_acceptable_id(*id, WEIR_MAX_CLIENT_REQUEST_ID_BYTES) ? *id : WEIR_SPAN("");
+    request->tags = WEIR_SPAN("");
+    if (tags != NULL)
+        take_tags(request, *tags);
+    take_trace(request);
+    if (weir_arena_dup(request->arena, weir_span_of_string(weir_http_connection_peer(request->connection)), &request->client_address) != WEIR_OK)
+        request->client_address = WEIR_SPAN("");
+}
+
+/* Copies the head: its bytes stand in the loop's read buffer. */
+static enum weir_status take_head(struct weir_request *request, const struct weir_http_head *head, struct weir_span block) {
+    struct weir_span copy;
+    size_t size = offsetof(struct weir_http_head, fields) + head->field_count * sizeof head->fields[0];
+    request->head = weir_arena_alloc_raw(request->arena, sizeof *request->head);
+    if (request->head == NULL || weir_arena_dup(request->arena, block, &copy) != WEIR_OK)
+        return WEIR_ENOMEM;
+    memcpy(request->head, head, size);
+    weir_http_head_rebase(request->head, block.at, copy.at, block.length);
+    return WEIR_OK;
+}
+
+static struct weir_request *begin(struct weir_worker *worker, struct weir_http_connection *connection, const struct weir_http_head *head,
+                                  struct weir_span block) {
+    struct weir_request *request = request_new(worker);
+    if (request == NULL) {
+        weir_http_connection_abort(connection);
+        return NULL;
+    }
+    request->connection = connection;
+    weir_metrics_add_active(worker->metrics, 1, 0, 0);
+    weir_http_connection_serve(connection, &request_events, request);
+    if (take_head(request, head, block) != WEIR_OK) {
+        weir_http_connection_abort(connection);
+        request->connection = NULL;
+        gateway__request_free(request);
+        return NULL;
+    }
+    take_ids(request);
+    weir_timer_start(worker->loop, &request->deadline, gateway__settings(request)->timeouts.request_ms, on_deadline, request);
+    return request;
+}
+
+static void on_request(void *owner, struct weir_http_connection *connection, const struct weir_http_head *head, struct weir_span block) {
+    struct weir_request *request = begin(owner, connection, head, block);
+    if (request == NULL)
+        return;
+    const char *allow = NULL;
+    request->endpoint = gateway__endpoint_find(request->head->method, request->head->path, &allow);
+    if (request->endpoint == NULL && allow != NULL)
+        (void)gateway__fail(request, WEIR_REASON_METHOD_NOT_ALLOWED, allow, "this one takes %s", allow);
+    else if (request->endpoint == NULL)
+        (void)gateway__fail(request, WEIR_REASON_PATH_NOT_FOUND, NULL, "%.*s",
+                            (int)(request->head->path.length < 100 ? request->head->path.length : 100), request->head->path.at);
+    gateway__run(request);
+}
+
+static void on_refused(void *owner, struct weir_http_connection *connection, enum weir_reason reason, const char *problem) {
+    static const struct weir_http_head no_head = {.path = {"/v1/", 4}, .method = {"", 0}, .authority = {"", 0}};
+    struct weir_request *request = begin(owner, connection, &no_head, WEIR_SPAN(""));
+    if (request == NULL)
+        return;
+    (void)gateway__fail(request, reason, NULL, "%s", problem);
+    gateway__run(request);
+}
+
+const struct weir_http_handler gateway__handler = {.on_request = on_request, .on_refused = on_refused};

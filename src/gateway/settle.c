@@ -1,0 +1,84 @@
+/* What a request used and what it costs: one place, once, before the terminal bytes leave.
+ *
+ * Figures come from the provider where it gives them; else they are estimated and flagged. A charge never exceeds its reservation: what goes beyond is
+ * kept apart as overrun. A request whose every attempt failed before an answer costs its caller nothing.
+ */
+#include "gateway/impl.h"
+
+static enum weir_usage_source usage_source(const struct weir_request *request) {
+    if (request->has_usage)
+        return WEIR_USAGE_PROVIDER;
+    if (request->relay.content_events == 0 && request->relay.mode != RELAY_PASS)
+        return WEIR_USAGE_NONE;
+    return request->reason == WEIR_REASON_NONE ? WEIR_USAGE_ESTIMATED : WEIR_USAGE_ABORTED;
+}
+
+/* An event of a stream carries about a token; prompts have about four bytes a token. */
+static void estimate(struct weir_request *request, enum weir_usage_source source) {
+    if (source == WEIR_USAGE_PROVIDER)
+        return;
+    request->tokens = (struct weir_tokens){.input = 0};
+    if (source == WEIR_USAGE_NONE)
+        return;
+    request->tokens.input = weir_dialect_estimate_tokens(request->body.length);
+    request->tokens.output = request->relay.content_events;
+}
+
+static void fill_entry(struct weir_request *request, enum weir_usage_source source, int64_t cost_cu_milli) {
+    const struct weir_published *published = request->held->published;
+    struct weir_ledger_entry *entry = &request->entry;
+    bool aborted = request->reason == WEIR_REASON_CLIENT_CLOSED;
+    entry->request_id = request->id;
+    entry->client_request_id = request->client_request_id;
+    entry->trace_id = request->trace_id;
+    entry->key_id = weir_span_of_string(request->key->id);
+    entry->workspace = request->key->workspace;
+    entry->endpoint = weir_span_of_string(request->endpoint->name);
+    entry->model = request->call.model;
+    entry->provider = request->target->provider->name;
+    entry->upstream_model = request->target->model;
+    entry->price_version = request->price != NULL ? weir_prices_version(published->prices) : WEIR_SPAN("");
+    entry->tags = request->tags;
+    entry->client_address = request->client_address;
+    entry->start_utc_us = request->start_utc_us;
+    entry->end_utc_us = weir_loop_utc_us(request->worker->loop);
+    entry->reserved_cu_milli = request->reserved_cu_milli;
+    entry->cost_cu_milli = cost_cu_milli < request->reserved_cu_milli ? cost_cu_milli : request->reserved_cu_milli;
+    entry->overrun_cu_milli = cost_cu_milli - entry->cost_cu_milli;
+    entry->tokens = request->tokens;
+    entry->revision = published->revision->number;
+    entry->usage_source = (uint8_t)source;
+    entry->outcome = aborted ? WEIR_OUTCOME_ABORTED : request->reason != WEIR_REASON_NONE ? WEIR_OUTCOME_ERROR : WEIR_OUTCOME_OK;
+    entry->reason = (uint16_t)request->reason;
+    entry->stream = request->call.stream;
+    entry->unpriced = request->price == NULL;
+    entry->first_byte_us = request->first_byte_ns == 0 ? 0 : (uint32_t)((request->first_byte_ns - request->start_ns) / 1000);
+    if (entry->attempts[entry->attempt_count - 1].end_us == 0)
+        entry->attempts[entry->attempt_count - 1].end_us = (uint32_t)((weir_loop_now_ns(request->worker->loop) - request->start_ns) / 1000);
+}
+
+/* The status that the client has or will get. */
+static uint16_t client_status(const struct weir_request *request) {
+    if (request->status != 0)
+        return (uint16_t)request->status;
+    if (request->reason == WEIR_REASON_NONE)
+        return (uint16_t)request->upstream.status;
+    if (request->reason == WEIR_REASON_CLIENT_CLOSED)
+        return 0;
+    return (uint16_t)(request->upstream_error_status != 0 ? request->upstream_error_status : weir_reason_row(request->reason)->status);
+}
+
+void gateway__settle(struct weir_request *request) {
+    if (!request->journal_opened || request->settled)
+        return;
+    request->settled = true;
+    enum weir_usage_source source = usage_source(request);
+    estimate(request, source);
+    fill_entry(request, source, weir_price_cost(request->price, &request->tokens));
+    request->entry.status = client_status(request);
+    /* Room for the close was kept when the open was accepted. */
+    enum weir_status status = weir_journal_append_close(request->worker->journal, &request->entry);
+    if (status != WEIR_OK)
+        weir_log(weir_loop_log(request->worker->loop), WEIR_LOG_ERROR, "journal_close_failed", WEIR_LOG_T("status", weir_status_name(status)),
+                 WEIR_LOG_S("request_id", weir_span_of(request->id_text, WEIR_UUID_TEXT_SIZE - 1)));
+}

@@ -1,0 +1,191 @@
+/* The short rows of the pipeline: admission, identity, reading, understanding, routing, reserving, recording. */
+#include "base/arithmetic.h"
+#include "gateway/impl.h"
+#include "telemetry/request_log.h"
+
+/* Health paths are answered whatever the state; everything else only while we can keep our promises. */
+enum gateway__next gateway__step_admit(struct weir_request *request) {
+    const struct weir_board *board = request->worker->gateway->board;
+    if (request->reason != WEIR_REASON_NONE)
+        return ANSWER;
+    if (request->endpoint->answer == gateway__answer_health)
+        return NEXT;
+    if (request->worker->draining || board->draining)
+        return gateway__fail(request, WEIR_REASON_SHUTTING_DOWN, NULL, NULL);
+    if (request->worker->request_count > (size_t)gateway__settings(request)->limits.max_active_requests)
+        return gateway__fail(request, WEIR_REASON_OVERLOADED, NULL, NULL);
+    return NEXT;
+}
+
+enum gateway__next gateway__step_identify(struct weir_request *request) {
+    const struct weir_gateway *gateway = request->worker->gateway;
+    if (!request->endpoint->needs_key)
+        return NEXT;
+    if (weir_http_head_count(request->head, WEIR_SPAN("authorization")) > 1)
+        return gateway__fail(request, WEIR_REASON_KEY_MALFORMED, NULL, "the header was sent twice");
+    struct weir_span key;
+    enum weir_reason reason = weir_key_from_header(weir_http_head_find(request->head, WEIR_SPAN("authorization")), &key);
+    if (reason == WEIR_REASON_NONE)
+        reason = weir_key_check(&gateway->key_format, key);
+    if (reason != WEIR_REASON_NONE)
+        return gateway__fail(request, reason, NULL, NULL);
+    unsigned char hash[WEIR_KEY_HASH_SIZE];
+    weir_key_hash(key, hash);
+    request->key = weir_keys_find(gateway->keys, hash);
+    if (request->key == NULL || request->key->revoked)
+        return gateway__fail(request, WEIR_REASON_KEY_UNKNOWN, NULL, NULL);
+    if (request->key->expires_utc_us != 0 && request->key->expires_utc_us <= request->start_utc_us)
+        return gateway__fail(request, WEIR_REASON_KEY_EXPIRED, NULL, NULL);
+    return NEXT;
+}
+
+static enum gateway__next check_content_type(struct weir_request *request) {
+    const struct weir_span *type = weir_http_head_find(request->head, WEIR_SPAN("content-type"));
+    const struct weir_span *coding = weir_http_head_find(request->head, WEIR_SPAN("content-encoding"));
+    if (type != NULL && !weir_http_media_type_is(*type, WEIR_SPAN("application/json")))
+        return gateway__fail(request, WEIR_REASON_CONTENT_TYPE_UNSUPPORTED, NULL, "%.*s", (int)(type->length < 100 ? type->length : 100), type->at);
+    if (coding != NULL && !weir_span_equal_ignore_case(*coding, WEIR_SPAN("identity")))
+        return gateway__fail(request, WEIR_REASON_CONTENT_TYPE_UNSUPPORTED, NULL, "Content-Encoding: %.*s",
+                             (int)(coding->length < 100 ? coding->length : 100), coding->at);
+    return NEXT;
+}
+
+/* Waits for the whole body. One that says it is too large is refused before it is sent. */
+enum gateway__next gateway__step_read(struct weir_request *request) {
+    if (request->body_complete)
+        return NEXT;
+    if (request->endpoint->is_inference && check_content_type(request) == ANSWER)
+        return ANSWER;
+    if (request->head->has_content_length && request->head->content_length > request->body.max_bytes)
+        return gateway__fail(request, WEIR_REASON_BODY_TOO_LARGE, NULL, "%llu bytes, the limit is %llu",
+                             (unsigned long long)request->head->content_length, (unsigned long long)request->body.max_bytes);
+    if (request->head->has_content_length && request->head->content_length > 0)
+        (void)weir_buffer_reserve(&request->body, (size_t)request->head->content_length);
+    weir_http_connection_continue(request->connection);
+    return WAIT;
+}
+
+enum gateway__next gateway__step_local(struct weir_request *request) {
+    if (request->endpoint->answer == NULL)
+        return NEXT;
+    enum gateway__next next = request->endpoint->answer(request);
+    return next == NEXT ? ANSWER : next;
+}
+
+enum gateway__next gateway__step_understand(struct weir_request *request) {
+    struct weir_call_problem problem = {.reason = WEIR_REASON_NONE};
+    request->dialect = weir_dialect_at(0);
+    if (request->dialect->read_call(request->arena, weir_buffer_span(&request->body), &request->call, &problem) != WEIR_OK)
+        return gateway__fail(request, problem.reason, problem.field[0] != '\0' ? problem.field : NULL, "%s", problem.text);
+    return NEXT;
+}
+
+enum gateway__next gateway__step_route(struct weir_request *request) {
+    uint64_t random;
+    weir_random_fill(weir_loop_random(request->worker->loop), &random, sizeof random);
+    struct weir_span model = request->call.model;
+    if (weir_route_candidates(request->held->published->revision, model, random, &request->candidates) != WEIR_OK)
+        return gateway__fail(request, WEIR_REASON_MODEL_NOT_FOUND, "model", "'%.*s'", (int)(model.length < 100 ? model.length : 100), model.at);
+    const struct weir_model *configured = request->candidates.model;
+    if (configured != NULL && configured->max_request_bytes > 0 && request->body.length > (size_t)configured->max_request_bytes)
+        return gateway__fail(request, WEIR_REASON_BODY_TOO_LARGE, NULL, "%zu bytes, the limit of model '%.*s' is %lld (models[].max_request_bytes)",
+                             request->body.length, WEIR_SPAN_PRINT(configured->name), (long long)configured->max_request_bytes);
+    return NEXT;
+}
+
+/* The worst case at the dearest candidate's price: a token is at least a byte of the body, and the output is bounded by the request, the model or
+ * a setting. */
+enum gateway__next gateway__step_reserve(struct weir_request *request) {
+    const struct weir_prices *prices = request->held->published->prices;
+    request->reserved_cu_milli = 0;
+    for (size_t i = 0; i < request->candidates.count; i++) {
+        const struct weir_target *target = &request->candidates.at[i];
+        const struct weir_price *price = weir_prices_find(prices, target->provider->price_name, target->model);
+        int64_t output = request->call.max_output_tokens;
+        if (output == 0)
+            output = price != NULL && price->max_output_tokens > 0 ? price->max_output_tokens : gateway__settings(request)->limits.default_output_tokens;
+        struct weir_tokens tokens = {.input = (int64_t)request->body.length};
+        if (!weir_multiply_int64(output, request->call.choices, &tokens.output))
+            tokens.output = INT64_MAX;
+        int64_t cost = weir_price_cost(price, &tokens);
+        if (i == 0 || cost > request->reserved_cu_milli) {
+            request->reserved_cu_milli = cost;
+            request->reserved_tokens = tokens;
+        }
+    }
+    return NEXT;
+}
+
+enum gateway__next gateway__step_settle(struct weir_request *request) {
+    gateway__settle(request);
+    return NEXT;
+}
+
+/* Only failures get here without having been answered. */
+enum gateway__next gateway__step_answer(struct weir_request *request) {
+    if (request->connection == NULL || request->reason == WEIR_REASON_NONE)
+        return NEXT;
+    if (!request->relay.head_sent) {
+        gateway__answer_error(request);
+    } else if (request->relay.mode == RELAY_STREAM) {
+        gateway__stream_fail(request);
+    } else {
+        weir_http_connection_abort(request->connection);
+        request->connection = NULL;
+    }
+    return NEXT;
+}
+
+static int64_t since_start_us(const struct weir_request *request, int64_t now_ns) { return now_ns == 0 ? 0 : (now_ns - request->start_ns) / 1000; }
+
+enum gateway__next gateway__step_record(struct weir_request *request) {
+    const char *endpoint = request->endpoint != NULL ? request->endpoint->name : "none";
+    struct weir_ledger_entry *entry = &request->entry;
+    bool aborted = request->reason == WEIR_REASON_CLIENT_CLOSED;
+    unsigned status = aborted ? 499 : request->status;
+    int64_t now_ns = weir_loop_now_ns(request->worker->loop);
+    const struct weir_provider *provider = request->target != NULL ? request->target->provider : NULL;
+    struct weir_metrics_request numbers = {.endpoint = endpoint,
+                                           .provider = provider != NULL ? provider->name : WEIR_SPAN(""),
+                                           .model = request->candidates.model != NULL ? request->candidates.model->name : WEIR_SPAN(""),
+                                           .status = status,
+                                           .reason = request->reason,
+                                           .duration_us = since_start_us(request, now_ns),
+                                           .first_byte_us = request->relay.mode == RELAY_STREAM ? since_start_us(request, request->first_byte_ns) : 0,
+                                           .tokens = request->tokens,
+                                           .cost_cu_milli = entry->cost_cu_milli};
+    if (request->candidates.model == NULL && request->price != NULL)
+        numbers.model = request->price->model;
+    weir_metrics_record(request->worker->metrics, &numbers);
+    const struct weir_log *log = weir_loop_log(request->worker->loop);
+    bool quiet = request->endpoint != NULL && request->endpoint->answer == gateway__answer_health;
+    if (log->minimum > (quiet ? WEIR_LOG_DEBUG : WEIR_LOG_INFO))
+        return NEXT;
+    const struct weir_request_line line = {
+        .utc_us = weir_loop_utc_us(request->worker->loop),
+        .request_id = weir_span_of(request->id_text, WEIR_UUID_TEXT_SIZE - 1),
+        .client_request_id = request->client_request_id,
+        .trace_id = request->trace_id,
+        .key_id = weir_span_of_string(request->key != NULL ? request->key->id : ""),
+        .workspace = request->key != NULL ? request->key->workspace : WEIR_SPAN(""),
+        .method = request->head->method,
+        .path = request->head->path,
+        .endpoint = weir_span_of_string(endpoint),
+        .model = request->call.model,
+        .provider = numbers.provider,
+        .upstream_model = request->target != NULL ? request->target->model : WEIR_SPAN(""),
+        .status = status,
+        .reason = request->reason,
+        .outcome = weir_span_of_string(weir_outcome_name(aborted ? WEIR_OUTCOME_ABORTED : request->reason != WEIR_REASON_NONE ? WEIR_OUTCOME_ERROR : WEIR_OUTCOME_OK)),
+        .stream = request->relay.mode == RELAY_STREAM || request->call.stream,
+        .duration_us = numbers.duration_us,
+        .first_byte_us = since_start_us(request, request->first_byte_ns),
+        .tokens = request->tokens,
+        .cost_cu_milli = entry->cost_cu_milli,
+        .client_address = request->client_address,
+        .attempts = (unsigned)entry->attempt_count,
+        .revision = request->held->published->revision->number,
+    };
+    weir_request_log(log, &line);
+    return NEXT;
+}

@@ -1,0 +1,339 @@
+/* One attempt: a connection, the request's bytes, the answer's bytes, and every way in which that can go wrong.
+ *
+ * The parser's callbacks only note what happened; the pipeline goes on after the parser has returned, because going on may end the request and
+ * with it the parser. A reused connection that turns out to be closed costs nothing: if nothing was answered the same bytes go out again on a
+ * fresh one.
+ */
+#include "base/memory.h"
+#include "gateway/impl.h"
+#include "provider/outcome.h"
+
+static enum weir_status on_head(void *owner, const struct weir_http_head *head, struct weir_span block);
+static enum weir_status on_body(void *owner, struct weir_span data);
+static enum weir_status on_end(void *owner, const struct weir_http_field *trailers, size_t trailer_count);
+static const struct weir_http1_events parser_events = {.on_head = on_head, .on_body = on_body, .on_end = on_end};
+
+enum { DRAIN_MS = 1000 };
+
+static uint32_t since_start_us(const struct weir_request *request) {
+    int64_t us = (weir_loop_now_ns(request->worker->loop) - request->start_ns) / 1000;
+    return us < 1 ? 1 : us > UINT32_MAX ? UINT32_MAX : (uint32_t)us;
+}
+
+static struct weir_ledger_attempt *attempt(struct weir_request *request) {
+    return &request->entry.attempts[request->entry.attempt_count - 1];
+}
+
+void gateway__upstream_end(struct weir_request *request, bool reusable) {
+    struct gateway__upstream *upstream = &request->upstream;
+    weir_pool_cancel(&upstream->wait);
+    weir_timer_stop(&upstream->timer);
+    if (upstream->stream != NULL)
+        weir_pool_release(upstream->pool, &upstream->stream, reusable);
+}
+
+void gateway__upstream_pause(struct weir_request *request, bool pause) {
+    struct gateway__upstream *upstream = &request->upstream;
+    if (upstream->stream == NULL || upstream->paused == pause)
+        return;
+    upstream->paused = pause;
+    if (pause) {
+        weir_stream_read_stop(upstream->stream);
+        weir_timer_stop(&upstream->timer); /* the provider is not to blame for a slow client; the deadline still counts */
+    } else {
+        weir_stream_read_start(upstream->stream);
+    }
+}
+
+/* The attempt is over without an answer for the client: note it, and try another target if one may. */
+enum gateway__next gateway__upstream_failed(struct weir_request *request, enum weir_reason reason, const char *detail) {
+    gateway__upstream_end(request, false);
+    if (request->entry.attempt_count > 0) {
+        attempt(request)->reason = (uint16_t)reason;
+        attempt(request)->end_us = since_start_us(request);
+    }
+    bool untouched = !request->relay.head_sent;
+    if (untouched && request->next_candidate < request->candidates.count && weir_provider_may_fall_back(reason))
+        return RETRY;
+    (void)gateway__fail(request, reason, NULL, detail != NULL ? "%s" : NULL, detail);
+    return ANSWER;
+}
+
+static void fail_and_resume(struct weir_request *request, enum weir_reason reason, const char *detail) {
+    gateway__resume(request, gateway__upstream_failed(request, reason, detail));
+}
+
+/* --- connecting and sending --- */
+
+static void on_ready(void *owner, struct weir_stream *stream, bool reused);
+
+static void on_connect_failed(void *owner, enum weir_reason reason, const char *detail) { fail_and_resume(owner, reason, detail); }
+
+static void acquire(struct weir_request *request, bool fresh) {
+    struct gateway__upstream *upstream = &request->upstream;
+    upstream->wait = (struct weir_pool_wait){.owner = request, .on_ready = on_ready, .on_failed = on_connect_failed};
+    weir_pool_acquire(upstream->pool, &upstream->wait, fresh);
+}
+
+static void on_silence(void *argument) {
+    struct weir_request *request = argument;
+    if (request->relay.mode == RELAY_DRAIN) {
+        gateway__upstream_end(request, false);
+        gateway__resume(request, NEXT);
+        return;
+    }
+    fail_and_resume(request, request->upstream.head_seen ? WEIR_REASON_UPSTREAM_IDLE_TIMEOUT : WEIR_REASON_UPSTREAM_FIRST_BYTE_TIMEOUT, NULL);
+}
+
+static void watch(struct weir_request *request) {
+    const struct weir_gateway_settings *settings = gateway__settings(request);
+    int64_t wait_ms = request->relay.mode == RELAY_DRAIN     ? DRAIN_MS
+                      : request->upstream.head_seen ? settings->timeouts.idle_ms
+                                                    : settings->timeouts.first_byte_ms;
+    weir_timer_start(request->worker->loop, &request->upstream.timer, wait_ms, on_silence, request);
+}
+
+/* The connection broke or ended. */
+static void connection_lost(struct weir_request *request, const char *detail) {
+    struct gateway__upstream *upstream = &request->upstream;
+    if (request->relay.mode == RELAY_DRAIN) {
+        gateway__upstream_end(request, false);
+        gateway__resume(request, NEXT);
+        return;
+    }
+    if (upstream->reused && !upstream->any_byte && !upstream->tried_fresh) {
+        gateway__upstream_end(request, false);
+        upstream->tried_fresh = true;
+        acquire(request, true);
+        return;
+    }
+    fail_and_resume(request, WEIR_REASON_UPSTREAM_CLOSED, detail);
+}
+
+/* --- the answer's bytes --- */
+
+static enum weir_status on_head(void *owner, const struct weir_http_head *head, struct weir_span block) {
+    struct weir_request *request = owner;
+    struct gateway__upstream *upstream = &request->upstream;
+    struct weir_span copy;
+    upstream->head = weir_arena_alloc_raw(request->arena, sizeof *upstream->head);
+    if (upstream->head == NULL || weir_arena_dup(request->arena, block, &copy) != WEIR_OK)
+        return WEIR_ENOMEM;
+    memcpy(upstream->head, head, offsetof(struct weir_http_head, fields) + head->field_count * sizeof head->fields[0]);
+    weir_http_head_rebase(upstream->head, block.at, copy.at, block.length);
+    upstream->head_seen = true;
+    upstream->status = head->status;
+    upstream->keep_alive = head->keep_alive;
+    attempt(request)->status = (uint16_t)head->status;
+    attempt(request)->first_byte_us = since_start_us(request);
+    const struct weir_span *id = weir_http_head_find(upstream->head, WEIR_SPAN("x-request-id"));
+    attempt(request)->upstream_request_id = id != NULL ? *id : WEIR_SPAN("");
+    if (head->upgrade && head->status == 101)
+        return WEIR_EPROTO;
+    return gateway__relay_head(request);
+}
+
+static enum weir_status on_body(void *owner, struct weir_span data) { return gateway__relay_body(owner, data); }
+
+static enum weir_status on_end(void *owner, const struct weir_http_field *trailers, size_t trailer_count) {
+    struct weir_request *request = owner;
+    (void)trailers;
+    (void)trailer_count;
+    request->upstream.ended = true;
+    return WEIR_OK;
+}
+
+static void message_ended(struct weir_request *request, bool connection_is_clean) {
+    attempt(request)->end_us = since_start_us(request);
+    gateway__upstream_end(request, connection_is_clean && request->upstream.keep_alive);
+    gateway__resume(request, request->relay.mode == RELAY_DRAIN ? NEXT : gateway__relay_end(request));
+}
+
+static void on_data(void *owner, struct weir_span data) {
+    struct weir_request *request = owner;
+    struct gateway__upstream *upstream = &request->upstream;
+    size_t consumed = 0;
+    upstream->any_byte = true;
+    enum weir_status status = weir_http1_feed(upstream->parser, data, &consumed);
+    if (status == WEIR_ECLOSED) { /* the client went while its answer was being written */
+        if (request->connection != NULL)
+            weir_http_connection_abort(request->connection);
+        request->connection = NULL;
+        fail_and_resume(request, WEIR_REASON_CLIENT_CLOSED, NULL);
+    } else if (status == WEIR_ELIMIT || status == WEIR_ENOMEM) {
+        fail_and_resume(request, WEIR_REASON_UPSTREAM_TOO_LARGE, NULL);
+    } else if (status == WEIR_END) { /* the relay has what it needs and knows how it ends */
+        gateway__upstream_end(request, false);
+        gateway__resume(request, ANSWER);
+    } else if (status != WEIR_OK) {
+        fail_and_resume(request, WEIR_REASON_UPSTREAM_PROTOCOL, weir_http1_problem(upstream->parser));
+    } else if (request->upstream.ended) {
+        message_ended(request, consumed == data.length);
+    } else if (!upstream->paused) {
+        watch(request);
+    }
+}
+
+static void on_stream_end(void *owner) {
+    struct weir_request *request = owner;
+    if (request->upstream.head_seen && weir_http1_finish(request->upstream.parser) == WEIR_OK && request->upstream.ended)
+        message_ended(request, false);
+    else
+        connection_lost(request, NULL);
+}
+
+static void on_stream_fail(void *owner, enum weir_status status, const char *detail) {
+    (void)status;
+    connection_lost(owner, detail);
+}
+
+static void on_stream_drain(void *owner) { (void)owner; }
+
+static const struct weir_stream_events stream_events = {
+    .on_data = on_data, .on_end = on_stream_end, .on_drain = on_stream_drain, .on_fail = on_stream_fail};
+
+/* Request fields that providers use and that carry nothing of ours. */
+static const char *const forwarded[] = {"accept", "user-agent", "openai-beta", "idempotency-key", "accept-language"};
+
+static bool is_ours(struct weir_span name) {
+    static const char *const ours[] = {"authorization", "host", "content-length", "content-type", "x-request-id", "traceparent", "cookie",
+                                       "accept-encoding", "expect", "forwarded", "x-forwarded-for", "proxy-authorization"};
+    for (size_t i = 0; i < sizeof ours / sizeof *ours; i++)
+        if (weir_span_equal_ignore_case(name, weir_span_of_string(ours[i])))
+            return true;
+    return weir_http_is_hop_by_hop(name);
+}
+
+static void write_forwarded(const struct weir_request *request, struct weir_buffer *out) {
+    const struct weir_texts *more = request->target->provider->forward_headers;
+    for (size_t i = 0; i < request->head->field_count; i++) {
+        const struct weir_http_field *field = &request->head->fields[i];
+        bool forward = false;
+        for (size_t j = 0; !forward && j < sizeof forwarded / sizeof *forwarded; j++)
+            forward = weir_span_equal_ignore_case(field->name, weir_span_of_string(forwarded[j]));
+        for (size_t j = 0; !forward && j < more->count; j++)
+            forward = weir_span_equal_ignore_case(field->name, more->at[j]);
+        if (forward && !is_ours(field->name))
+            (void)weir_http_write_field(out, field->name, field->value);
+    }
+}
+
+static void write_head(struct weir_request *request, size_t body_length, struct weir_buffer *out) {
+    const struct weir_provider *provider = request->target->provider;
+    weir_buffer_append(out, WEIR_SPAN("POST "));
+    weir_buffer_append(out, provider->path_prefix);
+    weir_buffer_append(out, weir_span_of_string(request->dialect->chat_path));
+    weir_buffer_append(out, WEIR_SPAN(" HTTP/1.1\r\nHost: "));
+    weir_buffer_append(out, provider->host_header);
+    weir_buffer_append(out, WEIR_SPAN("\r\n"));
+    struct weir_span credential = weir_secret_reveal(provider->credential);
+    if (credential.length > 0) {
+        weir_buffer_append(out, WEIR_SPAN("Authorization: Bearer "));
+        weir_buffer_append(out, credential);
+        weir_buffer_append(out, WEIR_SPAN("\r\n"));
+    }
+    weir_buffer_append(out, WEIR_SPAN("Content-Type: application/json\r\nContent-Length: "));
+    weir_buffer_append_uint64(out, body_length);
+    weir_buffer_append(out, WEIR_SPAN("\r\nX-Request-Id: "));
+    weir_buffer_append(out, weir_span_of(request->id_text, WEIR_UUID_TEXT_SIZE - 1));
+    weir_buffer_append(out, WEIR_SPAN("\r\ntraceparent: "));
+    weir_buffer_append(out, weir_span_of_string(request->traceparent));
+    weir_buffer_append(out, WEIR_SPAN("\r\n"));
+    write_forwarded(request, out);
+    weir_http_write_head_end(out);
+}
+
+/* Head and body in one write; the body's own bytes, but for the edits. */
+static enum weir_status send_request(struct weir_request *request) {
+    struct weir_json_splice splice = {.count = 0};
+    struct weir_span parts[2 + 2 * WEIR_JSON_MAX_EDITS];
+    struct weir_span body = request->call.body;
+    enum weir_status status = request->dialect->edit_call(request->arena, &request->call, request->target->model, &splice);
+    if (status != WEIR_OK)
+        return status;
+    struct weir_buffer *head = &request->relay.out;
+    weir_buffer_clear(head);
+    write_head(request, weir_json_splice_length(&splice, body.length), head);
+    status = weir_buffer_status(head);
+    if (status != WEIR_OK)
+        return status;
+    parts[0] = weir_buffer_span(head);
+    size_t count = 1 + weir_json_splice_parts(&splice, body, &parts[1]);
+    status = weir_stream_write(request->upstream.stream, parts, count);
+    weir_memory_wipe(head->at, head->length);
+    weir_buffer_clear(head);
+    return status;
+}
+
+static void on_ready(void *owner, struct weir_stream *stream, bool reused) {
+    struct weir_request *request = owner;
+    struct gateway__upstream *upstream = &request->upstream;
+    upstream->stream = stream;
+    upstream->reused = reused;
+    attempt(request)->connected_us = since_start_us(request);
+    attempt(request)->reused_connection = reused;
+    if (upstream->parser == NULL)
+        upstream->parser = weir_http1_new(WEIR_HTTP1_RESPONSES, &parser_events, request);
+    else
+        weir_http1_reset(upstream->parser);
+    if (upstream->parser == NULL) {
+        fail_and_resume(request, WEIR_REASON_INTERNAL, NULL);
+        return;
+    }
+    weir_stream_own(stream, &stream_events, request);
+    if (send_request(request) != WEIR_OK) {
+        connection_lost(request, NULL);
+        return;
+    }
+    weir_stream_read_start(stream);
+    watch(request);
+}
+
+/* --- the row --- */
+
+static enum weir_status open_journal(struct weir_request *request) {
+    const struct weir_published *published = request->held->published;
+    if (request->journal_opened)
+        return WEIR_OK;
+    const struct weir_journal_open record = {
+        .request_id = request->id,
+        .start_utc_us = request->start_utc_us,
+        .reserved_cu_milli = request->reserved_cu_milli,
+        .reserved = request->reserved_tokens,
+        .revision = published->revision->number,
+        .stream = request->call.stream,
+        .unpriced = request->price == NULL,
+        .key_id = weir_span_of_string(request->key->id),
+        .workspace = request->key->workspace,
+        .endpoint = weir_span_of_string(request->endpoint->name),
+        .model = request->call.model,
+        .provider = request->target->provider->name,
+        .upstream_model = request->target->model,
+        .price_version = request->price != NULL ? weir_prices_version(published->prices) : WEIR_SPAN(""),
+        .client_request_id = request->client_request_id,
+        .tags = request->tags,
+    };
+    if (!weir_journal_ready(request->worker->journal))
+        return WEIR_EFULL;
+    enum weir_status status = weir_journal_append_open(request->worker->journal, &record);
+    request->journal_opened = status == WEIR_OK;
+    return status;
+}
+
+enum gateway__next gateway__step_send(struct weir_request *request) {
+    if (request->next_candidate >= request->candidates.count)
+        return gateway__fail(request, WEIR_REASON_NO_PROVIDER, NULL, NULL);
+    request->target = &request->candidates.at[request->next_candidate++];
+    request->price = weir_prices_find(request->held->published->prices, request->target->provider->price_name, request->target->model);
+    if (open_journal(request) != WEIR_OK)
+        return gateway__fail(request, WEIR_REASON_RECORDING_UNAVAILABLE, NULL, NULL);
+    request->entry.attempts[request->entry.attempt_count++] = (struct weir_ledger_attempt){.provider = request->target->provider->name,
+                                                                                            .upstream_model = request->target->model,
+                                                                                            .upstream_request_id = WEIR_SPAN(""),
+                                                                                            .start_us = since_start_us(request)};
+    struct weir_http1 *parser = request->upstream.parser;
+    request->upstream = (struct gateway__upstream){.parser = parser, .pool = request->held->pools[request->target->provider->index]->pool};
+    gateway__relay_reset(request);
+    acquire(request, false);
+    return WAIT;
+}

@@ -1,0 +1,184 @@
+/* A worker: one thread, one loop, its own listening socket, pools and journal. */
+#include "base/clock.h"
+#include "base/memory.h"
+#include "gateway/impl.h"
+
+static struct weir_http_server_settings server_settings(const struct weir_gateway_settings *settings) {
+    return (struct weir_http_server_settings){.head_timeout_ms = settings->timeouts.head_ms,
+                                              .body_timeout_ms = settings->timeouts.body_ms,
+                                              .keep_alive_timeout_ms = settings->timeouts.keep_alive_ms,
+                                              .keep_alive_requests = settings->limits.keep_alive_requests,
+                                              .max_connections = settings->limits.max_connections};
+}
+
+static void on_accept(void *owner, struct weir_stream *stream) {
+    struct weir_worker *worker = owner;
+    weir_http_server_accept(worker->server, stream);
+}
+
+/* Once a second: the Date field, CPU time, connections, and the word that no key row is held. */
+static void on_second(void *argument) {
+    struct weir_worker *worker = argument;
+    weir_clock_format_http(weir_clock_utc_us(), worker->date);
+    weir_metrics_set_cpu(worker->metrics, weir_clock_thread_cpu_ns());
+    int64_t connections = (int64_t)weir_http_server_connections(worker->server);
+    weir_metrics_add_active(worker->metrics, 0, 0, connections - worker->connections_told);
+    worker->connections_told = connections;
+    weir_keys_quiet(worker->gateway->keys, worker->index);
+    weir_timer_start(worker->loop, &worker->second, 1000, on_second, worker);
+}
+
+/* --- draining --- */
+
+static void finish(void *argument) {
+    struct weir_worker *worker = argument;
+    weir_loop_stop(worker->loop);
+}
+
+static void on_drain_tick(void *argument);
+
+static void watch_drain(struct weir_worker *worker, int64_t left_ms) {
+    if (worker->request_count == 0 || left_ms <= 0) {
+        finish(worker);
+        return;
+    }
+    worker->drain_left_ms = left_ms;
+    weir_timer_start(worker->loop, &worker->drain, left_ms < 20 ? left_ms : 20, on_drain_tick, worker);
+}
+
+static void on_drain_tick(void *argument) {
+    struct weir_worker *worker = argument;
+    watch_drain(worker, worker->drain_left_ms - 20);
+}
+
+/* --- messages from the control thread --- */
+
+struct publish_message {
+    struct weir_message message;
+    struct weir_worker *worker;
+    const struct weir_published *published;
+};
+
+static void run_publish(struct weir_message *message) {
+    struct publish_message *publish = WEIR_CONTAINER_OF(message, struct publish_message, message);
+    struct weir_worker *worker = publish->worker;
+    struct gateway__held *held = NULL;
+    if (gateway__held_new(worker, publish->published, &held) == WEIR_OK) {
+        struct weir_http_server_settings settings = server_settings(publish->published->settings);
+        weir_http_server_configure(worker->server, &settings);
+        gateway__held_replace(worker, held);
+    } else {
+        worker->gateway->on_released(worker->gateway->context, publish->published);
+    }
+    weir_memory_free(publish);
+}
+
+struct stop_message {
+    struct weir_message message;
+    struct weir_worker *worker;
+    int64_t timeout_ms;
+};
+
+static void run_stop(struct weir_message *message) {
+    struct stop_message *stop = WEIR_CONTAINER_OF(message, struct stop_message, message);
+    struct weir_worker *worker = stop->worker;
+    worker->draining = true;
+    weir_http_server_drain(worker->server);
+    watch_drain(worker, stop->timeout_ms);
+    weir_memory_free(stop);
+}
+
+enum weir_status weir_worker_publish(struct weir_worker *worker, const struct weir_published *published) {
+    struct publish_message *publish = weir_memory_new(1, sizeof *publish);
+    if (publish == NULL)
+        return WEIR_ENOMEM;
+    *publish = (struct publish_message){.message = {.run = run_publish}, .worker = worker, .published = published};
+    weir_loop_post(worker->loop, &publish->message);
+    return WEIR_OK;
+}
+
+void weir_worker_stop(struct weir_worker *worker, int64_t timeout_ms) {
+    struct stop_message *stop = weir_memory_new(1, sizeof *stop);
+    weir_bug_on(stop == NULL);
+    *stop = (struct stop_message){.message = {.run = run_stop}, .worker = worker, .timeout_ms = timeout_ms};
+    weir_loop_post(worker->loop, &stop->message);
+}
+
+/* --- life --- */
+
+static void release(struct weir_worker *worker) {
+    weir_timer_stop(&worker->second);
+    weir_timer_stop(&worker->drain);
+    weir_listener_free(&worker->listener);
+    weir_http_server_free(&worker->server);
+    while (worker->requests.next != NULL && !weir_list_is_empty(&worker->requests)) /* those whose client was gone already */
+        gateway__request_free(WEIR_CONTAINER_OF(worker->requests.next, struct weir_request, link));
+    gateway__requests_free_spare(worker);
+    if (worker->live != NULL)
+        gateway__held_unref(worker->live);
+    weir_resolver_free(&worker->resolver);
+}
+
+static void *run(void *argument) {
+    struct weir_worker *worker = argument;
+    on_second(worker);
+    weir_loop_run(worker->loop);
+    release(worker);
+    while (weir_loop_run_once(worker->loop)) {
+    }
+    worker->gateway->on_stopped(worker->gateway->context);
+    return NULL;
+}
+
+static enum weir_status open_parts(struct weir_worker *worker, int fd, struct weir_tls *tls, const struct weir_published *published,
+                                   struct weir_error *error) {
+    struct weir_log log = worker->gateway->log;
+    struct weir_http_server_settings settings = server_settings(published->settings);
+    enum weir_status status = weir_loop_new(&log, &worker->loop, error);
+    if (status != WEIR_OK)
+        return status;
+    worker->server = weir_http_server_new(worker->loop, &settings, &gateway__handler, worker);
+    if (worker->server == NULL)
+        return weir_fail(error, WEIR_ENOMEM, "no memory for a worker");
+    status = weir_resolver_new(worker->loop, &worker->resolver, error);
+    if (status == WEIR_OK)
+        status = gateway__held_new(worker, published, &worker->live);
+    if (status == WEIR_OK)
+        status = weir_listener_new(worker->loop, fd, tls, on_accept, worker, &worker->listener, error);
+    return status;
+}
+
+enum weir_status weir_worker_start(const struct weir_gateway *gateway, unsigned index, int fd, struct weir_tls *tls,
+                                   const struct weir_published *published, struct weir_worker **worker, struct weir_error *error) {
+    struct weir_worker *made = weir_memory_new(1, sizeof *made);
+    if (made == NULL)
+        return weir_fail(error, WEIR_ENOMEM, "no memory for a worker");
+    made->gateway = gateway;
+    made->index = index;
+    made->journal = weir_store_journal(gateway->store, index);
+    made->metrics = weir_metrics_of(gateway->metrics, index);
+    weir_list_init(&made->pools);
+    weir_list_init(&made->requests);
+    weir_list_init(&made->spare_requests);
+    enum weir_status status = open_parts(made, fd, tls, published, error);
+    if (status == WEIR_OK && pthread_create(&made->thread, NULL, run, made) != 0)
+        status = weir_fail(error, WEIR_EIO, "cannot start a thread");
+    if (status != WEIR_OK) {
+        if (made->loop != NULL)
+            release(made);
+        weir_loop_free(&made->loop);
+        weir_memory_free(made);
+        return status;
+    }
+    *worker = made;
+    return WEIR_OK;
+}
+
+void weir_worker_join(struct weir_worker **worker) {
+    if (*worker == NULL)
+        return;
+    (void)pthread_join((*worker)->thread, NULL);
+    weir_loop_free(&(*worker)->loop);
+    weir_memory_free(*worker);
+    *worker = NULL;
+}

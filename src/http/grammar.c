@@ -1,0 +1,65 @@
+/* The byte classes of HTTP's grammar (RFC 9110, section 5). */
+#include "http/impl.h"
+
+/* Token characters; bytes from 0x80 are none. */
+static const unsigned char token_bytes[256] = {
+    /* 0x00 */ 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
+    /* 0x10 */ 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
+    /* 0x20 */ 0, 1, 0, 1, 1, 1, 1, 1, 0, 0, 1, 1, 0, 1, 1, 0,
+    /* 0x30 */ 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 0, 0, 0, 0, 0, 0,
+    /* 0x40 */ 0, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1,
+    /* 0x50 */ 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 0, 0, 0, 1, 1,
+    /* 0x60 */ 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1,
+    /* 0x70 */ 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 0, 1, 0, 1, 0,
+};
+
+const char *http__skip_token(const char *at, const char *end) {
+    while (at < end && token_bytes[(unsigned char)*at] != 0) {
+        at++;
+    }
+    return at;
+}
+
+unsigned http__hex_value(char byte) {
+    if (byte >= '0' && byte <= '9') {
+        return (unsigned)(byte - '0');
+    }
+    unsigned lower = (unsigned char)byte | 0x20U;
+    return lower >= 'a' && lower <= 'f' ? lower - 'a' + 10 : 16;
+}
+
+/* Eight at a step: true when one of them is below 0x20 or is 0x7F. Exact, and HTAB is then told apart byte by byte. */
+static bool has_control(uint64_t bytes) {
+    const uint64_t ones = 0x0101010101010101U;
+    const uint64_t highs = 0x8080808080808080U;
+    uint64_t deletes = bytes ^ ones * 0x7F;
+    uint64_t below = (bytes - ones * 0x20) & ~bytes;
+    uint64_t zero = (deletes - ones) & ~deletes;
+    return ((below | zero) & highs) != 0;
+}
+
+static bool is_text_byte(char byte) {
+    unsigned char value = (unsigned char)byte;
+    return (value >= 0x20 && value != 0x7F) || value == '\t';
+}
+
+bool http__is_field_text(const char *at, const char *end) {
+    while (at < end) {
+        size_t step = 1;
+        if (end - at >= 8) {
+            uint64_t bytes;
+            memcpy(&bytes, at, sizeof(bytes));
+            step = 8;
+            if (!has_control(bytes)) {
+                at += step;
+                continue;
+            }
+        }
+        for (const char *stop = at + step; at < stop; at++) {
+            if (!is_text_byte(*at)) {
+                return false;
+            }
+        }
+    }
+    return true;
+}

@@ -1,0 +1,99 @@
+/* weir config: check a file, explain a setting, print the reference. weir metrics: the same for metrics. */
+#include "main/arguments.h"
+#include "main/commands.h"
+#include "main/publish.h"
+
+static void print(const struct weir_buffer *text) {
+    printf("%.*s", WEIR_SPAN_PRINT(weir_buffer_span(text)));
+}
+
+/* Everything that a start would refuse, short of opening sockets and the store. */
+static int check(const char *path) {
+    struct weir_buffer problems;
+    struct main__settings settings;
+    struct main__published *published = NULL;
+    struct main__tls_cache *cache = main__tls_cache_new();
+    struct weir_arena *arena = weir_arena_new(0, 4 * WEIR_MAX_CONFIG_BYTES);
+    weir_buffer_init(&problems, WEIR_MIB);
+    enum weir_status status = arena == NULL || cache == NULL ? WEIR_ENOMEM : main__settings_load(arena, path, &settings, &problems);
+    if (status == WEIR_OK)
+        status = main__implicit_catalog(arena, &settings, "http://127.0.0.1:1/v1");
+    if (status == WEIR_OK) {
+        status = main__published_new(arena, &settings, cache, &published, &problems);
+        arena = NULL;
+    }
+    if (status == WEIR_OK)
+        fprintf(stderr, "%s is good: %zu providers, %zu models\n", path, published->revision->provider_count, published->revision->model_count);
+    else
+        fprintf(stderr, "%.*s", WEIR_SPAN_PRINT(weir_buffer_span(&problems)));
+    main__published_free(&published);
+    main__tls_cache_free(&cache);
+    weir_arena_free(&arena);
+    weir_buffer_release(&problems);
+    return status == WEIR_OK ? 0 : MAIN_EXIT_FAILED;
+}
+
+static int explain(const char *setting, bool json) {
+    struct main__settings settings;
+    struct weir_config_section sections[MAIN_SECTION_COUNT];
+    struct weir_buffer out;
+    weir_buffer_init(&out, WEIR_MIB);
+    main__settings_sections(&settings, sections);
+    enum weir_status status = weir_config_explain(sections, MAIN_SECTION_COUNT, weir_span_of_string(setting), json, &out);
+    if (status == WEIR_OK)
+        print(&out);
+    else
+        fprintf(stderr, "%.*s", WEIR_SPAN_PRINT(weir_buffer_span(&out)));
+    weir_buffer_release(&out);
+    return status == WEIR_OK ? 0 : MAIN_EXIT_FAILED;
+}
+
+static int reference(void) {
+    struct main__settings settings;
+    struct weir_config_section sections[MAIN_SECTION_COUNT];
+    struct weir_buffer out;
+    weir_buffer_init(&out, WEIR_MIB);
+    main__settings_sections(&settings, sections);
+    weir_config_reference(sections, MAIN_SECTION_COUNT, &out);
+    print(&out);
+    weir_buffer_release(&out);
+    return 0;
+}
+
+int main__config(int argc, char **argv) {
+    bool json = false;
+    const struct main__flag all[] = {{"--json", NULL, MAIN_FLAG_SWITCH, &json, NULL, "explain: as JSON"}};
+    const struct main__command command = {"weir config check FILE | explain [SETTING] | reference",
+                                          "check: says all that is wrong with a settings file, or that it is good.\nexplain: what a setting means, its bounds and default; "
+                                          "without a name, all of them.\nreference: the page of all settings, in Markdown.",
+                                          all, 1, 1, 2};
+    const char *operands[MAIN_MAX_OPERANDS] = {NULL};
+    size_t count;
+    enum main__parsed parsed = main__parse(&command, argc, argv, operands, &count);
+    if (parsed != MAIN_PARSED_GO)
+        return parsed == MAIN_PARSED_HELP ? 0 : MAIN_EXIT_USAGE;
+    struct weir_span word = weir_span_of_string(operands[0]);
+    if (weir_span_equal(word, WEIR_SPAN("check")) && count == 2)
+        return check(operands[1]);
+    if (weir_span_equal(word, WEIR_SPAN("explain")))
+        return explain(operands[1], json);
+    if (weir_span_equal(word, WEIR_SPAN("reference")) && count == 1)
+        return reference();
+    fprintf(stderr, "usage: %s\n", command.usage);
+    return MAIN_EXIT_USAGE;
+}
+
+int main__metrics(int argc, char **argv) {
+    const struct main__command command = {"weir metrics reference", "Prints the page of all metrics, in Markdown.", NULL, 0, 1, 1};
+    const char *operands[MAIN_MAX_OPERANDS] = {NULL};
+    size_t count;
+    enum main__parsed parsed = main__parse(&command, argc, argv, operands, &count);
+    if (parsed != MAIN_PARSED_GO)
+        return parsed == MAIN_PARSED_HELP ? 0 : MAIN_EXIT_USAGE;
+    struct weir_buffer out;
+    weir_buffer_init(&out, WEIR_MIB);
+    weir_metrics_reference(&out);
+    print(&out);
+    weir_buffer_release(&out);
+    return 0;
+}

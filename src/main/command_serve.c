@@ -1,0 +1,524 @@
+/* weir serve: boot order, signals, reload, and the end.
+ *
+ * The control thread is the process's first one: it owns the operator plane, the table of keys and what is published. Workers and the store have
+ * threads of their own. Nothing is accepted before everything that an answer needs is there.
+ */
+#include "base/clock.h"
+#include "base/memory.h"
+#include "main/arguments.h"
+#include "main/commands.h"
+#include "main/serve.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <sys/resource.h>
+#include <unistd.h>
+#include <uv.h>
+
+enum { WATCH_MS = 250, KEYS_WAIT_MS = 10000 };
+
+static const struct weir_log *log_of(const struct main__server *server) { return &server->gateway.log; }
+
+static void log_problems(const struct main__server *server, const char *event, const struct weir_buffer *problems) {
+    struct weir_span rest = weir_buffer_span(problems), line;
+    while (rest.length > 0) {
+        (void)weir_span_split(rest, '\n', &line, &rest);
+        if (line.length > 0)
+            weir_log(log_of(server), WEIR_LOG_ERROR, event, WEIR_LOG_S("problem", line));
+    }
+}
+
+/* --- published states --- */
+
+struct released_message {
+    struct weir_message message;
+    struct main__published *published;
+};
+
+static void run_released(struct weir_message *message) {
+    struct released_message *released = WEIR_CONTAINER_OF(message, struct released_message, message);
+    main__published_free(&released->published);
+    weir_memory_free(released);
+}
+
+/* A worker has let go of a state; the last one sends it to be freed. */
+static void on_released(void *context, const struct weir_published *base) {
+    struct main__server *server = context;
+    struct main__published *published = (struct main__published *)(uintptr_t)base;
+    if (atomic_fetch_sub(&published->holders, 1) != 1)
+        return;
+    struct released_message *released = weir_memory_new(1, sizeof *released);
+    if (released == NULL)
+        return; /* it stays in memory; the next reload has more luck */
+    *released = (struct released_message){.message = {.run = run_released}, .published = published};
+    weir_loop_post(server->loop, &released->message);
+}
+
+static void set_live(struct main__server *server, struct main__published *published) {
+    server->live = published;
+    server->board.revision = published->revision->number;
+    server->board.provider_count = published->revision->provider_count;
+}
+
+/* --- reload --- */
+
+static void warn_about_restarts(struct main__server *server, struct main__settings *fresh) {
+    struct weir_config_section before[MAIN_SECTION_COUNT], after[MAIN_SECTION_COUNT];
+    struct weir_buffer names;
+    weir_buffer_init(&names, 64 * WEIR_KIB);
+    main__settings_sections(&server->settings, before);
+    main__settings_sections(fresh, after);
+    weir_config_needs_restart(before, after, MAIN_SECTION_COUNT, &names);
+    struct weir_span rest = weir_buffer_span(&names), name;
+    while (rest.length > 0) {
+        (void)weir_span_split(rest, '\n', &name, &rest);
+        if (name.length > 0)
+            weir_log(log_of(server), WEIR_LOG_WARNING, "setting_needs_restart", WEIR_LOG_S("setting", name));
+    }
+    weir_buffer_release(&names);
+}
+
+static void on_revision_saved(void *context, enum weir_status status, uint64_t number, const struct weir_error *error);
+
+struct reload {
+    struct main__server *server;
+    struct main__published *published;
+};
+
+static void reload(struct main__server *server) {
+    struct weir_buffer problems;
+    struct main__settings fresh = {.environment = NULL};
+    struct weir_arena *arena = weir_arena_new(0, 4 * WEIR_MAX_CONFIG_BYTES);
+    struct reload *pending = weir_memory_new(1, sizeof *pending);
+    weir_buffer_init(&problems, WEIR_MIB);
+    enum weir_status status = arena == NULL || pending == NULL ? WEIR_ENOMEM : main__settings_load(arena, server->config_path, &fresh, &problems);
+    if (status == WEIR_OK)
+        status = main__implicit_catalog(arena, &fresh, server->simulator.pid > 0 ? server->simulator.base_url : NULL);
+    if (status == WEIR_OK) {
+        warn_about_restarts(server, &fresh);
+        *pending = (struct reload){.server = server};
+        status = main__published_new(arena, &fresh, server->tls_cache, &pending->published, &problems);
+        arena = NULL;
+    }
+    if (status == WEIR_OK)
+        status = weir_store_revision_save(server->store, server->loop, weir_span_of_string(pending->published->revision->hash),
+                                          pending->published->canonical, on_revision_saved, pending);
+    if (status != WEIR_OK) {
+        log_problems(server, "reload_refused", &problems);
+        weir_log(log_of(server), WEIR_LOG_ERROR, "reload_refused", WEIR_LOG_T("status", weir_status_name(status)),
+                 WEIR_LOG_T("effect", "nothing has changed"));
+        if (pending != NULL)
+            main__published_free(&pending->published);
+        weir_memory_free(pending);
+        weir_arena_free(&arena);
+    }
+    weir_buffer_release(&problems);
+}
+
+static void on_revision_saved(void *context, enum weir_status status, uint64_t number, const struct weir_error *error) {
+    struct reload *pending = context;
+    struct main__server *server = pending->server;
+    struct main__published *published = pending->published;
+    weir_memory_free(pending);
+    if (status != WEIR_OK || server->stopping) {
+        weir_log(log_of(server), WEIR_LOG_ERROR, "reload_refused", WEIR_LOG_T("problem", error != NULL ? error->text : "the store is away"),
+                 WEIR_LOG_T("effect", "nothing has changed"));
+        main__published_free(&published);
+        return;
+    }
+    published->revision->number = number;
+    published->holders = server->worker_count;
+    set_live(server, published);
+    for (unsigned i = 0; i < server->worker_count; i++)
+        if (weir_worker_publish(server->workers[i], &published->base) != WEIR_OK)
+            on_released(server, &published->base);
+    weir_log(log_of(server), WEIR_LOG_INFO, "revision_published", WEIR_LOG_I("revision", number), WEIR_LOG_T("hash", published->revision->hash));
+}
+
+/* --- what the control thread watches --- */
+
+static void on_keys(void *context, const struct weir_key_record *keys, size_t count) {
+    struct main__server *server = context;
+    for (size_t i = 0; i < count; i++)
+        if (weir_keys_apply(server->gateway.keys, &keys[i]) != WEIR_OK)
+            weir_log(log_of(server), WEIR_LOG_ERROR, "key_not_loaded", WEIR_LOG_T("key_id", keys[i].id));
+    weir_keys_collect(server->gateway.keys);
+    server->board.key_count = weir_keys_count(server->gateway.keys);
+    server->keys_loaded = true;
+}
+
+static void on_watch(void *argument) {
+    struct main__server *server = argument;
+    struct weir_store_health health;
+    weir_store_health(server->store, &health);
+    bool was_available = server->board.store_available && server->board.journal_available;
+    bool is_available = health.available && health.journal_available;
+    server->board.store_available = health.available;
+    server->board.journal_available = health.journal_available;
+    server->board.store_backlog_bytes = health.journal_backlog_bytes;
+    if (was_available != is_available)
+        weir_log(log_of(server), is_available ? WEIR_LOG_INFO : WEIR_LOG_ERROR, is_available ? "store_back" : "store_unavailable",
+                 WEIR_LOG_T("problem", health.problem));
+    weir_timer_start(server->loop, &server->watch, WATCH_MS, on_watch, server);
+}
+
+static void write_metrics(void *context, bool openmetrics, struct weir_buffer *out) {
+    struct main__server *server = context;
+    struct weir_store_health health;
+    struct rusage usage;
+    weir_store_health(server->store, &health);
+    (void)getrusage(RUSAGE_SELF, &usage);
+    const struct weir_metrics_facts facts = {.store_available = health.available,
+                                             .journal_available = health.journal_available,
+                                             .ingested_records = health.ingested_records,
+                                             .journal_backlog_bytes = health.journal_backlog_bytes,
+                                             .store_cpu_ns = health.cpu_ns,
+                                             .control_cpu_ns = 0,
+                                             .version = WEIR_VERSION,
+                                             .environment = server->board.environment,
+                                             .revision = server->board.revision,
+                                             .ready = weir_board_is_ready(&server->board),
+                                             .keys = server->board.key_count,
+                                             .start_utc_us = server->board.start_utc_us};
+    weir_metrics_write(server->gateway.metrics, &facts, openmetrics, out);
+}
+
+/* --- signals and the end --- */
+
+struct stopped_message {
+    struct weir_message message;
+    struct main__server *server;
+};
+
+static void run_stopped(struct weir_message *message) {
+    struct stopped_message *stopped = WEIR_CONTAINER_OF(message, struct stopped_message, message);
+    struct main__server *server = stopped->server;
+    weir_memory_free(stopped);
+    if (--server->workers_left == 0)
+        weir_loop_stop(server->loop);
+}
+
+static void on_stopped(void *context) {
+    struct main__server *server = context;
+    struct stopped_message *stopped = weir_memory_new(1, sizeof *stopped);
+    weir_bug_on(stopped == NULL);
+    *stopped = (struct stopped_message){.message = {.run = run_stopped}, .server = server};
+    weir_loop_post(server->loop, &stopped->message);
+}
+
+static void stop(struct main__server *server) {
+    if (server->stopping)
+        return;
+    server->stopping = true;
+    server->board.draining = true;
+    weir_log(log_of(server), WEIR_LOG_INFO, "draining", WEIR_LOG_I("timeout_ms", server->settings.general.shutdown_timeout_ms));
+    for (unsigned i = 0; i < server->worker_count; i++)
+        weir_worker_stop(server->workers[i], server->settings.general.shutdown_timeout_ms);
+}
+
+static void on_stop_signal(uv_signal_t *handle, int signal_number) {
+    (void)signal_number;
+    stop(handle->data);
+}
+
+static void on_reload_signal(uv_signal_t *handle, int signal_number) {
+    (void)signal_number;
+    struct main__server *server = handle->data;
+    if (!server->stopping)
+        reload(server);
+}
+
+struct signals {
+    uv_signal_t term, interrupt, hangup;
+};
+
+static void watch_signals(struct main__server *server, struct signals *signals) {
+    struct uv_loop_s *loop = weir_loop_uv(server->loop);
+    const struct {
+        uv_signal_t *handle;
+        uv_signal_cb run;
+        int number;
+    } rows[] = {{&signals->term, on_stop_signal, SIGTERM}, {&signals->interrupt, on_stop_signal, SIGINT}, {&signals->hangup, on_reload_signal, SIGHUP}};
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        (void)uv_signal_init(loop, rows[i].handle);
+        rows[i].handle->data = server;
+        (void)uv_signal_start(rows[i].handle, rows[i].run, rows[i].number);
+    }
+}
+
+static void unwatch_signals(struct signals *signals) {
+    uv_close((uv_handle_t *)&signals->term, NULL);
+    uv_close((uv_handle_t *)&signals->interrupt, NULL);
+    uv_close((uv_handle_t *)&signals->hangup, NULL);
+}
+
+/* --- boot --- */
+
+static bool is_loopback_address(const char *address) {
+    struct weir_span text = weir_span_of_string(address);
+    struct weir_span host = weir_span_first(text, weir_span_index(text, ':'));
+    return weir_span_starts_with(text, WEIR_SPAN("[::1]")) || weir_url_host_is_loopback(host);
+}
+
+static enum weir_status open_one(const char *address, bool share, int *fd, char *shown, size_t shown_size, struct weir_error *error) {
+    uint16_t port = 0;
+    enum weir_status status = weir_listen_socket(address, share, fd, &port, error);
+    const char *colon = strrchr(address, ':');
+    if (status == WEIR_OK)
+        (void)snprintf(shown, shown_size, "%.*s:%u", (int)(colon != NULL ? colon - address : (long)strlen(address)), address, port);
+    return status;
+}
+
+static enum weir_status open_sockets(struct main__server *server, struct weir_error *error) {
+    const struct main__settings *settings = &server->settings;
+    bool has_tls = settings->server.tls_certificate.length > 0;
+    const char *address = settings->server.listen.at;
+    if (settings->server.listen.length == 0)
+        address = settings->general.environment == 0 && !has_tls ? "127.0.0.1:8080" : "0.0.0.0:8080";
+    if (!is_loopback_address(settings->operator_plane.listen.at) && !settings->operator_plane.allow_remote)
+        return weir_fail(error, WEIR_EINVAL, "operator.listen: %s is not a loopback address; set operator.allow_remote: true if that is meant",
+                         settings->operator_plane.listen.at);
+    server->sockets = weir_memory_new(server->worker_count, sizeof(int));
+    if (server->sockets == NULL)
+        return weir_fail(error, WEIR_ENOMEM, "no memory");
+    for (unsigned i = 0; i < server->worker_count; i++)
+        server->sockets[i] = -1;
+    char first[sizeof server->data_address] = "";
+    enum weir_status status = WEIR_OK;
+    for (unsigned i = 0; status == WEIR_OK && i < server->worker_count; i++)
+        status = open_one(i == 0 ? address : first, server->worker_count > 1, &server->sockets[i], i == 0 ? first : server->data_address,
+                          sizeof first, error);
+    memcpy(server->data_address, first, sizeof first);
+    if (status == WEIR_OK)
+        status = open_one(settings->operator_plane.listen.at, false, &server->operator_socket, server->operator_address,
+                          sizeof server->operator_address, error);
+    struct weir_span shown = weir_span_of_string(server->data_address);
+    bool any = weir_span_starts_with(shown, WEIR_SPAN("0.0.0.0:"));
+    (void)snprintf(server->data_url, sizeof server->data_url, "%s://%s%s", has_tls ? "https" : "http", any ? "127.0.0.1" : "",
+                   any ? server->data_address + 7 : server->data_address);
+    if (status == WEIR_OK && has_tls)
+        status = weir_tls_server_new(settings->server.tls_certificate.at, settings->server.tls_key.at, &server->server_tls, error);
+    return status;
+}
+
+static enum weir_status open_store(struct main__server *server, struct weir_random *random, struct weir_error *error) {
+    struct weir_log log = server->gateway.log;
+    log.part = "store";
+    const struct weir_store_settings settings = {.directory = server->settings.data_dir,
+                                                 .environment = server->settings.environment,
+                                                 .workers = server->worker_count,
+                                                 .sync_group = server->settings.journal.sync == 1,
+                                                 .log = &log};
+    return weir_store_new(&settings, random, &server->store, error);
+}
+
+static enum weir_status publish_first(struct main__server *server, struct weir_arena *arena, struct weir_error *error) {
+    struct weir_buffer problems;
+    struct main__published *published = NULL;
+    weir_buffer_init(&problems, WEIR_MIB);
+    enum weir_status status = main__published_new(arena, &server->settings, server->tls_cache, &published, &problems);
+    if (status != WEIR_OK)
+        (void)weir_fail(error, status, "%.*s", (int)(problems.length < 390 ? problems.length : 390), problems.at != NULL ? problems.at : "");
+    weir_buffer_release(&problems);
+    if (status == WEIR_OK)
+        status = weir_store_revision_first(server->store, weir_span_of_string(published->revision->hash), published->canonical,
+                                           &published->revision->number, error);
+    if (status != WEIR_OK) {
+        main__published_free(&published);
+        return status;
+    }
+    published->holders = server->worker_count;
+    set_live(server, published);
+    return WEIR_OK;
+}
+
+/* Keys are there before the first request can come. */
+static enum weir_status load_keys(struct main__server *server, struct weir_error *error) {
+    int64_t until_ns = weir_clock_monotonic_ns() + (int64_t)KEYS_WAIT_MS * 1000000;
+    weir_store_watch_keys(server->store, server->loop, on_keys, server);
+    on_watch(server);
+    while (!server->keys_loaded && weir_clock_monotonic_ns() < until_ns) {
+        (void)weir_loop_run_once(server->loop);
+        if (!server->keys_loaded)
+            (void)usleep(200);
+    }
+    return server->keys_loaded ? WEIR_OK : weir_fail(error, WEIR_ETIMEOUT, "the keys could not be loaded from the store in time");
+}
+
+static enum weir_status start_threads(struct main__server *server, struct weir_error *error) {
+    const struct weir_operator_settings operator_settings = {.board = &server->board,
+                                                             .brand_upper = server->gateway.brand_upper,
+                                                             .loopback_only = !server->settings.operator_plane.allow_remote,
+                                                             .data_plane = server->data_url,
+                                                             .write_metrics = write_metrics,
+                                                             .context = server};
+    enum weir_status status = weir_operator_new(server->loop, server->operator_socket, &operator_settings, &server->operator_plane, error);
+    for (unsigned i = 0; status == WEIR_OK && i < server->worker_count; i++) {
+        status = weir_worker_start(&server->gateway, i, server->sockets[i], server->server_tls, &server->live->base, &server->workers[i], error);
+        server->workers_left += status == WEIR_OK;
+    }
+    return status;
+}
+
+static void fill_gateway(struct main__server *server) {
+    const struct main__settings *settings = &server->settings;
+    struct weir_span brand = settings->general.brand;
+    for (size_t i = 0; i < brand.length && i + 1 < sizeof server->brand_upper; i++)
+        server->brand_upper[i] = (char)(brand.at[i] >= 'a' && brand.at[i] <= 'z' ? brand.at[i] - 'a' + 'A' : brand.at[i]);
+    server->gateway.key_format = (struct weir_key_format){.brand = brand, .environment = weir_span_of_string(settings->environment)};
+    server->gateway.brand_upper = weir_span_of_string(server->brand_upper);
+    server->gateway.is_dev = settings->general.environment == 0;
+    server->gateway.board = &server->board;
+    server->gateway.log = (struct weir_log){.fd = STDERR_FILENO, .minimum = (enum weir_log_level)settings->general.log_level, .part = "gateway"};
+    server->gateway.write_metrics = write_metrics;
+    server->gateway.context = server;
+    server->gateway.on_released = on_released;
+    server->gateway.on_stopped = on_stopped;
+    server->board.version = WEIR_VERSION;
+    server->board.environment = settings->environment;
+    server->board.start_utc_us = weir_clock_utc_us();
+    long cores = sysconf(_SC_NPROCESSORS_ONLN);
+    server->worker_count = settings->server.workers > 0 ? (unsigned)settings->server.workers : cores > 0 && cores <= 256 ? (unsigned)cores : 1;
+}
+
+/* No provider at all: in dev the simulator stands in; elsewhere that is a mistake. */
+static enum weir_status find_providers(struct main__server *server, struct weir_arena *arena, struct weir_error *error) {
+    struct main__settings *settings = &server->settings;
+    if (settings->catalog_is_implicit && !main__environment_names_provider()) {
+        if (settings->general.environment != 0)
+            return weir_fail(error, WEIR_EINVAL,
+                             "no provider is configured: name one under `providers`, or set OPENAI_API_KEY, ANTHROPIC_API_KEY, GEMINI_API_KEY, "
+                             "VLLM_ENDPOINT or OLLAMA_HOST (the simulator stands in only in dev)");
+        enum weir_status status = main__simulator_start(&server->simulator, error);
+        if (status != WEIR_OK)
+            return status;
+        server->board.simulator = true;
+    }
+    return main__implicit_catalog(arena, settings, server->simulator.pid > 0 ? server->simulator.base_url : NULL) == WEIR_OK
+               ? WEIR_OK
+               : weir_fail(error, WEIR_ENOMEM, "no memory");
+}
+
+static enum weir_status boot(struct main__server *server, struct weir_arena *arena, struct weir_error *error) {
+    struct weir_random random = {.left = 0};
+    struct weir_log log = server->gateway.log;
+    enum weir_status status = find_providers(server, arena, error);
+    if (status == WEIR_OK)
+        status = open_sockets(server, error);
+    if (status == WEIR_OK)
+        status = open_store(server, &random, error);
+    server->tls_cache = main__tls_cache_new();
+    server->workers = weir_memory_new(server->worker_count, sizeof(struct weir_worker *));
+    if (status == WEIR_OK && (server->tls_cache == NULL || server->workers == NULL))
+        status = weir_fail(error, WEIR_ENOMEM, "no memory");
+    if (status != WEIR_OK) {
+        weir_arena_free(&arena);
+        return status;
+    }
+    log.part = "control";
+    status = publish_first(server, arena, error);
+    if (status == WEIR_OK)
+        status = weir_loop_new(&log, &server->loop, error);
+    if (status == WEIR_OK)
+        status = weir_keys_new(server->worker_count, &server->gateway.keys);
+    if (status == WEIR_OK)
+        status = weir_metrics_new(server->worker_count, &server->gateway.metrics);
+    server->gateway.store = server->store;
+    if (status == WEIR_OK && server->demo)
+        status = main__demo_prepare(server, error);
+    if (status == WEIR_OK)
+        status = load_keys(server, error);
+    if (status == WEIR_OK)
+        status = start_threads(server, error);
+    return status;
+}
+
+static void shut(struct main__server *server) {
+    for (unsigned i = 0; server->workers != NULL && i < server->worker_count; i++)
+        weir_worker_join(&server->workers[i]);
+    weir_operator_free(&server->operator_plane);
+    weir_timer_stop(&server->watch);
+    weir_store_free(&server->store); /* ingests what is left */
+    if (server->loop != NULL)
+        while (weir_loop_run_once(server->loop)) {
+        }
+    weir_loop_free(&server->loop);
+    weir_keys_free(&server->gateway.keys);
+    weir_metrics_free(&server->gateway.metrics);
+    weir_tls_free(&server->server_tls);
+    main__tls_cache_free(&server->tls_cache);
+    for (unsigned i = 0; server->sockets != NULL && i < server->worker_count; i++)
+        if (server->sockets[i] >= 0)
+            (void)close(server->sockets[i]);
+    if (server->operator_socket >= 0)
+        (void)close(server->operator_socket);
+    weir_memory_free(server->sockets);
+    weir_memory_free(server->workers);
+    main__simulator_stop(&server->simulator);
+}
+
+static void raise_descriptor_limit(void) {
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < limit.rlim_max) {
+        limit.rlim_cur = limit.rlim_max;
+        (void)setrlimit(RLIMIT_NOFILE, &limit);
+    }
+}
+
+int main__serve(int argc, char **argv) {
+    struct main__server server = {.operator_socket = -1};
+    const struct main__flag flags[] = {
+        {"--config", "-c", MAIN_FLAG_TEXT, &server.config_path, "FILE", "settings (default: weir.yaml here, if there is one)"},
+        {"--demo", NULL, MAIN_FLAG_SWITCH, &server.demo, NULL, "dev only: make a demo key and print how to try the gateway"},
+    };
+    const struct main__command command = {
+        "weir serve [-c FILE] [--demo]",
+        "Runs the gateway in the foreground: the data plane for clients, the operator plane for people and CI.\nWithout a settings file it uses the "
+        "providers whose usual environment variables are set; in dev,\nfailing that, the simulator. SIGTERM drains and ends it, SIGHUP reads the file again.",
+        flags, sizeof flags / sizeof *flags, 0, 0};
+    const char *operands[MAIN_MAX_OPERANDS];
+    size_t operand_count;
+    enum main__parsed parsed = main__parse(&command, argc, argv, operands, &operand_count);
+    if (parsed != MAIN_PARSED_GO)
+        return parsed == MAIN_PARSED_HELP ? 0 : MAIN_EXIT_USAGE;
+    struct weir_arena *arena = weir_arena_new(0, 4 * WEIR_MAX_CONFIG_BYTES);
+    struct weir_error error = {.text = ""};
+    struct signals signals;
+    if (arena == NULL || main__settings_for_command(arena, server.config_path, &server.settings) != WEIR_OK) {
+        weir_arena_free(&arena);
+        return MAIN_EXIT_FAILED;
+    }
+    if (server.demo && server.settings.general.environment != 0) {
+        fprintf(stderr, "weir: --demo is for the environment dev, this is %s\n", server.settings.environment);
+        weir_arena_free(&arena);
+        return MAIN_EXIT_USAGE;
+    }
+    (void)signal(SIGPIPE, SIG_IGN);
+    raise_descriptor_limit();
+    fill_gateway(&server);
+    enum weir_status status = boot(&server, arena, &error);
+    if (status == WEIR_OK) {
+        watch_signals(&server, &signals);
+        server.board.serving = true;
+        weir_log(log_of(&server), WEIR_LOG_INFO, "serving", WEIR_LOG_T("data_plane", server.data_address),
+                 WEIR_LOG_T("operator_plane", server.operator_address), WEIR_LOG_T("environment", server.settings.environment),
+                 WEIR_LOG_I("workers", server.worker_count), WEIR_LOG_I("revision", server.live->revision->number),
+                 WEIR_LOG_T("data_dir", server.settings.data_dir), WEIR_LOG_T("version", WEIR_VERSION));
+        if (server.demo)
+            main__demo_print(&server);
+        weir_loop_run(server.loop);
+        unwatch_signals(&signals);
+    } else {
+        fprintf(stderr, "weir: cannot start: %s\n", error.text[0] != '\0' ? error.text : weir_status_name(status));
+        server.exit_code = MAIN_EXIT_FAILED;
+        for (unsigned i = 0; server.workers != NULL && i < server.worker_count; i++)
+            if (server.workers[i] != NULL)
+                weir_worker_stop(server.workers[i], 0);
+    }
+    struct weir_log log = server.gateway.log;
+    bool served = status == WEIR_OK;
+    shut(&server);
+    if (served)
+        weir_log(&log, WEIR_LOG_INFO, "stopped");
+    return server.exit_code;
+}

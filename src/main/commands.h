@@ -1,0 +1,12 @@
+/* The commands: each gets its words (argv[0] is its own) and returns the exit code. */
+#ifndef WEIR_MAIN_COMMANDS_H
+#define WEIR_MAIN_COMMANDS_H
+
+int main__serve(int argc, char **argv);
+int main__key(int argc, char **argv);
+int main__ledger(int argc, char **argv);
+int main__config(int argc, char **argv);
+int main__prices(int argc, char **argv);
+int main__metrics(int argc, char **argv);
+
+#endif

@@ -1,0 +1,39 @@
+/* The running gateway, as main sees it. */
+#ifndef WEIR_MAIN_SERVE_H
+#define WEIR_MAIN_SERVE_H
+
+#include "main/publish.h"
+#include "main/simulator.h"
+#include "net/listener.h"
+#include "operator/operator.h"
+
+struct main__server {
+    const char *config_path;
+    bool demo;
+    struct main__settings settings; /* as at boot: what needs a restart stays like this */
+    struct weir_loop *loop;         /* the control thread's */
+    struct weir_store *store;
+    struct weir_board board;
+    struct weir_gateway gateway;
+    struct main__tls_cache *tls_cache;
+    struct weir_tls *server_tls;
+    struct main__published *live;
+    struct main__simulator simulator;
+    unsigned worker_count, workers_left;
+    struct weir_worker **workers;
+    int *sockets;
+    int operator_socket;
+    struct weir_operator *operator_plane;
+    struct weir_timer watch;
+    char data_address[80], operator_address[80], data_url[128], brand_upper[24];
+    bool keys_loaded;
+    bool stopping;
+    int exit_code;
+};
+
+/* --- serve_demo.c --- */
+/* Makes sure that the demo key of <data>/demo-key (readable by its user alone) exists and works, and prints how to try the gateway. Dev only. */
+WEIR_MUST enum weir_status main__demo_prepare(struct main__server *server, struct weir_error *error);
+void main__demo_print(const struct main__server *server);
+
+#endif

@@ -1,0 +1,98 @@
+/* The demo key of a dev start: the same one at every start, kept where its user alone can read it. */
+#include "base/clock.h"
+#include "base/memory.h"
+#include "main/command_support.h"
+#include "main/serve.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { KEY_TEXT_SIZE = WEIR_MAX_KEY_BYTES + 2 };
+
+static void key_path(const struct main__server *server, char *path, size_t size) {
+    (void)snprintf(path, size, "%s/demo-key", server->settings.data_dir);
+}
+
+/* The key in the file, or an empty text. */
+static void read_key(const char *path, char text[KEY_TEXT_SIZE]) {
+    text[0] = '\0';
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return;
+    ssize_t length = read(fd, text, KEY_TEXT_SIZE - 1);
+    (void)close(fd);
+    text[length > 0 ? length : 0] = '\0';
+    text[strcspn(text, "\r\n")] = '\0';
+}
+
+static enum weir_status write_key(const char *path, struct weir_span key, struct weir_error *error) {
+    int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    bool written = fd >= 0 && fchmod(fd, 0600) == 0 && write(fd, key.at, key.length) == (ssize_t)key.length && write(fd, "\n", 1) == 1;
+    int problem = errno;
+    if (fd >= 0)
+        (void)close(fd);
+    return written ? WEIR_OK : weir_fail(error, WEIR_EIO, "the demo key cannot be kept in %s: %s", path, strerror(problem));
+}
+
+struct find {
+    const unsigned char *hash;
+    bool usable;
+};
+
+static enum weir_status visit_key(void *context, const struct weir_key_record *key) {
+    struct find *find = context;
+    if (memcmp(find->hash, key->hash, WEIR_KEY_HASH_SIZE) == 0 && key->revoked_utc_us == 0)
+        find->usable = true;
+    return WEIR_OK;
+}
+
+static bool is_known(struct weir_engine *engine, struct weir_span key) {
+    unsigned char hash[WEIR_KEY_HASH_SIZE];
+    struct find find = {.hash = hash};
+    weir_key_hash(key, hash);
+    return weir_engine_sqlite.key_each(engine, 0, visit_key, &find, NULL) == WEIR_OK && find.usable;
+}
+
+enum weir_status main__demo_prepare(struct main__server *server, struct weir_error *error) {
+    char path[4200], text[KEY_TEXT_SIZE];
+    struct weir_engine *engine = NULL;
+    struct weir_secret *secret = NULL;
+    struct weir_key_record record;
+    key_path(server, path, sizeof path);
+    enum weir_status status = weir_store_direct_open(server->settings.data_dir, server->settings.environment, true, &engine, error);
+    if (status != WEIR_OK)
+        return status;
+    read_key(path, text);
+    struct weir_span key = weir_span_of_string(text);
+    bool usable = weir_key_check(&server->gateway.key_format, key) == WEIR_REASON_NONE && is_known(engine, key);
+    if (!usable) {
+        status = main__key_make(&server->gateway.key_format, WEIR_SPAN("demo"), WEIR_SPAN("default"), 0, &record, &secret);
+        if (status == WEIR_OK)
+            status = weir_engine_sqlite.key_insert(engine, &record, error);
+        if (status == WEIR_OK)
+            status = write_key(path, weir_secret_reveal(secret), error);
+    }
+    weir_memory_wipe(text, sizeof text);
+    weir_secret_free(&secret);
+    weir_store_direct_close(&engine);
+    return status;
+}
+
+void main__demo_print(const struct main__server *server) {
+    char path[4200], key[KEY_TEXT_SIZE];
+    key_path(server, path, sizeof path);
+    read_key(path, key);
+    struct weir_span model = server->live->revision->model_count > 0 ? server->live->revision->models[0].name : WEIR_SPAN("gpt-4o-mini");
+    printf("\nweir is ready. Paste this into another terminal:\n\n"
+           "export OPENAI_BASE_URL=%s/v1\n"
+           "export OPENAI_API_KEY=%s\n\n"
+           "curl -s $OPENAI_BASE_URL/chat/completions -H \"Authorization: Bearer $OPENAI_API_KEY\" -H 'Content-Type: application/json' "
+           "-d '{\"model\":\"%.*s\",\"messages\":[{\"role\":\"user\",\"content\":\"Hello\"}]}'\n\n"
+           "operator plane: http://%s\n%s\n",
+           server->data_url, key, WEIR_SPAN_PRINT(model), server->operator_address,
+           server->board.simulator ? "Answers come from the built-in simulator: set OPENAI_API_KEY (or another provider's) here to reach a real one.\n" : "");
+    (void)fflush(stdout);
+    weir_memory_wipe(key, sizeof key);
+}

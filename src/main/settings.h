@@ -1,0 +1,57 @@
+/* All settings of the program: every module's tables, and where their values go. */
+#ifndef WEIR_MAIN_SETTINGS_H
+#define WEIR_MAIN_SETTINGS_H
+
+#include "config/config.h"
+#include "gateway/gateway.h"
+
+struct main__general_settings {
+    int environment; /* index in main__environments */
+    struct weir_span brand;
+    struct weir_span data_dir;
+    struct weir_span prices_file;
+    int log_level; /* enum weir_log_level */
+    int64_t shutdown_timeout_ms;
+};
+
+struct main__server_settings {
+    struct weir_span listen;
+    int64_t workers;
+    struct weir_span tls_certificate;
+    struct weir_span tls_key;
+};
+
+struct main__operator_settings {
+    struct weir_span listen;
+    bool allow_remote;
+};
+
+struct main__journal_settings {
+    int sync; /* 0 none, 1 group */
+};
+
+struct main__settings {
+    struct main__general_settings general;
+    struct weir_catalog_settings catalog;
+    struct main__server_settings server;
+    struct main__operator_settings operator_plane;
+    struct main__journal_settings journal;
+    struct weir_gateway_settings gateway;
+    /* derived */
+    const char *environment; /* "dev", "stage", "prod" */
+    const char *data_dir;    /* relative ones are below the file's folder */
+    bool catalog_is_implicit; /* no providers were configured */
+};
+
+enum { MAIN_SECTION_COUNT = 9 };
+/* The sections with their tables, pointing into `settings`. */
+void main__settings_sections(struct main__settings *settings, struct weir_config_section sections[MAIN_SECTION_COUNT]);
+
+/* Reads FILE (NULL: weir.yaml in the working directory if there is one, else nothing) into `arena`. On failure *problems says all that is wrong, a
+ * line each. */
+WEIR_MUST enum weir_status main__settings_load(struct weir_arena *arena, const char *path, struct main__settings *settings,
+                                               struct weir_buffer *problems);
+/* The same for a command: prints the problems to standard error. */
+WEIR_MUST enum weir_status main__settings_for_command(struct weir_arena *arena, const char *path, struct main__settings *settings);
+
+#endif

@@ -1,0 +1,310 @@
+/* The fields of journal records as bytes and back. Pure: no clock, no I/O, no allocation.
+ *
+ * One order of fields, written down twice (encode and decode) and held together by the round-trip tests and the
+ * fuzzer. The encoder trusts its input and only cuts strings; the decoder trusts nothing, though a checksum stands in
+ * front of it.
+ */
+#include "store/journal_impl.h"
+
+_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "segments are little-endian");
+_Static_assert(WEIR_MAX_CLIENT_REQUEST_ID_BYTES == 2 * (size_t)STORE__SHORT_STRING_BYTES,
+               "kept in full by a short close");
+
+enum { FLAG_STREAM = 1, FLAG_UNPRICED = 2, FLAGS_KNOWN = 3 };
+
+/* --- writing --- */
+static size_t cut(struct weir_span span, size_t limit) {
+    if (span.length <= limit)
+        return span.length;
+    /* Not through the middle of a UTF-8 sequence: exports are JSON. */
+    size_t length = limit;
+    while (length > 0 && ((unsigned char)span.at[length] & 0xC0U) == 0x80U)
+        length--;
+    return length;
+}
+
+static char *put(char *out, const void *value, size_t size) {
+    memcpy(out, value, size);
+    return out + size;
+}
+static char *put8(char *out, uint8_t value) {
+    return put(out, &value, sizeof(value));
+}
+static char *put16(char *out, uint16_t value) {
+    return put(out, &value, sizeof(value));
+}
+static char *put32(char *out, uint32_t value) {
+    return put(out, &value, sizeof(value));
+}
+static char *put64(char *out, uint64_t value) {
+    return put(out, &value, sizeof(value));
+}
+static char *put64_signed(char *out, int64_t value) {
+    return put(out, &value, sizeof(value));
+}
+static char *put_string(char *out, struct weir_span span, size_t limit) {
+    size_t length = cut(span, limit);
+    out = put16(out, (uint16_t)length);
+    return length > 0 ? put(out, span.at, length) : out;
+}
+static char *put_tokens(char *out, const struct weir_tokens *tokens) {
+    out = put64_signed(out, tokens->input);
+    out = put64_signed(out, tokens->cached);
+    out = put64_signed(out, tokens->cache_write);
+    out = put64_signed(out, tokens->output);
+    return put64_signed(out, tokens->reasoning);
+}
+
+static uint8_t flags_of(bool stream, bool unpriced) {
+    return (uint8_t)((stream ? FLAG_STREAM : 0) | (unpriced ? FLAG_UNPRICED : 0));
+}
+
+static void open_strings(const struct weir_journal_open *open, struct weir_span out[STORE__OPEN_STRINGS]) {
+    const struct weir_span strings[STORE__OPEN_STRINGS] = {
+        open->key_id,         open->workspace,     open->endpoint,          open->model, open->provider,
+        open->upstream_model, open->price_version, open->client_request_id, open->tags,
+    };
+    memcpy(out, strings, sizeof(strings));
+}
+
+size_t store__open_payload_size(const struct weir_journal_open *open) {
+    struct weir_span strings[STORE__OPEN_STRINGS];
+    open_strings(open, strings);
+    size_t size = STORE__OPEN_FIXED_BYTES;
+    for (size_t i = 0; i < STORE__OPEN_STRINGS; i++)
+        size += 2 + cut(strings[i], STORE__MAX_STRING_BYTES);
+    return size;
+}
+
+void store__open_encode(const struct weir_journal_open *open, char *out) {
+    struct weir_span strings[STORE__OPEN_STRINGS];
+    open_strings(open, strings);
+    out = put8(out, WEIR_JOURNAL_OPEN);
+    out = put8(out, flags_of(open->stream, open->unpriced));
+    out = put(out, open->request_id.bytes, sizeof(open->request_id.bytes));
+    out = put64_signed(out, open->start_utc_us);
+    out = put64_signed(out, open->reserved_cu_milli);
+    out = put_tokens(out, &open->reserved);
+    out = put64(out, open->revision);
+    for (size_t i = 0; i < STORE__OPEN_STRINGS; i++)
+        out = put_string(out, strings[i], STORE__MAX_STRING_BYTES);
+}
+
+/* The client's request id comes first: it alone is longer in a short close. */
+static void close_strings(const struct weir_ledger_entry *entry, struct weir_span out[STORE__CLOSE_STRINGS]) {
+    const struct weir_span strings[STORE__CLOSE_STRINGS] = {
+        entry->client_request_id, entry->trace_id, entry->key_id,         entry->workspace,
+        entry->endpoint,          entry->model,    entry->provider,       entry->upstream_model,
+        entry->price_version,     entry->tags,     entry->client_address,
+    };
+    memcpy(out, strings, sizeof(strings));
+}
+
+static size_t close_limit(enum store__brevity brevity, size_t index) {
+    if (brevity == STORE__FULL)
+        return STORE__MAX_STRING_BYTES;
+    return index == 0 ? WEIR_MAX_CLIENT_REQUEST_ID_BYTES : STORE__SHORT_STRING_BYTES;
+}
+
+size_t store__close_payload_size(const struct weir_ledger_entry *entry, enum store__brevity brevity) {
+    struct weir_span strings[STORE__CLOSE_STRINGS];
+    close_strings(entry, strings);
+    size_t size = STORE__CLOSE_FIXED_BYTES;
+    for (size_t i = 0; i < STORE__CLOSE_STRINGS; i++)
+        size += 2 + cut(strings[i], close_limit(brevity, i));
+    size_t limit = brevity == STORE__FULL ? STORE__MAX_STRING_BYTES : 0;
+    for (size_t i = 0; i < entry->attempt_count; i++) {
+        const struct weir_ledger_attempt *attempt = &entry->attempts[i];
+        size += STORE__ATTEMPT_FIXED_BYTES + 6 + cut(attempt->provider, limit) + cut(attempt->upstream_model, limit) +
+                cut(attempt->upstream_request_id, limit);
+    }
+    return size;
+}
+
+void store__close_encode(const struct weir_ledger_entry *entry, enum store__brevity brevity, char *out) {
+    struct weir_span strings[STORE__CLOSE_STRINGS];
+    close_strings(entry, strings);
+    out = put8(out, WEIR_JOURNAL_CLOSE);
+    out = put8(out, flags_of(entry->stream, entry->unpriced));
+    out = put8(out, entry->usage_source);
+    out = put8(out, entry->outcome);
+    out = put16(out, entry->reason);
+    out = put16(out, entry->status);
+    out = put8(out, (uint8_t)entry->attempt_count);
+    out = put32(out, entry->first_byte_us);
+    out = put(out, entry->request_id.bytes, sizeof(entry->request_id.bytes));
+    out = put64_signed(out, entry->start_utc_us);
+    out = put64_signed(out, entry->end_utc_us);
+    out = put64_signed(out, entry->reserved_cu_milli);
+    out = put64_signed(out, entry->cost_cu_milli);
+    out = put64_signed(out, entry->overrun_cu_milli);
+    out = put_tokens(out, &entry->tokens);
+    out = put64(out, entry->revision);
+    for (size_t i = 0; i < STORE__CLOSE_STRINGS; i++)
+        out = put_string(out, strings[i], close_limit(brevity, i));
+    size_t limit = brevity == STORE__FULL ? STORE__MAX_STRING_BYTES : 0;
+    for (size_t i = 0; i < entry->attempt_count; i++) {
+        const struct weir_ledger_attempt *attempt = &entry->attempts[i];
+        out = put16(out, attempt->status);
+        out = put16(out, attempt->reason);
+        out = put32(out, attempt->start_us);
+        out = put32(out, attempt->connected_us);
+        out = put32(out, attempt->first_byte_us);
+        out = put32(out, attempt->end_us);
+        out = put8(out, attempt->reused_connection ? 1 : 0);
+        out = put_string(out, attempt->provider, limit);
+        out = put_string(out, attempt->upstream_model, limit);
+        out = put_string(out, attempt->upstream_request_id, limit);
+    }
+}
+
+/* --- reading --- */
+struct reader {
+    const char *at;
+    size_t left;
+    bool bad; /* remembers the first failure; everything read after it is zero */
+};
+
+static void get(struct reader *reader, void *value, size_t size) {
+    if (reader->bad || reader->left < size) {
+        reader->bad = true;
+        memset(value, 0, size);
+        return;
+    }
+    memcpy(value, reader->at, size);
+    reader->at += size;
+    reader->left -= size;
+}
+static uint8_t get8(struct reader *reader) {
+    uint8_t value;
+    get(reader, &value, sizeof(value));
+    return value;
+}
+static uint16_t get16(struct reader *reader) {
+    uint16_t value;
+    get(reader, &value, sizeof(value));
+    return value;
+}
+static uint32_t get32(struct reader *reader) {
+    uint32_t value;
+    get(reader, &value, sizeof(value));
+    return value;
+}
+static uint64_t get64(struct reader *reader) {
+    uint64_t value;
+    get(reader, &value, sizeof(value));
+    return value;
+}
+static int64_t get64_signed(struct reader *reader) {
+    int64_t value;
+    get(reader, &value, sizeof(value));
+    return value;
+}
+static struct weir_span get_string(struct reader *reader) {
+    size_t length = get16(reader);
+    if (reader->bad || length > STORE__MAX_STRING_BYTES || reader->left < length) {
+        reader->bad = true;
+        return WEIR_SPAN("");
+    }
+    struct weir_span span = weir_span_of(reader->at, length);
+    reader->at += length;
+    reader->left -= length;
+    return span;
+}
+static struct weir_tokens get_tokens(struct reader *reader) {
+    struct weir_tokens tokens;
+    tokens.input = get64_signed(reader);
+    tokens.cached = get64_signed(reader);
+    tokens.cache_write = get64_signed(reader);
+    tokens.output = get64_signed(reader);
+    tokens.reasoning = get64_signed(reader);
+    return tokens;
+}
+static uint8_t get_below(struct reader *reader, unsigned bound) {
+    uint8_t value = get8(reader);
+    if (value >= bound)
+        reader->bad = true;
+    return value;
+}
+
+static void decode_open(struct reader *reader, struct weir_journal_open *open) {
+    uint8_t flags = get_below(reader, FLAGS_KNOWN + 1);
+    open->stream = (flags & FLAG_STREAM) != 0;
+    open->unpriced = (flags & FLAG_UNPRICED) != 0;
+    get(reader, open->request_id.bytes, sizeof(open->request_id.bytes));
+    open->start_utc_us = get64_signed(reader);
+    open->reserved_cu_milli = get64_signed(reader);
+    open->reserved = get_tokens(reader);
+    open->revision = get64(reader);
+    open->key_id = get_string(reader);
+    open->workspace = get_string(reader);
+    open->endpoint = get_string(reader);
+    open->model = get_string(reader);
+    open->provider = get_string(reader);
+    open->upstream_model = get_string(reader);
+    open->price_version = get_string(reader);
+    open->client_request_id = get_string(reader);
+    open->tags = get_string(reader);
+}
+
+static void decode_attempt(struct reader *reader, struct weir_ledger_attempt *attempt) {
+    attempt->status = get16(reader);
+    attempt->reason = get16(reader);
+    attempt->start_us = get32(reader);
+    attempt->connected_us = get32(reader);
+    attempt->first_byte_us = get32(reader);
+    attempt->end_us = get32(reader);
+    attempt->reused_connection = get_below(reader, 2) != 0;
+    attempt->provider = get_string(reader);
+    attempt->upstream_model = get_string(reader);
+    attempt->upstream_request_id = get_string(reader);
+}
+
+static void decode_close(struct reader *reader, struct weir_ledger_entry *entry) {
+    uint8_t flags = get_below(reader, FLAGS_KNOWN + 1);
+    entry->sequence = 0;
+    entry->stream = (flags & FLAG_STREAM) != 0;
+    entry->unpriced = (flags & FLAG_UNPRICED) != 0;
+    entry->usage_source = get_below(reader, WEIR_USAGE_RESERVED + 1);
+    entry->outcome = get_below(reader, WEIR_OUTCOME_CRASHED + 1);
+    entry->reason = get16(reader);
+    entry->status = get16(reader);
+    entry->attempt_count = get_below(reader, WEIR_MAX_ATTEMPTS + 1);
+    entry->first_byte_us = get32(reader);
+    get(reader, entry->request_id.bytes, sizeof(entry->request_id.bytes));
+    entry->start_utc_us = get64_signed(reader);
+    entry->end_utc_us = get64_signed(reader);
+    entry->reserved_cu_milli = get64_signed(reader);
+    entry->cost_cu_milli = get64_signed(reader);
+    entry->overrun_cu_milli = get64_signed(reader);
+    entry->tokens = get_tokens(reader);
+    entry->revision = get64(reader);
+    entry->client_request_id = get_string(reader);
+    entry->trace_id = get_string(reader);
+    entry->key_id = get_string(reader);
+    entry->workspace = get_string(reader);
+    entry->endpoint = get_string(reader);
+    entry->model = get_string(reader);
+    entry->provider = get_string(reader);
+    entry->upstream_model = get_string(reader);
+    entry->price_version = get_string(reader);
+    entry->tags = get_string(reader);
+    entry->client_address = get_string(reader);
+    for (size_t i = 0; i < entry->attempt_count && !reader->bad; i++)
+        decode_attempt(reader, &entry->attempts[i]);
+}
+
+enum weir_status store__payload_decode(struct weir_span payload, struct weir_journal_record *record) {
+    struct reader reader = {.at = payload.at, .left = payload.length};
+    uint8_t kind = get8(&reader);
+    if (kind == WEIR_JOURNAL_OPEN) {
+        record->kind = WEIR_JOURNAL_OPEN;
+        decode_open(&reader, &record->open);
+    } else if (kind == WEIR_JOURNAL_CLOSE) {
+        record->kind = WEIR_JOURNAL_CLOSE;
+        decode_close(&reader, &record->close);
+    } else {
+        return WEIR_ECORRUPT;
+    }
+    return reader.bad || reader.left != 0 ? WEIR_ECORRUPT : WEIR_OK;
+}

@@ -1,0 +1,158 @@
+/* The SQLite engine's inside: the connection, its cached statements, and the small helpers its files share.
+ *
+ * All SQL that is prepared once stands in sqlite_statements.def, the schema in sqlite_schema.c; only the ledger
+ * listing composes its text (sqlite_ledger.c), from fixed pieces. Values are always bound.
+ */
+#ifndef WEIR_STORE_SQLITE_IMPL_H
+#define WEIR_STORE_SQLITE_IMPL_H
+
+#include "base/map.h"
+#include "store/store.h"
+
+#include <sqlite3.h>
+
+enum store__sql {
+#define X(name, text) STORE__SQL_##name,
+#include "store/sqlite_statements.def"
+#undef X
+    STORE__SQL_COUNT
+};
+
+struct store__dictionary {
+    struct weir_map *by_text;
+    struct weir_map *by_id;
+    size_t count;
+};
+
+/* The rows of one block of 1024 sequence numbers: the smallest and largest start time, so that a listing by time need
+ * not read all. */
+struct store__zone {
+    int64_t number; /* sequence >> STORE__ZONE_SHIFT; -1: none open */
+    int64_t first_start_utc_us, last_start_utc_us;
+};
+enum { STORE__ZONE_SHIFT = 10 };
+
+struct weir_engine {
+    sqlite3 *database;
+    sqlite3_stmt *statements[STORE__SQL_COUNT];
+    struct store__dictionary dictionary;
+    /* of the ingest transaction */
+    bool ingesting;
+    bool opens_remembered; /* any unfinished open is in the table: a close may have one to forget */
+    int64_t next_sequence;
+    struct store__zone zone;
+    /* of `changed` */
+    int64_t data_version;
+    bool keys_changed;
+};
+
+/* --- sqlite.c --- */
+/* The prepared statement, reset. */
+WEIR_MUST enum weir_status store__sqlite_statement(struct weir_engine *engine, enum store__sql which,
+                                                   sqlite3_stmt **statement, struct weir_error *error);
+/* What the connection's last failure means, in words and as a status. Never WEIR_OK. */
+enum weir_status store__sqlite_fail(struct weir_engine *engine, const char *what, struct weir_error *error);
+/* Runs a statement that gives no row and resets it. */
+WEIR_MUST enum weir_status store__sqlite_run(struct weir_engine *engine, sqlite3_stmt *statement, const char *what,
+                                             struct weir_error *error);
+/* The first column of the first row; WEIR_ENOTFOUND without one. Resets. */
+WEIR_MUST enum weir_status store__sqlite_integer(struct weir_engine *engine, sqlite3_stmt *statement, const char *what,
+                                                 int64_t *value, struct weir_error *error);
+WEIR_MUST enum weir_status store__sqlite_begin(struct weir_engine *engine, struct weir_error *error);
+/* Commits when `status` is WEIR_OK, else rolls back; gives what came of it. */
+WEIR_MUST enum weir_status store__sqlite_end(struct weir_engine *engine, enum weir_status status,
+                                             struct weir_error *error);
+/* Everything committed is on the disk afterwards. */
+WEIR_MUST enum weir_status store__sqlite_flush(struct weir_engine *engine, struct weir_error *error);
+
+/* Binds one value after the other and remembers the first failure (no memory). Spans must live until the statement is
+ * reset. */
+struct store__binder {
+    sqlite3_stmt *statement;
+    int index;
+    int code;
+};
+static inline struct store__binder store__binder_of(sqlite3_stmt *statement) {
+    return (struct store__binder){.statement = statement};
+}
+void store__bind_integer(struct store__binder *binder, int64_t value);
+void store__bind_text(struct store__binder *binder, struct weir_span text);
+void store__bind_text_or_null(struct store__binder *binder, struct weir_span text);
+void store__bind_blob(struct store__binder *binder, const void *bytes, size_t size);
+void store__bind_null(struct store__binder *binder);
+/* Runs what was bound. */
+WEIR_MUST enum weir_status store__binder_run(struct weir_engine *engine, struct store__binder *binder, const char *what,
+                                             struct weir_error *error);
+/* Bytes of a column, valid until the next step. */
+struct weir_span store__column_span(sqlite3_stmt *statement, int column);
+
+/* --- sqlite_schema.c --- */
+/* Creates or migrates, in one transaction, and checks whose database it is. */
+WEIR_MUST enum weir_status store__sqlite_prepare_schema(struct weir_engine *engine, const char *environment,
+                                                        struct weir_error *error);
+
+/* --- sqlite_dictionary.c --- */
+/* The number of a text, 0 for the empty one; a new one gets its row inside the running transaction. */
+WEIR_MUST enum weir_status store__dictionary_id(struct weir_engine *engine, struct weir_span text, int64_t *id,
+                                                struct weir_error *error);
+/* The text of a number; valid until store__dictionary_trim or _clear. */
+WEIR_MUST enum weir_status store__dictionary_text(struct weir_engine *engine, int64_t id, struct weir_span *text,
+                                                  struct weir_error *error);
+/* Forgets all when it has grown large. */
+void store__dictionary_trim(struct weir_engine *engine);
+void store__dictionary_clear(struct weir_engine *engine);
+
+/* --- sqlite_keys.c, sqlite_ingest.c, sqlite_ledger.c, sqlite_leases.c: operations, as in struct weir_engine_ops --- */
+enum weir_status store__sqlite_key_insert(struct weir_engine *engine, struct weir_key_record *key,
+                                          struct weir_error *error);
+enum weir_status store__sqlite_key_revoke(struct weir_engine *engine, struct weir_span id, int64_t utc_us,
+                                          struct weir_error *error);
+enum weir_status store__sqlite_key_each(struct weir_engine *engine, uint64_t after, weir_key_visit visit, void *context,
+                                        struct weir_error *error);
+
+enum weir_status store__sqlite_ingest_begin(struct weir_engine *engine, struct weir_error *error);
+enum weir_status store__sqlite_ingest_entry(struct weir_engine *engine, const struct weir_ledger_entry *entry,
+                                            struct weir_error *error);
+enum weir_status store__sqlite_ingest_open(struct weir_engine *engine, const struct weir_journal_cursor *series,
+                                           const struct weir_journal_open *open, struct weir_error *error);
+enum weir_status store__sqlite_ingest_cursor(struct weir_engine *engine, const struct weir_journal_cursor *cursor,
+                                             struct weir_error *error);
+enum weir_status store__sqlite_ingest_commit(struct weir_engine *engine, struct weir_error *error);
+void store__sqlite_ingest_rollback(struct weir_engine *engine);
+enum weir_status store__sqlite_cursor_read(struct weir_engine *engine, struct weir_journal_cursor *cursor,
+                                           struct weir_error *error);
+enum weir_status store__sqlite_settle_crashed(struct weir_engine *engine, const struct weir_uuid *instance,
+                                              uint32_t worker, int64_t utc_us, uint64_t *settled,
+                                              struct weir_error *error);
+enum weir_status store__sqlite_instance_begin(struct weir_engine *engine, const struct weir_uuid *instance,
+                                              int64_t utc_us, struct weir_error *error);
+enum weir_status store__sqlite_instance_end(struct weir_engine *engine, const struct weir_uuid *instance,
+                                            int64_t utc_us, struct weir_error *error);
+
+/* Inserts one row as `sequence`. */
+WEIR_MUST enum weir_status store__sqlite_ledger_insert(struct weir_engine *engine,
+                                                       const struct weir_ledger_entry *entry, int64_t sequence,
+                                                       struct weir_error *error);
+enum weir_status store__sqlite_ledger_each(struct weir_engine *engine, const struct weir_ledger_query *query,
+                                           weir_ledger_visit visit, void *context, struct weir_error *error);
+
+enum weir_status store__sqlite_revision_save(struct weir_engine *engine, struct weir_span hash, struct weir_span text,
+                                             int64_t utc_us, uint64_t *number, struct weir_error *error);
+enum weir_status store__sqlite_lease_define(struct weir_engine *engine, struct weir_span name, int64_t amount,
+                                            struct weir_error *error);
+enum weir_status store__sqlite_lease_take(struct weir_engine *engine, struct weir_span name,
+                                          const struct weir_uuid *instance, int64_t wanted, int64_t *granted,
+                                          struct weir_error *error);
+enum weir_status store__sqlite_lease_return(struct weir_engine *engine, struct weir_span name,
+                                            const struct weir_uuid *instance, int64_t unused, struct weir_error *error);
+
+/* --- sqlite_attempts.c: the attempts of an entry as one small value --- */
+enum { STORE__MAX_ATTEMPTS_BYTES = (int)WEIR_MAX_ATTEMPTS * (64 + 512) + 8 };
+WEIR_MUST enum weir_status store__attempts_encode(struct weir_engine *engine, const struct weir_ledger_entry *entry,
+                                                  char out[STORE__MAX_ATTEMPTS_BYTES], size_t *size,
+                                                  struct weir_error *error);
+/* Fills entry->attempts and attempt_count. Spans point into `bytes` and the dictionary. */
+WEIR_MUST enum weir_status store__attempts_decode(struct weir_engine *engine, struct weir_span bytes,
+                                                  struct weir_ledger_entry *entry, struct weir_error *error);
+
+#endif

@@ -1,0 +1,307 @@
+/* Ingestion in SQLite: the one transaction that moves a piece of a journal into the ledger, and settling what the
+ * dead left.
+ *
+ * Sequence numbers are given from a counter in `meta` that is written in the same transaction, not from the table's
+ * largest row, so that a number is never given twice, also when old rows are dropped. The write lock is taken at the
+ * beginning: two processes take turns.
+ */
+#include "base/reasons.h"
+#include "store/journal_impl.h"
+#include "store/sqlite_impl.h"
+
+static enum weir_status counter_read(struct weir_engine *engine, int64_t *value, struct weir_error *error) {
+    sqlite3_stmt *statement = NULL;
+    enum weir_status status = store__sqlite_statement(engine, STORE__SQL_META_READ, &statement, error);
+    if (status != WEIR_OK)
+        return status;
+    struct store__binder binder = store__binder_of(statement);
+    store__bind_text(&binder, WEIR_SPAN("next_sequence"));
+    status = store__sqlite_integer(engine, statement, "read the ledger's counter", value, error);
+    if (status != WEIR_ENOTFOUND)
+        return status;
+    *value = 1;
+    return WEIR_OK;
+}
+
+static enum weir_status counter_write(struct weir_engine *engine, int64_t value, struct weir_error *error) {
+    sqlite3_stmt *statement = NULL;
+    enum weir_status status = store__sqlite_statement(engine, STORE__SQL_META_WRITE, &statement, error);
+    if (status != WEIR_OK)
+        return status;
+    struct store__binder binder = store__binder_of(statement);
+    store__bind_text(&binder, WEIR_SPAN("next_sequence"));
+    store__bind_integer(&binder, value);
+    return store__binder_run(engine, &binder, "write the ledger's counter", error);
+}
+
+static enum weir_status zone_write(struct weir_engine *engine, struct weir_error *error) {
+    struct store__zone *zone = &engine->zone;
+    if (zone->number < 0)
+        return WEIR_OK;
+    sqlite3_stmt *statement = NULL;
+    enum weir_status status = store__sqlite_statement(engine, STORE__SQL_ZONE_WRITE, &statement, error);
+    if (status != WEIR_OK)
+        return status;
+    struct store__binder binder = store__binder_of(statement);
+    store__bind_integer(&binder, zone->number);
+    store__bind_integer(&binder, zone->first_start_utc_us);
+    store__bind_integer(&binder, zone->last_start_utc_us);
+    zone->number = -1;
+    return store__binder_run(engine, &binder, "write the ledger's index of times", error);
+}
+
+static enum weir_status zone_add(struct weir_engine *engine, int64_t sequence, int64_t start_utc_us,
+                                 struct weir_error *error) {
+    struct store__zone *zone = &engine->zone;
+    int64_t number = sequence >> STORE__ZONE_SHIFT;
+    if (zone->number == number) {
+        if (start_utc_us < zone->first_start_utc_us)
+            zone->first_start_utc_us = start_utc_us;
+        if (start_utc_us > zone->last_start_utc_us)
+            zone->last_start_utc_us = start_utc_us;
+        return WEIR_OK;
+    }
+    enum weir_status status = zone_write(engine, error);
+    *zone = (struct store__zone){.number = number,
+                                 .first_start_utc_us = start_utc_us,
+                                 .last_start_utc_us = start_utc_us};
+    return status;
+}
+
+static enum weir_status begin(struct weir_engine *engine, struct weir_error *error) {
+    weir_bug_on(engine->ingesting);
+    store__dictionary_trim(engine);
+    engine->zone.number = -1;
+    enum weir_status status = store__sqlite_begin(engine, error);
+    if (status != WEIR_OK)
+        return status;
+    sqlite3_stmt *statement = NULL;
+    int64_t any = 0;
+    status = store__sqlite_statement(engine, STORE__SQL_OPEN_ANY, &statement, error);
+    if (status == WEIR_OK)
+        status = store__sqlite_integer(engine, statement, "look for open requests", &any, error);
+    if (status == WEIR_OK)
+        status = counter_read(engine, &engine->next_sequence, error);
+    if (status != WEIR_OK)
+        return store__sqlite_end(engine, status, error);
+    engine->opens_remembered = any != 0;
+    engine->ingesting = true;
+    return WEIR_OK;
+}
+
+static enum weir_status finish(struct weir_engine *engine, enum weir_status status, struct weir_error *error) {
+    weir_bug_on(!engine->ingesting);
+    engine->ingesting = false;
+    if (status == WEIR_OK)
+        status = zone_write(engine, error);
+    if (status == WEIR_OK)
+        status = counter_write(engine, engine->next_sequence, error);
+    return store__sqlite_end(engine, status, error);
+}
+
+enum weir_status store__sqlite_ingest_begin(struct weir_engine *engine, struct weir_error *error) {
+    return begin(engine, error);
+}
+
+static enum weir_status add(struct weir_engine *engine, const struct weir_ledger_entry *entry,
+                            struct weir_error *error) {
+    enum weir_status status = store__sqlite_ledger_insert(engine, entry, engine->next_sequence, error);
+    if (status == WEIR_OK)
+        status = zone_add(engine, engine->next_sequence, entry->start_utc_us, error);
+    if (status == WEIR_OK)
+        engine->next_sequence++;
+    return status;
+}
+
+enum weir_status store__sqlite_ingest_entry(struct weir_engine *engine, const struct weir_ledger_entry *entry,
+                                            struct weir_error *error) {
+    weir_bug_on(!engine->ingesting);
+    enum weir_status status = add(engine, entry, error);
+    if (status != WEIR_OK || !engine->opens_remembered)
+        return status;
+    sqlite3_stmt *statement = NULL;
+    status = store__sqlite_statement(engine, STORE__SQL_OPEN_FORGET, &statement, error);
+    if (status != WEIR_OK)
+        return status;
+    struct store__binder binder = store__binder_of(statement);
+    store__bind_blob(&binder, entry->request_id.bytes, sizeof(entry->request_id.bytes));
+    return store__binder_run(engine, &binder, "forget an open request", error);
+}
+
+enum weir_status store__sqlite_ingest_open(struct weir_engine *engine, const struct weir_journal_cursor *series,
+                                           const struct weir_journal_open *open, struct weir_error *error) {
+    weir_bug_on(!engine->ingesting);
+    char record[STORE__MAX_OPEN_PAYLOAD];
+    size_t size = store__open_payload_size(open);
+    store__open_encode(open, record);
+    sqlite3_stmt *statement = NULL;
+    enum weir_status status = store__sqlite_statement(engine, STORE__SQL_OPEN_INSERT, &statement, error);
+    if (status != WEIR_OK)
+        return status;
+    struct store__binder binder = store__binder_of(statement);
+    store__bind_blob(&binder, open->request_id.bytes, sizeof(open->request_id.bytes));
+    store__bind_blob(&binder, series->instance.bytes, sizeof(series->instance.bytes));
+    store__bind_integer(&binder, series->worker);
+    store__bind_blob(&binder, record, size);
+    status = store__binder_run(engine, &binder, "remember an open request", error);
+    if (status == WEIR_OK)
+        engine->opens_remembered = true;
+    return status;
+}
+
+enum weir_status store__sqlite_ingest_cursor(struct weir_engine *engine, const struct weir_journal_cursor *cursor,
+                                             struct weir_error *error) {
+    weir_bug_on(!engine->ingesting);
+    sqlite3_stmt *statement = NULL;
+    enum weir_status status = store__sqlite_statement(engine, STORE__SQL_CURSOR_WRITE, &statement, error);
+    if (status != WEIR_OK)
+        return status;
+    struct store__binder binder = store__binder_of(statement);
+    store__bind_blob(&binder, cursor->instance.bytes, sizeof(cursor->instance.bytes));
+    store__bind_integer(&binder, cursor->worker);
+    store__bind_integer(&binder, (int64_t)cursor->segment);
+    store__bind_integer(&binder, (int64_t)cursor->offset);
+    return store__binder_run(engine, &binder, "write the journal's cursor", error);
+}
+
+enum weir_status store__sqlite_ingest_commit(struct weir_engine *engine, struct weir_error *error) {
+    return finish(engine, WEIR_OK, error);
+}
+
+void store__sqlite_ingest_rollback(struct weir_engine *engine) {
+    if (engine->ingesting)
+        (void)finish(engine, WEIR_ECLOSED, NULL);
+}
+
+enum weir_status store__sqlite_cursor_read(struct weir_engine *engine, struct weir_journal_cursor *cursor,
+                                           struct weir_error *error) {
+    sqlite3_stmt *statement = NULL;
+    enum weir_status status = store__sqlite_statement(engine, STORE__SQL_CURSOR_READ, &statement, error);
+    if (status != WEIR_OK)
+        return status;
+    struct store__binder binder = store__binder_of(statement);
+    store__bind_blob(&binder, cursor->instance.bytes, sizeof(cursor->instance.bytes));
+    store__bind_integer(&binder, cursor->worker);
+    int code = sqlite3_step(statement);
+    if (code == SQLITE_ROW) {
+        cursor->segment = (uint64_t)sqlite3_column_int64(statement, 0);
+        cursor->offset = (uint64_t)sqlite3_column_int64(statement, 1);
+    } else if (code == SQLITE_DONE) {
+        status = WEIR_ENOTFOUND;
+    } else {
+        status = store__sqlite_fail(engine, "read the journal's cursor", error);
+    }
+    (void)sqlite3_reset(statement);
+    return status;
+}
+
+/* --- settling what the dead left --- */
+static void crashed_entry(const struct weir_journal_open *open, int64_t utc_us, struct weir_ledger_entry *entry) {
+    memset(entry, 0, sizeof(*entry));
+    entry->request_id = open->request_id;
+    entry->client_request_id = open->client_request_id;
+    entry->key_id = open->key_id;
+    entry->workspace = open->workspace;
+    entry->endpoint = open->endpoint;
+    entry->model = open->model;
+    entry->provider = open->provider;
+    entry->upstream_model = open->upstream_model;
+    entry->price_version = open->price_version;
+    entry->tags = open->tags;
+    entry->start_utc_us = open->start_utc_us;
+    entry->end_utc_us = utc_us;
+    entry->reserved_cu_milli = open->reserved_cu_milli;
+    entry->cost_cu_milli = open->reserved_cu_milli;
+    entry->tokens = open->reserved;
+    entry->revision = open->revision;
+    entry->usage_source = WEIR_USAGE_RESERVED;
+    entry->outcome = WEIR_OUTCOME_CRASHED;
+    entry->reason = WEIR_REASON_CRASHED;
+    entry->stream = open->stream;
+    entry->unpriced = open->unpriced;
+}
+
+static void bind_series(struct store__binder *binder, const struct weir_uuid *instance, uint32_t worker) {
+    store__bind_blob(binder, instance->bytes, sizeof(instance->bytes));
+    store__bind_integer(binder, worker == WEIR_EVERY_WORKER ? -1 : (int64_t)worker);
+}
+
+static enum weir_status settle_rows(struct weir_engine *engine, const struct weir_uuid *instance, uint32_t worker,
+                                    int64_t utc_us, uint64_t *settled, struct weir_error *error) {
+    sqlite3_stmt *each = NULL;
+    enum weir_status status = store__sqlite_statement(engine, STORE__SQL_OPEN_EACH, &each, error);
+    if (status != WEIR_OK)
+        return status;
+    struct store__binder binder = store__binder_of(each);
+    bind_series(&binder, instance, worker);
+    int code;
+    while (status == WEIR_OK && (code = sqlite3_step(each)) != SQLITE_DONE) {
+        struct weir_journal_record record;
+        struct weir_ledger_entry entry;
+        if (code != SQLITE_ROW) {
+            status = store__sqlite_fail(engine, "read the open requests", error);
+        } else if (store__payload_decode(store__column_span(each, 0), &record) != WEIR_OK ||
+                   record.kind != WEIR_JOURNAL_OPEN) {
+            status = weir_fail(error, WEIR_ECORRUPT, "an open request in the database cannot be read");
+        } else {
+            crashed_entry(&record.open, utc_us, &entry);
+            status = add(engine, &entry, error);
+            (*settled)++;
+        }
+    }
+    (void)sqlite3_reset(each);
+    if (status != WEIR_OK || *settled == 0)
+        return status;
+    sqlite3_stmt *forget = NULL;
+    status = store__sqlite_statement(engine, STORE__SQL_OPEN_FORGET_SERIES, &forget, error);
+    if (status != WEIR_OK)
+        return status;
+    binder = store__binder_of(forget);
+    bind_series(&binder, instance, worker);
+    return store__binder_run(engine, &binder, "forget the open requests", error);
+}
+
+enum weir_status store__sqlite_settle_crashed(struct weir_engine *engine, const struct weir_uuid *instance,
+                                              uint32_t worker, int64_t utc_us, uint64_t *settled,
+                                              struct weir_error *error) {
+    enum weir_status status = begin(engine, error);
+    if (status != WEIR_OK)
+        return status;
+    uint64_t count = 0;
+    status = finish(engine, settle_rows(engine, instance, worker, utc_us, &count, error), error);
+    if (status == WEIR_OK)
+        *settled = count;
+    return status;
+}
+
+/* --- instances --- */
+enum weir_status store__sqlite_instance_begin(struct weir_engine *engine, const struct weir_uuid *instance,
+                                              int64_t utc_us, struct weir_error *error) {
+    sqlite3_stmt *statement = NULL;
+    enum weir_status status = store__sqlite_statement(engine, STORE__SQL_INSTANCE_BEGIN, &statement, error);
+    if (status != WEIR_OK)
+        return status;
+    struct store__binder binder = store__binder_of(statement);
+    store__bind_blob(&binder, instance->bytes, sizeof(instance->bytes));
+    store__bind_integer(&binder, utc_us);
+    return store__binder_run(engine, &binder, "begin an instance", error);
+}
+
+enum weir_status store__sqlite_instance_end(struct weir_engine *engine, const struct weir_uuid *instance,
+                                            int64_t utc_us, struct weir_error *error) {
+    (void)utc_us; /* an ended instance has no row: nothing is asked of the dead */
+    const enum store__sql steps[] = {STORE__SQL_CURSOR_FORGET, STORE__SQL_INSTANCE_END};
+    enum weir_status status = store__sqlite_begin(engine, error);
+    if (status != WEIR_OK)
+        return status;
+    for (size_t i = 0; i < 2 && status == WEIR_OK; i++) {
+        sqlite3_stmt *statement = NULL;
+        status = store__sqlite_statement(engine, steps[i], &statement, error);
+        if (status != WEIR_OK)
+            break;
+        struct store__binder binder = store__binder_of(statement);
+        store__bind_blob(&binder, instance->bytes, sizeof(instance->bytes));
+        status = store__binder_run(engine, &binder, "end an instance", error);
+    }
+    return store__sqlite_end(engine, status, error);
+}

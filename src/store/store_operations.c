@@ -1,0 +1,202 @@
+/* Asynchronous operations: a message to the store thread, one transaction there, a message back.
+ *
+ * An operation owns copies of all its bytes and is its own reply message: posting it back to the asking loop needs no
+ * memory, so an answer that was promised comes. A loop that is about to end is forgotten first; answers to it are
+ * dropped.
+ */
+#include "store/store_impl.h"
+
+#include "base/clock.h"
+#include "base/memory.h"
+
+enum { MAX_QUEUED = 1024 };
+
+static struct store__operation *operation_new(struct weir_loop *loop, size_t bytes) {
+    struct store__operation *operation = weir_memory_new(1, sizeof(*operation) + bytes);
+    if (operation != NULL)
+        operation->loop = loop;
+    return operation;
+}
+
+static struct weir_span keep(char **at, struct weir_span span) {
+    char *copy = *at;
+    if (span.length > 0)
+        memcpy(copy, span.at, span.length);
+    *at += span.length;
+    return weir_span_of(copy, span.length);
+}
+
+static enum weir_status submit(struct weir_store *store, struct store__operation *operation) {
+    pthread_mutex_lock(&store->mutex);
+    if (store->queued >= MAX_QUEUED || store->stop) {
+        pthread_mutex_unlock(&store->mutex);
+        weir_memory_free(operation);
+        return WEIR_EBUSY;
+    }
+    *store->queue_end = operation;
+    store->queue_end = &operation->next;
+    store->queued++;
+    pthread_cond_signal(&store->wake);
+    pthread_mutex_unlock(&store->mutex);
+    return WEIR_OK;
+}
+
+static void reply_on_loop(struct weir_message *message) {
+    struct store__operation *operation = (struct store__operation *)(void *)message;
+    if (operation->reply != NULL)
+        operation->reply(operation->context, operation->status, &operation->error);
+    if (operation->revision_reply != NULL) {
+        operation->revision_reply(operation->context, operation->status, operation->number, &operation->error);
+    }
+    weir_memory_free(operation);
+}
+
+void store__run_operations(struct weir_store *store) {
+    for (;;) {
+        pthread_mutex_lock(&store->mutex);
+        struct store__operation *operation = store->queue;
+        if (operation != NULL) {
+            store->queue = operation->next;
+            if (store->queue == NULL)
+                store->queue_end = &store->queue;
+            store->queued--;
+        }
+        store->current = operation;
+        pthread_mutex_unlock(&store->mutex);
+        if (operation == NULL)
+            return;
+
+        operation->error.status = WEIR_OK;
+        operation->status = operation->run(store, operation, &operation->error);
+        (void)store__note(store, operation->status, &operation->error);
+
+        pthread_mutex_lock(&store->mutex);
+        store->current = NULL;
+        operation->finished = true;
+        if (operation->waited_for) {
+            pthread_cond_broadcast(&store->done);
+        } else if (operation->loop != NULL) {
+            operation->message.run = reply_on_loop;
+            weir_loop_post(operation->loop, &operation->message);
+        } else {
+            weir_memory_free(operation);
+        }
+        pthread_mutex_unlock(&store->mutex);
+    }
+}
+
+void weir_store_forget_loop(struct weir_store *store, const struct weir_loop *loop) {
+    pthread_mutex_lock(&store->mutex);
+    for (struct store__watcher *watcher = store->watchers; watcher != NULL; watcher = watcher->next) {
+        if (watcher->loop == loop)
+            watcher->loop = NULL;
+    }
+    for (struct store__operation *operation = store->queue; operation != NULL; operation = operation->next) {
+        if (operation->loop == loop)
+            operation->loop = NULL;
+    }
+    if (store->current != NULL && store->current->loop == loop)
+        store->current->loop = NULL;
+    pthread_mutex_unlock(&store->mutex);
+}
+
+/* --- keys --- */
+static enum weir_status run_key_insert(struct weir_store *store, struct store__operation *operation,
+                                       struct weir_error *error) {
+    return store->ops->key_insert(store->engine, &operation->key, error);
+}
+
+enum weir_status weir_store_key_insert(struct weir_store *store, struct weir_loop *loop,
+                                       const struct weir_key_record *key, weir_store_reply reply, void *context) {
+    struct store__operation *operation = operation_new(loop, key->name.length + key->workspace.length);
+    if (operation == NULL)
+        return WEIR_ENOMEM;
+    char *at = operation->bytes;
+    operation->run = run_key_insert;
+    operation->reply = reply;
+    operation->context = context;
+    operation->key = *key;
+    operation->key.name = keep(&at, key->name);
+    operation->key.workspace = keep(&at, key->workspace);
+    return submit(store, operation);
+}
+
+static enum weir_status run_key_revoke(struct weir_store *store, struct store__operation *operation,
+                                       struct weir_error *error) {
+    return store->ops->key_revoke(store->engine, operation->id, weir_clock_utc_us(), error);
+}
+
+enum weir_status weir_store_key_revoke(struct weir_store *store, struct weir_loop *loop, struct weir_span id,
+                                       weir_store_reply reply, void *context) {
+    struct store__operation *operation = operation_new(loop, id.length);
+    if (operation == NULL)
+        return WEIR_ENOMEM;
+    char *at = operation->bytes;
+    operation->run = run_key_revoke;
+    operation->reply = reply;
+    operation->context = context;
+    operation->id = keep(&at, id);
+    return submit(store, operation);
+}
+
+/* --- revisions --- */
+static enum weir_status run_revision_save(struct weir_store *store, struct store__operation *operation,
+                                          struct weir_error *error) {
+    return store->ops->revision_save(store->engine, operation->hash, operation->text, weir_clock_utc_us(),
+                                     &operation->number, error);
+}
+
+static struct store__operation *revision_operation(struct weir_loop *loop, struct weir_span hash,
+                                                   struct weir_span text) {
+    struct store__operation *operation = operation_new(loop, hash.length + text.length);
+    if (operation == NULL)
+        return NULL;
+    char *at = operation->bytes;
+    operation->run = run_revision_save;
+    operation->hash = keep(&at, hash);
+    operation->text = keep(&at, text);
+    return operation;
+}
+
+enum weir_status weir_store_revision_save(struct weir_store *store, struct weir_loop *loop, struct weir_span hash,
+                                          struct weir_span text, weir_store_revision_reply reply, void *context) {
+    struct store__operation *operation = revision_operation(loop, hash, text);
+    if (operation == NULL)
+        return WEIR_ENOMEM;
+    operation->revision_reply = reply;
+    operation->context = context;
+    return submit(store, operation);
+}
+
+static enum weir_status save_and_wait(struct weir_store *store, struct weir_span hash, struct weir_span text,
+                                      uint64_t *number, struct weir_error *error) {
+    struct store__operation *operation = revision_operation(NULL, hash, text);
+    if (operation == NULL)
+        return weir_fail(error, WEIR_ENOMEM, "no memory to store the revision");
+    operation->waited_for = true;
+    enum weir_status status = submit(store, operation);
+    if (status != WEIR_OK)
+        return weir_fail(error, status, "the store has too much to do");
+    pthread_mutex_lock(&store->mutex);
+    while (!operation->finished)
+        pthread_cond_wait(&store->done, &store->mutex);
+    pthread_mutex_unlock(&store->mutex);
+    status = operation->status;
+    if (status == WEIR_OK)
+        *number = operation->number;
+    if (status != WEIR_OK && error != NULL)
+        *error = operation->error;
+    weir_memory_free(operation);
+    return status;
+}
+
+enum weir_status weir_store_revision_first(struct weir_store *store, struct weir_span hash, struct weir_span text,
+                                           uint64_t *number, struct weir_error *error) {
+    /* One try waits a fraction of a second for another process's transaction; a start can wait longer. */
+    const int64_t deadline_ns = weir_clock_monotonic_ns() + (int64_t)5 * 1000000000;
+    enum weir_status status;
+    do {
+        status = save_and_wait(store, hash, text, number, error);
+    } while (status == WEIR_EBUSY && weir_clock_monotonic_ns() < deadline_ns);
+    return status;
+}
