@@ -374,6 +374,8 @@ static void fill_gateway(struct main__server *server) {
     server->gateway.context = server;
     server->gateway.on_released = on_released;
     server->gateway.on_stopped = on_stopped;
+    server->board.store_available = true;
+    server->board.journal_available = true;
     server->board.version = WEIR_VERSION;
     server->board.environment = settings->environment;
     server->board.start_utc_us = weir_clock_utc_us();
