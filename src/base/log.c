@@ -147,6 +147,38 @@ static void put_field(struct line *line, const struct weir_log_field *field) {
     }
 }
 
+/* A log that cannot be written loses the line: nothing waits for it. */
+static void write_all(int fd, struct weir_span text) {
+    ssize_t written;
+    do {
+        written = write(fd, text.at, text.length);
+    } while (written < 0 && errno == EINTR);
+}
+
+void weir_log_flush(const struct weir_log *log) {
+    if (log->batch == NULL || log->batch->length == 0) {
+        return;
+    }
+    write_all(log->fd, weir_buffer_span(log->batch));
+    weir_buffer_clear(log->batch);
+}
+
+void weir_log_emit(const struct weir_log *log, enum weir_log_level level, struct weir_span line) {
+    if (log->batch == NULL || level > WEIR_LOG_INFO) {
+        weir_log_flush(log);
+        write_all(log->fd, line);
+        return;
+    }
+    if (log->batch->length + line.length > log->batch->max_bytes) {
+        weir_log_flush(log);
+    }
+    weir_buffer_append(log->batch, line);
+    if (weir_buffer_status(log->batch) != WEIR_OK) {
+        weir_buffer_clear(log->batch);
+        write_all(log->fd, line);
+    }
+}
+
 void weir_log_write(const struct weir_log *log, enum weir_log_level level, const char *event,
                     const struct weir_log_field *fields) {
     if (log == NULL || log->fd < 0 || level < log->minimum) {

@@ -6,7 +6,7 @@
 #ifndef WEIR_BASE_LOG_H
 #define WEIR_BASE_LOG_H
 
-#include "base/span.h"
+#include "base/buffer.h"
 
 enum weir_log_level { WEIR_LOG_DEBUG, WEIR_LOG_INFO, WEIR_LOG_WARNING, WEIR_LOG_ERROR };
 
@@ -14,6 +14,7 @@ struct weir_log {
     int fd;                      /* where lines go; -1: nowhere */
     enum weir_log_level minimum; /* lines below it are dropped */
     const char *part;            /* value of "part": "worker-0", "store", ...; may be NULL */
+    struct weir_buffer *batch;   /* one thread's: info lines gather here until weir_log_flush; NULL: each is written at once */
 };
 
 enum weir_log_kind { WEIR_LOG_END = 0, WEIR_LOG_SPAN, WEIR_LOG_INTEGER, WEIR_LOG_BOOL };
@@ -37,6 +38,10 @@ void weir_log_write(const struct weir_log *log, enum weir_log_level level, const
                     const struct weir_log_field *fields);
 #define weir_log(log, level, event, ...) \
     weir_log_write((log), (level), (event), (const struct weir_log_field[]){__VA_ARGS__ __VA_OPT__(, ){.name = NULL}})
+/* Writes a finished line, or gathers it where the log has a batch and the line is no worse than info. */
+void weir_log_emit(const struct weir_log *log, enum weir_log_level level, struct weir_span line);
+/* Writes what has gathered. */
+void weir_log_flush(const struct weir_log *log);
 /* "debug", "info", "warning", "error"; WEIR_EINVAL otherwise. */
 WEIR_MUST enum weir_status weir_log_level_parse(struct weir_span text, enum weir_log_level *level);
 

@@ -227,8 +227,25 @@ static enum weir_status edit_answer(struct weir_arena *arena, struct weir_span b
 
 /* --- streams --- */
 
+/* A look at the bytes before the exact answer: in valid JSON this sequence is a member's name (or a string of that very text), and
+ * nearly every event of a stream says null there. */
+static bool may_have_finish(struct weir_span choices) {
+    static const char name[] = "\"finish_reason\"";
+    const char *end = choices.at + choices.length;
+    for (const char *at = choices.at; (at = memmem(at, (size_t)(end - at), name, sizeof name - 1)) != NULL;) {
+        at += sizeof name - 1;
+        while (at < end && (*at == ':' || strchr(" \t\r\n", *at) != NULL))
+            at++;
+        if (end - at < 4 || memcmp(at, "null", 4) != 0)
+            return true;
+    }
+    return false;
+}
+
 /* Whether any choice of the array says why it finished. */
 static bool has_finish(struct weir_span choices) {
+    if (!may_have_finish(choices))
+        return false;
     static const struct weir_json_want want[] = {{"finish_reason"}};
     struct weir_json_found choice, reason;
     struct weir_span name;

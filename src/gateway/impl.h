@@ -50,6 +50,9 @@ struct weir_worker {
     size_t request_count, spare_count, held_count;
     struct weir_timer second, drain;
     int64_t drain_left_ms, connections_told;
+    struct weir_buffer log_batch;  /* access-log lines of this turn */
+    struct weir_deferred log_flush;
+    bool log_flush_armed;
     char date[32]; /* of the Date field, once a second */
     bool draining;
 };
@@ -247,6 +250,10 @@ enum gateway__next gateway__upstream_failed(struct weir_request *request, enum w
 /* --- settle.c --- */
 /* Computes what was used and writes the journal's close; once. Before the terminal bytes. */
 void gateway__settle(struct weir_request *request);
+
+/* --- worker.c --- */
+/* The lines of this turn are written at its end, in one system call. */
+void gateway__flush_log_later(struct weir_worker *worker);
 
 /* --- held.c --- */
 enum weir_status gateway__held_new(struct weir_worker *worker, const struct weir_published *published, struct gateway__held **held);

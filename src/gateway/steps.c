@@ -187,5 +187,6 @@ enum gateway__next gateway__step_record(struct weir_request *request) {
         .revision = request->held->published->revision->number,
     };
     weir_request_log(log, &line);
+    gateway__flush_log_later(request->worker);
     return NEXT;
 }

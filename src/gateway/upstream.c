@@ -193,27 +193,22 @@ static const struct weir_stream_events stream_events = {
     .on_data = on_data, .on_end = on_stream_end, .on_drain = on_stream_drain, .on_fail = on_stream_fail};
 
 /* Request fields that providers use and that carry nothing of ours. */
-static const char *const forwarded[] = {"accept", "user-agent", "openai-beta", "idempotency-key", "accept-language"};
-
-static bool is_ours(struct weir_span name) {
-    static const char *const ours[] = {"authorization", "host", "content-length", "content-type", "x-request-id", "traceparent", "cookie",
-                                       "accept-encoding", "expect", "forwarded", "x-forwarded-for", "proxy-authorization"};
-    for (size_t i = 0; i < sizeof ours / sizeof *ours; i++)
-        if (weir_span_equal_ignore_case(name, weir_span_of_string(ours[i])))
-            return true;
-    return weir_http_is_hop_by_hop(name);
-}
+static const struct weir_span forwarded[] = {{"accept", 6}, {"user-agent", 10}, {"openai-beta", 11}, {"idempotency-key", 15}, {"accept-language", 15}};
+/* Never passed on, whatever the settings say: ours, or of one connection. */
+static const struct weir_span ours[] = {
+    {"authorization", 13}, {"host", 4}, {"content-length", 14}, {"content-type", 12}, {"x-request-id", 12},
+    {"traceparent", 11}, {"cookie", 6}, {"accept-encoding", 15}, {"expect", 6}, {"forwarded", 9},
+    {"x-forwarded-for", 15}, {"proxy-authorization", 19}};
+#define COUNT(names) (sizeof(names) / sizeof *(names))
 
 static void write_forwarded(const struct weir_request *request, struct weir_buffer *out) {
     const struct weir_texts *more = request->target->provider->forward_headers;
     for (size_t i = 0; i < request->head->field_count; i++) {
         const struct weir_http_field *field = &request->head->fields[i];
-        bool forward = false;
-        for (size_t j = 0; !forward && j < sizeof forwarded / sizeof *forwarded; j++)
-            forward = weir_span_equal_ignore_case(field->name, weir_span_of_string(forwarded[j]));
+        bool forward = weir_http_name_in(field->name, forwarded, COUNT(forwarded));
         for (size_t j = 0; !forward && j < more->count; j++)
             forward = weir_span_equal_ignore_case(field->name, more->at[j]);
-        if (forward && !is_ours(field->name))
+        if (forward && !weir_http_is_hop_by_hop(field->name) && !weir_http_name_in(field->name, ours, COUNT(ours)))
             (void)weir_http_write_field(out, field->name, field->value);
     }
 }

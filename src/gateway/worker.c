@@ -3,6 +3,8 @@
 #include "base/memory.h"
 #include "gateway/impl.h"
 
+enum { LOG_BATCH_BYTES = 64 * 1024 };
+
 static struct weir_http_server_settings server_settings(const struct weir_gateway_settings *settings) {
     return (struct weir_http_server_settings){.head_timeout_ms = settings->timeouts.head_ms,
                                               .body_timeout_ms = settings->timeouts.body_ms,
@@ -26,6 +28,19 @@ static void on_second(void *argument) {
     worker->connections_told = connections;
     weir_keys_quiet(worker->gateway->keys, worker->index);
     weir_timer_start(worker->loop, &worker->second, 1000, on_second, worker);
+}
+
+static void flush_log(void *argument) {
+    struct weir_worker *worker = argument;
+    worker->log_flush_armed = false;
+    weir_log_flush(weir_loop_log(worker->loop));
+}
+
+void gateway__flush_log_later(struct weir_worker *worker) {
+    if (worker->log_flush_armed)
+        return;
+    worker->log_flush_armed = true;
+    weir_loop_defer(worker->loop, &worker->log_flush, flush_log, worker);
 }
 
 /* --- draining --- */
@@ -117,6 +132,7 @@ static void release(struct weir_worker *worker) {
     if (worker->live != NULL)
         gateway__held_unref(worker->live);
     weir_resolver_free(&worker->resolver);
+    weir_log_flush(weir_loop_log(worker->loop));
 }
 
 static void *run(void *argument) {
@@ -126,6 +142,7 @@ static void *run(void *argument) {
     release(worker);
     while (weir_loop_run_once(worker->loop)) {
     }
+    weir_log_flush(weir_loop_log(worker->loop));
     worker->gateway->on_stopped(worker->gateway->context);
     return NULL;
 }
@@ -133,6 +150,8 @@ static void *run(void *argument) {
 static enum weir_status open_parts(struct weir_worker *worker, int fd, struct weir_tls *tls, const struct weir_published *published,
                                    struct weir_error *error) {
     struct weir_log log = worker->gateway->log;
+    weir_buffer_init(&worker->log_batch, LOG_BATCH_BYTES);
+    log.batch = &worker->log_batch;
     struct weir_http_server_settings settings = server_settings(published->settings);
     enum weir_status status = weir_loop_new(&log, &worker->loop, error);
     if (status != WEIR_OK)
@@ -167,6 +186,7 @@ enum weir_status weir_worker_start(const struct weir_gateway *gateway, unsigned 
         if (made->loop != NULL)
             release(made);
         weir_loop_free(&made->loop);
+        weir_buffer_release(&made->log_batch);
         weir_memory_free(made);
         return status;
     }
@@ -179,6 +199,7 @@ void weir_worker_join(struct weir_worker **worker) {
         return;
     (void)pthread_join((*worker)->thread, NULL);
     weir_loop_free(&(*worker)->loop);
+    weir_buffer_release(&(*worker)->log_batch);
     weir_memory_free(*worker);
     *worker = NULL;
 }

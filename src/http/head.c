@@ -242,3 +242,13 @@ size_t weir_http_format_chunk_head(uint64_t size, char out[WEIR_HTTP_CHUNK_HEAD_
     out[digits + 1] = '\n';
     return digits + 2;
 }
+
+bool weir_http_name_in(struct weir_span name, const struct weir_span *lower_names, size_t count) {
+    for (size_t i = 0; i < count; i++) {
+        if (lower_names[i].length == name.length && (name.at[0] | 0x20) == lower_names[i].at[0] &&
+            weir_span_equal_ignore_case(name, lower_names[i])) {
+            return true;
+        }
+    }
+    return false;
+}

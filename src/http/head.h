@@ -50,6 +50,9 @@ bool weir_http_media_type_is(struct weir_span value, struct weir_span type);
  * Transfer-Encoding, Upgrade, HTTP2-Settings. Fields that a Connection field names are the caller's to drop. */
 bool weir_http_is_hop_by_hop(struct weir_span name);
 
+/* True when `name` is one of `count` lower-case names, without case. Cheap: names of other lengths are not looked at. */
+bool weir_http_name_in(struct weir_span name, const struct weir_span *lower_names, size_t count);
+
 /* The reason phrase: "OK", "Too Many Requests"; "Unknown" for codes without one. */
 const char *weir_http_status_text(unsigned status);
 

@@ -151,8 +151,5 @@ void weir_request_log(const struct weir_log *log, const struct weir_request_line
     put_request(&out, line);
     put(&out, WEIR_SPAN("}\n"));
     weir_bug_on(out.length > sizeof out.at);
-    ssize_t written;
-    do {
-        written = write(log->fd, out.at, out.length);
-    } while (written < 0 && errno == EINTR); /* otherwise a full pipe loses the line: nothing waits for a log */
+    weir_log_emit(log, WEIR_LOG_INFO, weir_span_of(out.at, out.length));
 }
