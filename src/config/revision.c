@@ -86,12 +86,13 @@ static enum weir_status compile_provider(struct weir_revision *revision, const s
                                          struct weir_provider *provider, struct weir_buffer *problems) {
     struct weir_error error = {.text = ""};
     if (!name_is_usable(settings->name, false)) {
-        weir_buffer_printf(problems, "providers: the name '%.*s' may have no spaces, quotes or '/' and at most 128 bytes\n",
-                           WEIR_SPAN_PRINT(settings->name));
+        weir_buffer_printf(problems, "providers[%zu].name: '%.*s' may have no spaces, quotes or '/' and at most 128 bytes\n",
+                           provider->index, WEIR_SPAN_PRINT(settings->name));
         return WEIR_EINVAL;
     }
     if (weir_url_parse(settings->base_url, &provider->url, &error) != WEIR_OK) {
-        weir_buffer_printf(problems, "provider '%.*s': base_url: %s\n", WEIR_SPAN_PRINT(settings->name), error.text);
+        weir_buffer_printf(problems, "providers[%zu].base_url: provider '%.*s': %s\n", provider->index, WEIR_SPAN_PRINT(settings->name),
+                           error.text);
         return WEIR_EINVAL;
     }
     struct weir_span path = provider->url.path;
@@ -137,9 +138,9 @@ static enum weir_status compile_providers(struct weir_revision *revision, const 
         if (status != WEIR_OK || weir_map_put(revision->provider_by_name, provider->name, provider, &old) != WEIR_OK)
             return WEIR_ENOMEM;
         if (old != NULL)
-            weir_buffer_printf(problems, "provider '%.*s' is configured twice\n", WEIR_SPAN_PRINT(provider->name));
+            weir_buffer_printf(problems, "providers[%zu].name: provider '%.*s' is configured twice\n", i, WEIR_SPAN_PRINT(provider->name));
         if (provider->catch_all && revision->catch_all != NULL)
-            weir_buffer_printf(problems, "provider '%.*s': catch_all is already set for '%.*s'\n",
+            weir_buffer_printf(problems, "providers[%zu].catch_all: provider '%.*s': catch_all is already set for '%.*s'\n", i,
                                WEIR_SPAN_PRINT(provider->name), WEIR_SPAN_PRINT(revision->catch_all->name));
         if (provider->catch_all)
             revision->catch_all = provider;
@@ -147,7 +148,7 @@ static enum weir_status compile_providers(struct weir_revision *revision, const 
         if (settings[i].api_key.length == 0)
             continue;
         if (credential(context, &settings[i], &revision->credentials[i], &error) != WEIR_OK)
-            weir_buffer_printf(problems, "provider '%.*s': api_key: %s\n", WEIR_SPAN_PRINT(provider->name), error.text);
+            weir_buffer_printf(problems, "providers[%zu].api_key: provider '%.*s': %s\n", i, WEIR_SPAN_PRINT(provider->name), error.text);
         provider->credential = revision->credentials[i];
     }
     revision->provider_count = count;
@@ -155,7 +156,7 @@ static enum weir_status compile_providers(struct weir_revision *revision, const 
 }
 
 static enum weir_status compile_targets(struct weir_revision *revision, const struct weir_model_settings *settings,
-                                        struct weir_model *model, struct weir_buffer *problems) {
+                                        size_t index, struct weir_model *model, struct weir_buffer *problems) {
     const struct weir_target_settings *from = settings->targets.at;
     size_t count = settings->targets.count;
     struct weir_target *targets = weir_arena_array(revision->arena, count, sizeof *targets);
@@ -164,8 +165,8 @@ static enum weir_status compile_targets(struct weir_revision *revision, const st
     for (size_t i = 0; i < count; i++) {
         const struct weir_provider *provider = weir_revision_provider(revision, from[i].provider);
         if (provider == NULL)
-            weir_buffer_printf(problems, "model '%.*s': there is no provider '%.*s'\n", WEIR_SPAN_PRINT(settings->name),
-                               WEIR_SPAN_PRINT(from[i].provider));
+            weir_buffer_printf(problems, "models[%zu].targets[%zu].provider: model '%.*s': there is no provider '%.*s'\n", index, i,
+                               WEIR_SPAN_PRINT(settings->name), WEIR_SPAN_PRINT(from[i].provider));
         struct weir_target target = {.provider = provider, .model = from[i].model.length > 0 ? from[i].model : settings->name,
                                      .weight = from[i].weight, .order = from[i].order};
         size_t at = i;
@@ -174,7 +175,7 @@ static enum weir_status compile_targets(struct weir_revision *revision, const st
         targets[at] = target;
     }
     if (count == 0)
-        weir_buffer_printf(problems, "model '%.*s' has no targets\n", WEIR_SPAN_PRINT(settings->name));
+        weir_buffer_printf(problems, "models[%zu].targets: model '%.*s' has no targets\n", index, WEIR_SPAN_PRINT(settings->name));
     model->targets = targets;
     model->target_count = count;
     return WEIR_OK;
@@ -193,15 +194,15 @@ static enum weir_status compile_models(struct weir_revision *revision, const str
         models[i].name = settings[i].name;
         models[i].max_request_bytes = settings[i].max_request_bytes;
         if (!name_is_usable(settings[i].name, true)) {
-            weir_buffer_printf(problems, "models: the name '%.*s' may have no spaces or quotes and at most 128 bytes\n",
+            weir_buffer_printf(problems, "models[%zu].name: '%.*s' may have no spaces or quotes and at most 128 bytes\n", i,
                                WEIR_SPAN_PRINT(settings[i].name));
             continue;
         }
-        if (compile_targets(revision, &settings[i], &models[i], problems) != WEIR_OK ||
+        if (compile_targets(revision, &settings[i], i, &models[i], problems) != WEIR_OK ||
             weir_map_put(revision->model_by_name, models[i].name, &models[i], &old) != WEIR_OK)
             return WEIR_ENOMEM;
         if (old != NULL)
-            weir_buffer_printf(problems, "model '%.*s' is configured twice\n", WEIR_SPAN_PRINT(models[i].name));
+            weir_buffer_printf(problems, "models[%zu].name: model '%.*s' is configured twice\n", i, WEIR_SPAN_PRINT(models[i].name));
     }
     revision->models = models;
     revision->model_count = count;

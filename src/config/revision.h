@@ -98,7 +98,7 @@ struct weir_revision {
 typedef enum weir_status (*weir_revision_credential)(void *context, const struct weir_provider_settings *provider,
                                                      struct weir_secret **secret, struct weir_error *error);
 
-/* Takes over `arena` (which holds the settings' texts), also on failure. Problems, one a line, name the provider or model:
+/* Takes over `arena` (which holds the settings' texts), also on failure. Problems, one a line, begin with the setting ("models[0].targets[1].provider: …"):
  * duplicate names, unknown providers in targets, bad URLs, missing credentials. WEIR_EINVAL then. */
 WEIR_MUST enum weir_status weir_revision_new(struct weir_arena *arena, const struct weir_catalog_settings *catalog,
                                              weir_revision_credential credential, void *context,

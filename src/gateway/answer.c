@@ -118,8 +118,9 @@ void gateway__answer_error(struct weir_request *request) {
     const struct weir_span *retry_after = upstreams_own && upstream != NULL ? weir_http_head_find(upstream, WEIR_SPAN("retry-after")) : NULL;
     if (upstreams_own && upstream != NULL)
         gateway__write_upstream_fields(request, &head);
-    if (row->retry_after_seconds > 0 && retry_after == NULL)
-        weir_http_write_field_uint64(&head, WEIR_SPAN("Retry-After"), row->retry_after_seconds);
+    unsigned wait_seconds = request->status == 503 ? 5 : row->retry_after_seconds;
+    if (wait_seconds > 0 && retry_after == NULL)
+        weir_http_write_field_uint64(&head, WEIR_SPAN("Retry-After"), wait_seconds);
     if (!row->may_retry)
         (void)weir_http_write_field(&head, WEIR_SPAN("x-should-retry"), WEIR_SPAN("false"));
     if (row->status == 401)

@@ -54,7 +54,7 @@ struct weir_worker {
     struct weir_deferred log_flush;
     bool log_flush_armed;
     char date[32]; /* of the Date field, once a second */
-    bool draining;
+    bool draining, drained_any;
 };
 
 enum gateway__next {

@@ -3,7 +3,7 @@
 #include "base/memory.h"
 #include "gateway/impl.h"
 
-enum { LOG_BATCH_BYTES = 64 * 1024 };
+enum { LOG_BATCH_BYTES = 64 * 1024, LAST_WRITES_MS = 100 };
 
 static struct weir_http_server_settings server_settings(const struct weir_gateway_settings *settings) {
     return (struct weir_http_server_settings){.head_timeout_ms = settings->timeouts.head_ms,
@@ -52,9 +52,26 @@ static void finish(void *argument) {
 
 static void on_drain_tick(void *argument);
 
+/* Those that are still running are told why they end; what was written gets a moment to leave. */
+static void cut_requests(struct weir_worker *worker) {
+    struct weir_list *link = worker->requests.next;
+    while (link != &worker->requests) {
+        struct weir_request *request = WEIR_CONTAINER_OF(link, struct weir_request, link);
+        link = link->next; /* ending a request touches no other */
+        gateway__upstream_end(request, false);
+        gateway__resume(request, request->relay.complete ? NEXT : gateway__fail(request, WEIR_REASON_SHUTTING_DOWN, NULL, NULL));
+    }
+    weir_timer_start(worker->loop, &worker->drain, LAST_WRITES_MS, finish, worker);
+}
+
 static void watch_drain(struct weir_worker *worker, int64_t left_ms) {
-    if (worker->request_count == 0 || left_ms <= 0) {
-        finish(worker);
+    if (worker->request_count == 0) {
+        weir_timer_start(worker->loop, &worker->drain, worker->drained_any ? LAST_WRITES_MS : 0, finish, worker);
+        return;
+    }
+    worker->drained_any = true;
+    if (left_ms <= 0) {
+        cut_requests(worker);
         return;
     }
     worker->drain_left_ms = left_ms;

@@ -327,7 +327,8 @@ static enum weir_status publish_first(struct main__server *server, struct weir_a
         main__published_free(&published);
         return status;
     }
-    published->holders = server->worker_count;
+    published->holders = server->worker_count + 1; /* the workers, and `first` */
+    server->first = published;
     set_live(server, published);
     return WEIR_OK;
 }
@@ -445,6 +446,7 @@ static void shut(struct main__server *server) {
         while (weir_loop_run_once(server->loop)) {
         }
     weir_loop_free(&server->loop);
+    main__published_free(&server->first);
     weir_keys_free(&server->gateway.keys);
     weir_metrics_free(&server->gateway.metrics);
     weir_tls_free(&server->server_tls);
@@ -519,6 +521,7 @@ int main__serve(int argc, char **argv) {
     }
     struct weir_log log = server.gateway.log;
     bool served = status == WEIR_OK;
+    log.part = "control";
     shut(&server);
     if (served)
         weir_log(&log, WEIR_LOG_INFO, "stopped");

@@ -229,8 +229,19 @@ enum weir_status main__published_new(struct weir_arena *arena, const struct main
         weir_arena_free(&arena);
         return WEIR_ENOMEM;
     }
+    struct weir_buffer found;
+    weir_buffer_init(&found, WEIR_MIB);
     made->settings = *settings;
-    enum weir_status status = weir_revision_new(arena, &made->settings.catalog, credential, NULL, &made->revision, problems);
+    /* The arena goes with a revision that fails, and the file's text with it: it is kept for telling places. */
+    char *text = weir_memory_string(settings->text), *name = weir_memory_string(weir_span_of_string(settings->file_name));
+    enum weir_status status = weir_revision_new(arena, &made->settings.catalog, credential, NULL, &made->revision, &found);
+    if (status != WEIR_OK && text != NULL && name != NULL) {
+        const struct main__settings places = {.text = weir_span_of_string(text), .file_name = name};
+        main__place_problems(&places, weir_buffer_span(&found), problems);
+    }
+    weir_memory_free(text);
+    weir_memory_free(name);
+    weir_buffer_release(&found);
     if (status == WEIR_OK)
         status = load_prices(&made->settings, &made->prices, problems);
     if (status == WEIR_OK)

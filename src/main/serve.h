@@ -18,6 +18,7 @@ struct main__server {
     struct main__tls_cache *tls_cache;
     struct weir_tls *server_tls;
     struct main__published *live;
+    struct main__published *first; /* holds the texts of `settings`: kept to the end */
     struct main__simulator simulator;
     unsigned worker_count, workers_left;
     struct weir_worker **workers;

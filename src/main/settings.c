@@ -92,6 +92,23 @@ static const char *data_dir(struct weir_arena *arena, struct weir_span setting, 
     return weir_arena_format(arena, "%.*s/%.*s", (int)(slash - path), path, WEIR_SPAN_PRINT(setting));
 }
 
+void main__place_problems(const struct main__settings *settings, struct weir_span lines, struct weir_buffer *problems) {
+    struct weir_arena *arena = weir_arena_new(0, 4 * WEIR_MAX_CONFIG_BYTES);
+    struct weir_span line, setting, rest;
+    while (lines.length > 0) {
+        (void)weir_span_split(lines, '\n', &line, &lines);
+        if (line.length == 0)
+            continue;
+        if (arena != NULL && weir_span_split(line, ':', &setting, &rest)) {
+            weir_config_locate(arena, settings->text, settings->file_name, setting, problems);
+            weir_buffer_append(problems, WEIR_SPAN(": "));
+        }
+        weir_buffer_append(problems, line);
+        weir_buffer_append_byte(problems, '\n');
+    }
+    weir_arena_free(&arena);
+}
+
 enum weir_status main__settings_load(struct weir_arena *arena, const char *path, struct main__settings *settings, struct weir_buffer *problems) {
     struct weir_config_section sections[MAIN_SECTION_COUNT];
     struct weir_error error = {.text = ""};
@@ -110,12 +127,18 @@ enum weir_status main__settings_load(struct weir_arena *arena, const char *path,
                                                weir_config_environment, NULL, problems);
     if (status != WEIR_OK)
         return status;
-    size_t before = problems->length;
-    check(settings, problems);
+    struct weir_buffer found;
+    weir_buffer_init(&found, WEIR_MIB);
+    settings->text = text;
+    settings->file_name = path != NULL ? weir_arena_string(arena, weir_span_of_string(path)) : "weir.yaml";
+    check(settings, &found);
+    bool is_good = found.length == 0;
+    main__place_problems(settings, weir_buffer_span(&found), problems);
+    weir_buffer_release(&found);
     settings->environment = environments[settings->general.environment];
     settings->data_dir = data_dir(arena, settings->general.data_dir, path);
     settings->catalog_is_implicit = settings->catalog.providers.count == 0;
-    return problems->length > before ? WEIR_EINVAL : settings->data_dir == NULL ? WEIR_ENOMEM : WEIR_OK;
+    return !is_good ? WEIR_EINVAL : settings->data_dir == NULL || settings->file_name == NULL ? WEIR_ENOMEM : WEIR_OK;
 }
 
 enum weir_status main__settings_for_command(struct weir_arena *arena, const char *path, struct main__settings *settings) {

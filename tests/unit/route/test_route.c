@@ -106,8 +106,8 @@ static void problems_are_named(void **state) {
     struct weir_model_settings models[] = {{.name = WEIR_SPAN("m"), .targets = {targets, 1}}, {.name = WEIR_SPAN("empty")}};
     assert_null(revision_of(providers, 3, models, 2, &problems));
     weir_buffer_append_byte(&problems, '\0');
-    assert_non_null(strstr(problems.at, "provider 'a': base_url"));
-    assert_non_null(strstr(problems.at, "the name 'b/c'"));
+    assert_non_null(strstr(problems.at, "providers[1].base_url: provider 'a': "));
+    assert_non_null(strstr(problems.at, "providers[2].name: 'b/c'"));
     assert_non_null(strstr(problems.at, "model 'm': there is no provider 'nope'"));
     assert_non_null(strstr(problems.at, "model 'empty' has no targets"));
     weir_buffer_clear(&problems);
@@ -120,7 +120,7 @@ static void problems_are_named(void **state) {
     providers[0].api_key = WEIR_SPAN("env:GONE");
     assert_null(revision_of(providers, 1, NULL, 0, &problems));
     weir_buffer_append_byte(&problems, '\0');
-    assert_non_null(strstr(problems.at, "provider 'a': api_key: none here"));
+    assert_non_null(strstr(problems.at, "providers[0].api_key: provider 'a': none here"));
     weir_buffer_release(&problems);
 }
 
