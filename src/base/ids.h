@@ -30,6 +30,10 @@ WEIR_MUST enum weir_status weir_hex_parse(struct weir_span text, void *out, size
 /* CRC-32 as in zlib (polynomial 0xEDB88320), of `span` continuing from `crc` (0 at the start). */
 uint32_t weir_crc32(uint32_t crc, struct weir_span span);
 
+/* CRC-32C (polynomial 0x82F63B78, RFC 3720), continuing from `crc` (0 at the start). The second never uses the processor's instruction. */
+uint32_t weir_crc32c(uint32_t crc, struct weir_span span);
+uint32_t weir_crc32c_portable(uint32_t crc, struct weir_span span);
+
 /* 0-9A-Za-z. Writes `value` in exactly `digits` digits, most significant first, no NUL. */
 void weir_base62_format(uint64_t value, char *out, size_t digits);
 /* Random base62 digits without bias, no NUL. */

@@ -56,7 +56,7 @@ static const struct weir_option model_rows[] = {
      .prose = "The ways to serve it."},
     {.name = "max_request_bytes", .kind = WEIR_OPTION_SIZE, .offset = MODEL(max_request_bytes), .initial = "0", .minimum = 0,
      .maximum = 1073741824, .live = true, .unit = "bytes",
-     .prose = "The largest request body for this model, below `limits.max_request_bytes`; 0: as that setting says."},
+     .prose = "The largest request body for this model, instead of `limits.max_request_bytes`; 0: as that setting says."},
 };
 static const struct weir_option_table model_table = {"models", model_rows, sizeof model_rows / sizeof *model_rows,
                                                      sizeof(struct weir_model_settings)};
@@ -193,6 +193,8 @@ static enum weir_status compile_models(struct weir_revision *revision, const str
         void *old = NULL;
         models[i].name = settings[i].name;
         models[i].max_request_bytes = settings[i].max_request_bytes;
+        if (settings[i].max_request_bytes > revision->max_request_bytes)
+            revision->max_request_bytes = settings[i].max_request_bytes;
         if (!name_is_usable(settings[i].name, true)) {
             weir_buffer_printf(problems, "models[%zu].name: '%.*s' may have no spaces or quotes and at most 128 bytes\n", i,
                                WEIR_SPAN_PRINT(settings[i].name));

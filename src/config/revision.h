@@ -90,6 +90,7 @@ struct weir_revision {
     struct weir_map *provider_by_name;
     struct weir_map *model_by_name;
     const struct weir_provider *catch_all; /* NULL: none */
+    int64_t max_request_bytes;             /* the largest limit of any model; 0: none has its own */
     struct weir_secret **credentials;      /* one a provider, owned */
     const void *prices;                    /* struct weir_prices: main owns it and frees it with the revision */
 };

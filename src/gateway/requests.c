@@ -67,7 +67,9 @@ static struct weir_request *request_new(struct weir_worker *worker) {
         weir_list_remove(&request->link);
         worker->spare_count--;
     }
-    object_clear(request, worker->live->published->settings->limits.max_request_bytes);
+    const struct weir_published *published = worker->live->published;
+    int64_t limit = published->settings->limits.max_request_bytes, largest = published->revision->max_request_bytes;
+    object_clear(request, largest > limit ? largest : limit); /* which model's limit counts is known once the body is read */
     request->worker = worker;
     request->held = worker->live;
     gateway__held_ref(request->held);

@@ -87,9 +87,11 @@ enum gateway__next gateway__step_route(struct weir_request *request) {
     if (weir_route_candidates(request->held->published->revision, model, random, &request->candidates) != WEIR_OK)
         return gateway__fail(request, WEIR_REASON_MODEL_NOT_FOUND, "model", "'%.*s'", (int)(model.length < 100 ? model.length : 100), model.at);
     const struct weir_model *configured = request->candidates.model;
-    if (configured != NULL && configured->max_request_bytes > 0 && request->body.length > (size_t)configured->max_request_bytes)
-        return gateway__fail(request, WEIR_REASON_BODY_TOO_LARGE, NULL, "%zu bytes, the limit of model '%.*s' is %lld (models[].max_request_bytes)",
-                             request->body.length, WEIR_SPAN_PRINT(configured->name), (long long)configured->max_request_bytes);
+    bool own = configured != NULL && configured->max_request_bytes > 0;
+    int64_t limit = own ? configured->max_request_bytes : gateway__settings(request)->limits.max_request_bytes;
+    if (request->body.length > (size_t)limit)
+        return gateway__fail(request, WEIR_REASON_BODY_TOO_LARGE, NULL, "%zu bytes, the limit is %lld (%s)", request->body.length, (long long)limit,
+                             own ? "max_request_bytes of the model" : "limits.max_request_bytes");
     return NEXT;
 }
 

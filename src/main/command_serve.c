@@ -156,6 +156,7 @@ static void on_watch(void *argument) {
     server->board.store_available = health.available;
     server->board.journal_available = health.journal_available;
     server->board.store_backlog_bytes = health.journal_backlog_bytes;
+    server->control_cpu_ns = weir_clock_thread_cpu_ns();
     if (was_available != is_available)
         weir_log(log_of(server), is_available ? WEIR_LOG_INFO : WEIR_LOG_ERROR, is_available ? "store_back" : "store_unavailable",
                  WEIR_LOG_T("problem", health.problem));
@@ -165,15 +166,13 @@ static void on_watch(void *argument) {
 static void write_metrics(void *context, bool openmetrics, struct weir_buffer *out) {
     struct main__server *server = context;
     struct weir_store_health health;
-    struct rusage usage;
     weir_store_health(server->store, &health);
-    (void)getrusage(RUSAGE_SELF, &usage);
     const struct weir_metrics_facts facts = {.store_available = health.available,
                                              .journal_available = health.journal_available,
                                              .ingested_records = health.ingested_records,
                                              .journal_backlog_bytes = health.journal_backlog_bytes,
                                              .store_cpu_ns = health.cpu_ns,
-                                             .control_cpu_ns = 0,
+                                             .control_cpu_ns = server->control_cpu_ns,
                                              .version = WEIR_VERSION,
                                              .environment = server->board.environment,
                                              .revision = server->board.revision,
@@ -269,6 +268,15 @@ static enum weir_status open_one(const char *address, bool share, int *fd, char 
     return status;
 }
 
+/* Opens the address alone, to be told when somebody has it, and closes it again; `shown` is the address with the port that it got. */
+static enum weir_status reserve_port(const char *address, char *shown, size_t shown_size, struct weir_error *error) {
+    int fd = -1;
+    enum weir_status status = open_one(address, false, &fd, shown, shown_size, error);
+    if (fd >= 0)
+        (void)close(fd);
+    return status;
+}
+
 static enum weir_status open_sockets(struct main__server *server, struct weir_error *error) {
     const struct main__settings *settings = &server->settings;
     bool has_tls = settings->server.tls_certificate.length > 0;
@@ -285,10 +293,11 @@ static enum weir_status open_sockets(struct main__server *server, struct weir_er
         server->sockets[i] = -1;
     char first[sizeof server->data_address] = "";
     enum weir_status status = WEIR_OK;
+    if (server->worker_count > 1) /* shared sockets would take over the port of another of our user's processes without a word */
+        status = reserve_port(address, first, sizeof first, error);
     for (unsigned i = 0; status == WEIR_OK && i < server->worker_count; i++)
-        status = open_one(i == 0 ? address : first, server->worker_count > 1, &server->sockets[i], i == 0 ? first : server->data_address,
-                          sizeof first, error);
-    memcpy(server->data_address, first, sizeof first);
+        status = open_one(first[0] == '\0' ? address : first, server->worker_count > 1, &server->sockets[i], server->data_address,
+                          sizeof server->data_address, error);
     if (status == WEIR_OK)
         status = open_one(settings->operator_plane.listen.at, false, &server->operator_socket, server->operator_address,
                           sizeof server->operator_address, error);

@@ -27,6 +27,7 @@ struct main__server {
     struct weir_operator *operator_plane;
     struct weir_timer watch;
     char data_address[80], operator_address[80], data_url[128], brand_upper[24];
+    _Atomic int64_t control_cpu_ns;
     bool keys_loaded;
     bool stopping;
     int exit_code;

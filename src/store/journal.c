@@ -86,7 +86,7 @@ static char *place(const struct weir_journal *journal) {
 static void publish(struct weir_journal *journal, size_t payload) {
     char *at = journal->current->at + journal->offset;
     uint32_t length = (uint32_t)payload;
-    uint32_t crc = weir_crc32(length, weir_span_of(at + STORE__RECORD_HEAD_BYTES, payload));
+    uint32_t crc = weir_crc32c(length, weir_span_of(at + STORE__RECORD_HEAD_BYTES, payload));
     memcpy(at + 4, &crc, sizeof(crc));
     store_length(at, length);
     size_t size = store__record_bytes(payload);

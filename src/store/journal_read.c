@@ -12,7 +12,7 @@ void store__header_encode(const struct store__segment_header *header, char out[S
     memcpy(out + 12, &header->worker, sizeof(header->worker));
     memcpy(out + 16, &header->number, sizeof(header->number));
     memcpy(out + 24, header->instance.bytes, sizeof(header->instance.bytes));
-    uint32_t crc = weir_crc32(0, weir_span_of(out, 60));
+    uint32_t crc = weir_crc32c(0, weir_span_of(out, 60));
     memcpy(out + 60, &crc, sizeof(crc));
 }
 
@@ -24,7 +24,7 @@ enum weir_status store__header_decode(struct weir_span segment, struct store__se
         return WEIR_AGAIN;
     uint32_t crc;
     memcpy(&crc, segment.at + 60, sizeof(crc));
-    if (memcmp(segment.at, magic, sizeof(magic)) != 0 || crc != weir_crc32(0, weir_span_of(segment.at, 60))) {
+    if (memcmp(segment.at, magic, sizeof(magic)) != 0 || crc != weir_crc32c(0, weir_span_of(segment.at, 60))) {
         return WEIR_ECORRUPT;
     }
     memcpy(&header->size, segment.at + 8, sizeof(header->size));
@@ -58,7 +58,7 @@ enum weir_status weir_journal_read(struct weir_span segment, size_t *offset, str
     if (length > left - STORE__RECORD_HEAD_BYTES)
         return WEIR_ECORRUPT;
     struct weir_span payload = weir_span_of(segment.at + at + STORE__RECORD_HEAD_BYTES, length);
-    if (head[1] != weir_crc32(length, payload))
+    if (head[1] != weir_crc32c(length, payload))
         return WEIR_ECORRUPT;
     enum weir_status status = store__payload_decode(payload, record);
     if (status != WEIR_OK)

@@ -126,7 +126,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
             if (payload == 0 || length + 8 + payload > room)
                 break;
             uint32_t head[2] = {(uint32_t)payload,
-                                weir_crc32((uint32_t)payload, weir_span_of((const char *)data, payload))};
+                                weir_crc32c((uint32_t)payload, weir_span_of((const char *)data, payload))};
             memcpy(segment + length, head, sizeof(head));
             memcpy(segment + length + 8, data, payload);
             length += store__record_bytes(payload);

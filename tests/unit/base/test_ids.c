@@ -104,6 +104,12 @@ static void checksums(void **state) {
     assert_true(weir_crc32(first, WEIR_SPAN("56789")) == 0xCBF43926U);
     assert_true(weir_crc32(first, (struct weir_span){.at = NULL, .length = 0}) == first);
     assert_true(weir_crc32(0, WEIR_SPAN("")) == 0);
+    assert_true(weir_crc32c(0, WEIR_SPAN("123456789")) == 0xE3069283U);
+    assert_true(weir_crc32c_portable(0, WEIR_SPAN("123456789")) == 0xE3069283U);
+    assert_true(weir_crc32c(weir_crc32c(0, WEIR_SPAN("12345")), WEIR_SPAN("6789")) == 0xE3069283U);
+    const struct weir_span longer = WEIR_SPAN("a text of more than two words of eight bytes each");
+    for (size_t i = 0; i < longer.length; i++)
+        assert_true(weir_crc32c(7, weir_span_from(longer, i)) == weir_crc32c_portable(7, weir_span_from(longer, i)));
 }
 
 static void base62(void **state) {
