@@ -14,7 +14,8 @@ struct weir_log {
     int fd;                      /* where lines go; -1: nowhere */
     enum weir_log_level minimum; /* lines below it are dropped */
     const char *part;            /* value of "part": "worker-0", "store", ...; may be NULL */
-    struct weir_buffer *batch;   /* one thread's: info lines gather here until weir_log_flush; NULL: each is written at once */
+    struct weir_buffer
+        *batch; /* one thread's: info lines gather here until weir_log_flush; NULL: each is written at once */
 };
 
 enum weir_log_kind { WEIR_LOG_END = 0, WEIR_LOG_SPAN, WEIR_LOG_INTEGER, WEIR_LOG_BOOL };

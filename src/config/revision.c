@@ -7,43 +7,116 @@ static const char *const dialects[] = {"openai", NULL};
 
 #define PROVIDER(member) offsetof(struct weir_provider_settings, member)
 static const struct weir_option provider_rows[] = {
-    {.name = "name", .kind = WEIR_OPTION_TEXT, .offset = PROVIDER(name), .required = true, .live = true,
+    {.name = "name",
+     .kind = WEIR_OPTION_TEXT,
+     .offset = PROVIDER(name),
+     .required = true,
+     .live = true,
      .prose = "The provider's name: in targets, in `provider/model` names, in records and metrics."},
-    {.name = "dialect", .kind = WEIR_OPTION_CHOICE, .offset = PROVIDER(dialect), .initial = "openai", .choices = dialects, .live = true,
+    {.name = "dialect",
+     .kind = WEIR_OPTION_CHOICE,
+     .offset = PROVIDER(dialect),
+     .initial = "openai",
+     .choices = dialects,
+     .live = true,
      .prose = "The wire format that the provider speaks."},
-    {.name = "base_url", .kind = WEIR_OPTION_TEXT, .offset = PROVIDER(base_url), .required = true, .live = true,
+    {.name = "base_url",
+     .kind = WEIR_OPTION_TEXT,
+     .offset = PROVIDER(base_url),
+     .required = true,
+     .live = true,
      .prose = "Where it answers, with the path before `/chat/completions`: `https://api.openai.com/v1`."},
-    {.name = "api_key", .kind = WEIR_OPTION_SECRET, .offset = PROVIDER(api_key), .live = true,
+    {.name = "api_key",
+     .kind = WEIR_OPTION_SECRET,
+     .offset = PROVIDER(api_key),
+     .live = true,
      .prose = "Its credential, sent as a bearer token: `env:NAME` or `file:PATH`. Without one no credential is sent."},
-    {.name = "forward_headers", .kind = WEIR_OPTION_TEXTS, .offset = PROVIDER(forward_headers), .live = true,
+    {.name = "forward_headers",
+     .kind = WEIR_OPTION_TEXTS,
+     .offset = PROVIDER(forward_headers),
+     .live = true,
      .prose = "Request headers that are passed on to it besides the usual ones."},
-    {.name = "max_connections", .kind = WEIR_OPTION_INTEGER, .offset = PROVIDER(max_connections), .initial = "1024", .minimum = 1,
-     .maximum = 65536, .live = true, .prose = "Connections to it, per worker."},
-    {.name = "max_waiting", .kind = WEIR_OPTION_INTEGER, .offset = PROVIDER(max_waiting), .initial = "1024", .minimum = 0,
-     .maximum = 1048576, .live = true, .prose = "Requests that may wait for a connection, per worker; more are answered 503."},
-    {.name = "idle_timeout", .kind = WEIR_OPTION_DURATION, .offset = PROVIDER(idle_timeout_ms), .initial = "55s", .unit = "s",
-     .minimum = 100, .maximum = 86400000, .live = true,
+    {.name = "max_connections",
+     .kind = WEIR_OPTION_INTEGER,
+     .offset = PROVIDER(max_connections),
+     .initial = "1024",
+     .minimum = 1,
+     .maximum = 65536,
+     .live = true,
+     .prose = "Connections to it, per worker."},
+    {.name = "max_waiting",
+     .kind = WEIR_OPTION_INTEGER,
+     .offset = PROVIDER(max_waiting),
+     .initial = "1024",
+     .minimum = 0,
+     .maximum = 1048576,
+     .live = true,
+     .prose = "Requests that may wait for a connection, per worker; more are answered 503."},
+    {.name = "idle_timeout",
+     .kind = WEIR_OPTION_DURATION,
+     .offset = PROVIDER(idle_timeout_ms),
+     .initial = "55s",
+     .unit = "s",
+     .minimum = 100,
+     .maximum = 86400000,
+     .live = true,
      .prose = "How long an unused connection is kept. Best a little below the provider's own limit."},
-    {.name = "prices", .kind = WEIR_OPTION_TEXT, .offset = PROVIDER(prices), .live = true,
-     .prose = "The name under which the price file knows this provider, where it is another: `openai` for a provider called `my-openai`."},
-    {.name = "ca_file", .kind = WEIR_OPTION_TEXT, .offset = PROVIDER(ca_file), .live = true,
+    {.name = "prices",
+     .kind = WEIR_OPTION_TEXT,
+     .offset = PROVIDER(prices),
+     .live = true,
+     .prose =
+         "The name under which the price file knows this provider, where it is another: `openai` for a provider called `my-openai`."},
+    {.name = "ca_file",
+     .kind = WEIR_OPTION_TEXT,
+     .offset = PROVIDER(ca_file),
+     .live = true,
      .prose = "A PEM file with the authorities to trust for it instead of the system's."},
-    {.name = "tls_verify", .kind = WEIR_OPTION_BOOL, .offset = PROVIDER(tls_verify), .initial = "true", .live = true,
+    {.name = "tls_verify",
+     .kind = WEIR_OPTION_BOOL,
+     .offset = PROVIDER(tls_verify),
+     .initial = "true",
+     .live = true,
      .prose = "Whether its certificate is verified. `false` is for tests."},
-    {.name = "catch_all", .kind = WEIR_OPTION_BOOL, .offset = PROVIDER(catch_all), .initial = "false", .live = true,
+    {.name = "catch_all",
+     .kind = WEIR_OPTION_BOOL,
+     .offset = PROVIDER(catch_all),
+     .initial = "false",
+     .live = true,
      .prose = "Send model names that are configured nowhere to this provider. At most one provider may."},
 };
-static const struct weir_option_table provider_table = {
-    "providers", provider_rows, sizeof provider_rows / sizeof *provider_rows, sizeof(struct weir_provider_settings)};
+static const struct weir_option_table provider_table = {"providers", provider_rows,
+                                                        sizeof provider_rows / sizeof *provider_rows,
+                                                        sizeof(struct weir_provider_settings)};
 
 #define TARGET(member) offsetof(struct weir_target_settings, member)
 static const struct weir_option target_rows[] = {
-    {.name = "provider", .kind = WEIR_OPTION_TEXT, .offset = TARGET(provider), .required = true, .live = true, .prose = "A provider's name."},
-    {.name = "model", .kind = WEIR_OPTION_TEXT, .offset = TARGET(model), .live = true,
+    {.name = "provider",
+     .kind = WEIR_OPTION_TEXT,
+     .offset = TARGET(provider),
+     .required = true,
+     .live = true,
+     .prose = "A provider's name."},
+    {.name = "model",
+     .kind = WEIR_OPTION_TEXT,
+     .offset = TARGET(model),
+     .live = true,
      .prose = "The name that the provider knows the model by; without it the client's own word."},
-    {.name = "weight", .kind = WEIR_OPTION_INTEGER, .offset = TARGET(weight), .initial = "1", .minimum = 0, .maximum = 1000000, .live = true,
+    {.name = "weight",
+     .kind = WEIR_OPTION_INTEGER,
+     .offset = TARGET(weight),
+     .initial = "1",
+     .minimum = 0,
+     .maximum = 1000000,
+     .live = true,
      .prose = "Share of the traffic among targets of the same order."},
-    {.name = "order", .kind = WEIR_OPTION_INTEGER, .offset = TARGET(order), .initial = "0", .minimum = 0, .maximum = 1000, .live = true,
+    {.name = "order",
+     .kind = WEIR_OPTION_INTEGER,
+     .offset = TARGET(order),
+     .initial = "0",
+     .minimum = 0,
+     .maximum = 1000,
+     .live = true,
      .prose = "Lower ones are tried first."},
 };
 static const struct weir_option_table target_table = {"targets", target_rows, sizeof target_rows / sizeof *target_rows,
@@ -51,21 +124,47 @@ static const struct weir_option_table target_table = {"targets", target_rows, si
 
 #define MODEL(member) offsetof(struct weir_model_settings, member)
 static const struct weir_option model_rows[] = {
-    {.name = "name", .kind = WEIR_OPTION_TEXT, .offset = MODEL(name), .required = true, .live = true, .prose = "The name that clients ask for."},
-    {.name = "targets", .kind = WEIR_OPTION_LIST, .offset = MODEL(targets), .items = &target_table, .required = true, .live = true,
+    {.name = "name",
+     .kind = WEIR_OPTION_TEXT,
+     .offset = MODEL(name),
+     .required = true,
+     .live = true,
+     .prose = "The name that clients ask for."},
+    {.name = "targets",
+     .kind = WEIR_OPTION_LIST,
+     .offset = MODEL(targets),
+     .items = &target_table,
+     .required = true,
+     .live = true,
      .prose = "The ways to serve it."},
-    {.name = "max_request_bytes", .kind = WEIR_OPTION_SIZE, .offset = MODEL(max_request_bytes), .initial = "0", .minimum = 0,
-     .maximum = 1073741824, .live = true, .unit = "bytes",
-     .prose = "The largest request body for this model, instead of `limits.max_request_bytes`; 0: as that setting says."},
+    {.name = "max_request_bytes",
+     .kind = WEIR_OPTION_SIZE,
+     .offset = MODEL(max_request_bytes),
+     .initial = "0",
+     .minimum = 0,
+     .maximum = 1073741824,
+     .live = true,
+     .unit = "bytes",
+     .prose =
+         "The largest request body for this model, instead of `limits.max_request_bytes`; 0: as that setting says."},
 };
 static const struct weir_option_table model_table = {"models", model_rows, sizeof model_rows / sizeof *model_rows,
                                                      sizeof(struct weir_model_settings)};
 
 #define CATALOG(member) offsetof(struct weir_catalog_settings, member)
 static const struct weir_option catalog_rows[] = {
-    {.name = "providers", .kind = WEIR_OPTION_LIST, .offset = CATALOG(providers), .items = &provider_table, .live = true,
-     .prose = "The upstreams. Without any, those are used whose usual environment variables are set; in dev, failing that, the simulator."},
-    {.name = "models", .kind = WEIR_OPTION_LIST, .offset = CATALOG(models), .items = &model_table, .live = true,
+    {.name = "providers",
+     .kind = WEIR_OPTION_LIST,
+     .offset = CATALOG(providers),
+     .items = &provider_table,
+     .live = true,
+     .prose =
+         "The upstreams. Without any, those are used whose usual environment variables are set; in dev, failing that, the simulator."},
+    {.name = "models",
+     .kind = WEIR_OPTION_LIST,
+     .offset = CATALOG(models),
+     .items = &model_table,
+     .live = true,
      .prose = "The models that clients may ask for. `provider/model` names work besides."},
 };
 const struct weir_option_table weir_catalog_options = {"", catalog_rows, sizeof catalog_rows / sizeof *catalog_rows,
@@ -86,13 +185,14 @@ static enum weir_status compile_provider(struct weir_revision *revision, const s
                                          struct weir_provider *provider, struct weir_buffer *problems) {
     struct weir_error error = {.text = ""};
     if (!name_is_usable(settings->name, false)) {
-        weir_buffer_printf(problems, "providers[%zu].name: '%.*s' may have no spaces, quotes or '/' and at most 128 bytes\n",
+        weir_buffer_printf(problems,
+                           "providers[%zu].name: '%.*s' may have no spaces, quotes or '/' and at most 128 bytes\n",
                            provider->index, WEIR_SPAN_PRINT(settings->name));
         return WEIR_EINVAL;
     }
     if (weir_url_parse(settings->base_url, &provider->url, &error) != WEIR_OK) {
-        weir_buffer_printf(problems, "providers[%zu].base_url: provider '%.*s': %s\n", provider->index, WEIR_SPAN_PRINT(settings->name),
-                           error.text);
+        weir_buffer_printf(problems, "providers[%zu].base_url: provider '%.*s': %s\n", provider->index,
+                           WEIR_SPAN_PRINT(settings->name), error.text);
         return WEIR_EINVAL;
     }
     struct weir_span path = provider->url.path;
@@ -106,11 +206,11 @@ static enum weir_status compile_provider(struct weir_revision *revision, const s
     provider->forward_headers = &settings->forward_headers;
     provider->settings = settings;
     provider->catch_all = settings->catch_all;
-    char *identity = weir_arena_format(revision->arena, "%.*s|%d|%.*s:%u|%d|%.*s|%lld|%lld|%lld", WEIR_SPAN_PRINT(settings->name),
-                                       provider->url.tls, WEIR_SPAN_PRINT(provider->url.host), provider->url.port,
-                                       settings->tls_verify, WEIR_SPAN_PRINT(settings->ca_file),
-                                       (long long)settings->max_connections, (long long)settings->max_waiting,
-                                       (long long)settings->idle_timeout_ms);
+    char *identity = weir_arena_format(revision->arena, "%.*s|%d|%.*s:%u|%d|%.*s|%lld|%lld|%lld",
+                                       WEIR_SPAN_PRINT(settings->name), provider->url.tls,
+                                       WEIR_SPAN_PRINT(provider->url.host), provider->url.port, settings->tls_verify,
+                                       WEIR_SPAN_PRINT(settings->ca_file), (long long)settings->max_connections,
+                                       (long long)settings->max_waiting, (long long)settings->idle_timeout_ms);
     if (identity == NULL)
         return WEIR_ENOMEM;
     provider->identity = weir_span_of_string(identity);
@@ -118,7 +218,8 @@ static enum weir_status compile_provider(struct weir_revision *revision, const s
 }
 
 static enum weir_status compile_providers(struct weir_revision *revision, const struct weir_catalog_settings *catalog,
-                                          weir_revision_credential credential, void *context, struct weir_buffer *problems) {
+                                          weir_revision_credential credential, void *context,
+                                          struct weir_buffer *problems) {
     const struct weir_provider_settings *settings = catalog->providers.at;
     size_t count = catalog->providers.count;
     struct weir_provider *providers = weir_arena_array(revision->arena, count, sizeof *providers);
@@ -138,9 +239,11 @@ static enum weir_status compile_providers(struct weir_revision *revision, const 
         if (status != WEIR_OK || weir_map_put(revision->provider_by_name, provider->name, provider, &old) != WEIR_OK)
             return WEIR_ENOMEM;
         if (old != NULL)
-            weir_buffer_printf(problems, "providers[%zu].name: provider '%.*s' is configured twice\n", i, WEIR_SPAN_PRINT(provider->name));
+            weir_buffer_printf(problems, "providers[%zu].name: provider '%.*s' is configured twice\n", i,
+                               WEIR_SPAN_PRINT(provider->name));
         if (provider->catch_all && revision->catch_all != NULL)
-            weir_buffer_printf(problems, "providers[%zu].catch_all: provider '%.*s': catch_all is already set for '%.*s'\n", i,
+            weir_buffer_printf(problems,
+                               "providers[%zu].catch_all: provider '%.*s': catch_all is already set for '%.*s'\n", i,
                                WEIR_SPAN_PRINT(provider->name), WEIR_SPAN_PRINT(revision->catch_all->name));
         if (provider->catch_all)
             revision->catch_all = provider;
@@ -148,7 +251,8 @@ static enum weir_status compile_providers(struct weir_revision *revision, const 
         if (settings[i].api_key.length == 0)
             continue;
         if (credential(context, &settings[i], &revision->credentials[i], &error) != WEIR_OK)
-            weir_buffer_printf(problems, "providers[%zu].api_key: provider '%.*s': %s\n", i, WEIR_SPAN_PRINT(provider->name), error.text);
+            weir_buffer_printf(problems, "providers[%zu].api_key: provider '%.*s': %s\n", i,
+                               WEIR_SPAN_PRINT(provider->name), error.text);
         provider->credential = revision->credentials[i];
     }
     revision->provider_count = count;
@@ -165,17 +269,21 @@ static enum weir_status compile_targets(struct weir_revision *revision, const st
     for (size_t i = 0; i < count; i++) {
         const struct weir_provider *provider = weir_revision_provider(revision, from[i].provider);
         if (provider == NULL)
-            weir_buffer_printf(problems, "models[%zu].targets[%zu].provider: model '%.*s': there is no provider '%.*s'\n", index, i,
-                               WEIR_SPAN_PRINT(settings->name), WEIR_SPAN_PRINT(from[i].provider));
-        struct weir_target target = {.provider = provider, .model = from[i].model.length > 0 ? from[i].model : settings->name,
-                                     .weight = from[i].weight, .order = from[i].order};
+            weir_buffer_printf(problems,
+                               "models[%zu].targets[%zu].provider: model '%.*s': there is no provider '%.*s'\n", index,
+                               i, WEIR_SPAN_PRINT(settings->name), WEIR_SPAN_PRINT(from[i].provider));
+        struct weir_target target = {.provider = provider,
+                                     .model = from[i].model.length > 0 ? from[i].model : settings->name,
+                                     .weight = from[i].weight,
+                                     .order = from[i].order};
         size_t at = i;
         for (; at > 0 && targets[at - 1].order > target.order; at--)
             targets[at] = targets[at - 1];
         targets[at] = target;
     }
     if (count == 0)
-        weir_buffer_printf(problems, "models[%zu].targets: model '%.*s' has no targets\n", index, WEIR_SPAN_PRINT(settings->name));
+        weir_buffer_printf(problems, "models[%zu].targets: model '%.*s' has no targets\n", index,
+                           WEIR_SPAN_PRINT(settings->name));
     model->targets = targets;
     model->target_count = count;
     return WEIR_OK;
@@ -196,7 +304,8 @@ static enum weir_status compile_models(struct weir_revision *revision, const str
         if (settings[i].max_request_bytes > revision->max_request_bytes)
             revision->max_request_bytes = settings[i].max_request_bytes;
         if (!name_is_usable(settings[i].name, true)) {
-            weir_buffer_printf(problems, "models[%zu].name: '%.*s' may have no spaces or quotes and at most 128 bytes\n", i,
+            weir_buffer_printf(problems,
+                               "models[%zu].name: '%.*s' may have no spaces or quotes and at most 128 bytes\n", i,
                                WEIR_SPAN_PRINT(settings[i].name));
             continue;
         }
@@ -204,7 +313,8 @@ static enum weir_status compile_models(struct weir_revision *revision, const str
             weir_map_put(revision->model_by_name, models[i].name, &models[i], &old) != WEIR_OK)
             return WEIR_ENOMEM;
         if (old != NULL)
-            weir_buffer_printf(problems, "models[%zu].name: model '%.*s' is configured twice\n", i, WEIR_SPAN_PRINT(models[i].name));
+            weir_buffer_printf(problems, "models[%zu].name: model '%.*s' is configured twice\n", i,
+                               WEIR_SPAN_PRINT(models[i].name));
     }
     revision->models = models;
     revision->model_count = count;

@@ -52,15 +52,16 @@ extern const struct weir_option_table weir_catalog_options; /* section "" */
 struct weir_provider {
     struct weir_span name;
     int dialect;
-    size_t index;         /* in the revision */
+    size_t index; /* in the revision */
     struct weir_url url;
     struct weir_span path_prefix; /* the base URL's path without a trailing '/' */
     struct weir_span host_header;
-    struct weir_span price_name; /* the provider of its rows in the price file */
+    struct weir_span price_name;          /* the provider of its rows in the price file */
     const struct weir_secret *credential; /* NULL: none */
     const struct weir_texts *forward_headers;
     const struct weir_provider_settings *settings;
-    struct weir_span identity; /* what a pool depends on: the same text in two revisions means that connections can be kept */
+    struct weir_span
+        identity; /* what a pool depends on: the same text in two revisions means that connections can be kept */
     bool catch_all;
 };
 

@@ -14,11 +14,14 @@ const struct weir_dialect *weir_dialect_at(int index) {
     return dialects[index];
 }
 
-int64_t weir_dialect_estimate_tokens(size_t bytes) { return (int64_t)(bytes / 4 + (bytes % 4 != 0)); }
+int64_t weir_dialect_estimate_tokens(size_t bytes) {
+    return (int64_t)(bytes / 4 + (bytes % 4 != 0));
+}
 
 void dialect__write_code(struct weir_json_writer *writer, const struct weir_error_answer *error) {
     char code[96];
-    (void)snprintf(code, sizeof code, "%.*s_%s", WEIR_SPAN_PRINT(error->brand_upper), weir_reason_row(error->reason)->code);
+    (void)snprintf(code, sizeof code, "%.*s_%s", WEIR_SPAN_PRINT(error->brand_upper),
+                   weir_reason_row(error->reason)->code);
     weir_json_member_text(writer, "error_code", code);
 }
 

@@ -24,22 +24,22 @@ struct weir_call_problem {
 /* What a request asks for, as far as the gateway acts on it. Spans point into the body or the arena. */
 struct weir_call {
     struct weir_span body;
-    struct weir_span model;        /* decoded */
+    struct weir_span model; /* decoded */
     bool stream;
-    bool wants_usage;              /* the client asked for usage in the stream */
-    int64_t max_output_tokens;     /* per choice; 0: not said */
-    int64_t choices;               /* n, at least 1 */
+    bool wants_usage;          /* the client asked for usage in the stream */
+    int64_t max_output_tokens; /* per choice; 0: not said */
+    int64_t choices;           /* n, at least 1 */
     struct weir_json_found model_member, stream_member, options_member, include_usage_member;
 };
 
 /* What an answer says. */
 struct weir_answer {
-    bool is_object;      /* a JSON object: it can be edited */
-    bool has_usage;      /* tokens are the provider's own */
+    bool is_object; /* a JSON object: it can be edited */
+    bool has_usage; /* tokens are the provider's own */
     struct weir_tokens tokens;
-    struct weir_span id;  /* the provider's id, without quotes; empty without */
+    struct weir_span id; /* the provider's id, without quotes; empty without */
     struct weir_json_found usage_member;
-    size_t root_end;      /* offset of the closing brace */
+    size_t root_end; /* offset of the closing brace */
     bool root_is_empty;
     int64_t content_bytes; /* of all choices' contents, for estimates */
 };
@@ -64,34 +64,41 @@ struct weir_error_answer {
     enum weir_reason reason;
     struct weir_span brand_upper; /* "WEIR" */
     struct weir_span request_id;
-    struct weir_span detail;      /* what exactly, empty without */
-    const char *field;            /* NULL or "" without */
+    struct weir_span detail; /* what exactly, empty without */
+    const char *field;       /* NULL or "" without */
 };
 
 struct weir_dialect {
     const char *name;
     const char *chat_path; /* below the provider's base URL */
     /* Reads a request's body. WEIR_EINVAL with *problem. */
-    enum weir_status (*read_call)(struct weir_arena *arena, struct weir_span body, struct weir_call *call, struct weir_call_problem *problem);
+    enum weir_status (*read_call)(struct weir_arena *arena, struct weir_span body, struct weir_call *call,
+                                  struct weir_call_problem *problem);
     /* The edits to send `call` to a target. */
-    enum weir_status (*edit_call)(struct weir_arena *arena, const struct weir_call *call, struct weir_span upstream_model, struct weir_json_splice *splice);
+    enum weir_status (*edit_call)(struct weir_arena *arena, const struct weir_call *call,
+                                  struct weir_span upstream_model, struct weir_json_splice *splice);
     /* Reads a whole JSON answer. WEIR_EINVAL: it is not JSON. */
     enum weir_status (*read_answer)(struct weir_span body, struct weir_answer *answer);
     /* Puts what was used into a whole answer. `estimated` tokens are written where it has no usage. */
-    enum weir_status (*edit_answer)(struct weir_arena *arena, struct weir_span body, const struct weir_answer *answer, const struct weir_tokens *estimated, int64_t used_cu_milli, struct weir_json_splice *splice);
+    enum weir_status (*edit_answer)(struct weir_arena *arena, struct weir_span body, const struct weir_answer *answer,
+                                    const struct weir_tokens *estimated, int64_t used_cu_milli,
+                                    struct weir_json_splice *splice);
     /* Reads one event of a stream. Never fails: what cannot be read is OTHER. */
     void (*read_event)(const struct weir_sse_event *sse, struct weir_event *event);
     /* Takes out what metering asked for and the client did not. */
-    enum weir_status (*hide_usage)(struct weir_span data, const struct weir_event *event, struct weir_json_splice *splice);
+    enum weir_status (*hide_usage)(struct weir_span data, const struct weir_event *event,
+                                   struct weir_json_splice *splice);
     /* Puts usedCUMilli at the top level of the last data event. */
-    enum weir_status (*mark_event)(struct weir_arena *arena, const struct weir_event *event, int64_t used_cu_milli, struct weir_json_splice *splice);
+    enum weir_status (*mark_event)(struct weir_arena *arena, const struct weir_event *event, int64_t used_cu_milli,
+                                   struct weir_json_splice *splice);
     struct weir_span done; /* the terminal event's bytes, empty where the dialect has none */
     /* Writes an error body, and an error event that ends a stream. */
     void (*write_error)(struct weir_buffer *out, const struct weir_error_answer *error);
     void (*write_error_event)(struct weir_buffer *out, const struct weir_error_answer *error);
     /* Adds error_code and request_id to a provider's own error body, the rest untouched. WEIR_EINVAL where it is no error of this
      * dialect. *message is the provider's text, still encoded, for the record. */
-    enum weir_status (*edit_error)(struct weir_arena *arena, struct weir_span body, const struct weir_error_answer *error, struct weir_json_splice *splice);
+    enum weir_status (*edit_error)(struct weir_arena *arena, struct weir_span body,
+                                   const struct weir_error_answer *error, struct weir_json_splice *splice);
 };
 
 /* The dialects of dialects.def, in its order (which is that of the provider option's choices). */

@@ -9,8 +9,17 @@
 
 /* --- requests --- */
 
-enum { CALL_MODEL, CALL_MESSAGES, CALL_STREAM, CALL_OPTIONS, CALL_INCLUDE_USAGE, CALL_MAX_TOKENS, CALL_MAX_COMPLETION_TOKENS, CALL_N,
-       CALL_COUNT };
+enum {
+    CALL_MODEL,
+    CALL_MESSAGES,
+    CALL_STREAM,
+    CALL_OPTIONS,
+    CALL_INCLUDE_USAGE,
+    CALL_MAX_TOKENS,
+    CALL_MAX_COMPLETION_TOKENS,
+    CALL_N,
+    CALL_COUNT
+};
 static const struct weir_json_want call_wants[CALL_COUNT] = {
     [CALL_MODEL] = {"model"},
     [CALL_MESSAGES] = {"messages"},
@@ -22,37 +31,43 @@ static const struct weir_json_want call_wants[CALL_COUNT] = {
     [CALL_N] = {"n"},
 };
 
-static enum weir_status field_problem(struct weir_call_problem *problem, enum weir_reason reason, const char *field, const char *expected,
-                                      const struct weir_json_found *found) {
+static enum weir_status field_problem(struct weir_call_problem *problem, enum weir_reason reason, const char *field,
+                                      const char *expected, const struct weir_json_found *found) {
     problem->reason = reason;
     problem->field = field;
     if (found == NULL || found->kind == WEIR_JSON_NONE)
         (void)snprintf(problem->text, sizeof problem->text, "'%s' must be %s", field, expected);
     else
-        (void)snprintf(problem->text, sizeof problem->text, "'%s' must be %s, not %s", field, expected, weir_json_kind_name(found->kind));
+        (void)snprintf(problem->text, sizeof problem->text, "'%s' must be %s, not %s", field, expected,
+                       weir_json_kind_name(found->kind));
     return WEIR_EINVAL;
 }
 
-static bool is_absent(const struct weir_json_found *found) { return found->kind == WEIR_JSON_NONE || found->kind == WEIR_JSON_NULL; }
+static bool is_absent(const struct weir_json_found *found) {
+    return found->kind == WEIR_JSON_NONE || found->kind == WEIR_JSON_NULL;
+}
 
 /* An optional integer of at least `least`. */
-static enum weir_status read_count(const struct weir_json_found *found, const char *field, int64_t least, int64_t *value,
-                                   struct weir_call_problem *problem) {
+static enum weir_status read_count(const struct weir_json_found *found, const char *field, int64_t least,
+                                   int64_t *value, struct weir_call_problem *problem) {
     static const char *const expected[] = {"a whole number, 0 or more", "a whole number, 1 or more"};
     if (is_absent(found))
         return WEIR_OK;
     int64_t read = 0;
     if (found->kind != WEIR_JSON_NUMBER || weir_json_int64(found->value, &read) != WEIR_OK || read < least)
-        return field_problem(problem, WEIR_REASON_FIELD_INVALID, field, expected[least], found->kind == WEIR_JSON_NUMBER ? NULL : found);
+        return field_problem(problem, WEIR_REASON_FIELD_INVALID, field, expected[least],
+                             found->kind == WEIR_JSON_NUMBER ? NULL : found);
     *value = read;
     return WEIR_OK;
 }
 
-static enum weir_status scan_problem(enum weir_status status, const struct weir_json_problem *from, struct weir_call_problem *problem) {
+static enum weir_status scan_problem(enum weir_status status, const struct weir_json_problem *from,
+                                     struct weir_call_problem *problem) {
     problem->field = "";
     if (status == WEIR_EEXIST) {
         problem->reason = WEIR_REASON_JSON_DUPLICATE_MEMBER;
-        (void)snprintf(problem->text, sizeof problem->text, "%.*s at byte %zu", (int)(from->member.length < 100 ? from->member.length : 100),
+        (void)snprintf(problem->text, sizeof problem->text, "%.*s at byte %zu",
+                       (int)(from->member.length < 100 ? from->member.length : 100),
                        from->member.at != NULL ? from->member.at : "", from->offset);
     } else {
         problem->reason = WEIR_REASON_JSON_INVALID;
@@ -61,12 +76,13 @@ static enum weir_status scan_problem(enum weir_status status, const struct weir_
     return WEIR_EINVAL;
 }
 
-static enum weir_status read_model(struct weir_arena *arena, const struct weir_json_found *found, struct weir_call *call,
-                                   struct weir_call_problem *problem) {
+static enum weir_status read_model(struct weir_arena *arena, const struct weir_json_found *found,
+                                   struct weir_call *call, struct weir_call_problem *problem) {
     if (is_absent(found))
         return field_problem(problem, WEIR_REASON_FIELD_MISSING, "model", "the name of a model", NULL);
     if (found->kind != WEIR_JSON_STRING || found->value.length <= 2)
-        return field_problem(problem, WEIR_REASON_FIELD_INVALID, "model", "a string that names a model", found->kind == WEIR_JSON_STRING ? NULL : found);
+        return field_problem(problem, WEIR_REASON_FIELD_INVALID, "model", "a string that names a model",
+                             found->kind == WEIR_JSON_STRING ? NULL : found);
     if (weir_json_plain_string(found->value, &call->model))
         return WEIR_OK;
     char *decoded = weir_arena_alloc_raw(arena, found->value.length);
@@ -77,14 +93,19 @@ static enum weir_status read_model(struct weir_arena *arena, const struct weir_j
     return WEIR_OK;
 }
 
-static enum weir_status read_call(struct weir_arena *arena, struct weir_span body, struct weir_call *call, struct weir_call_problem *problem) {
+static enum weir_status read_call(struct weir_arena *arena, struct weir_span body, struct weir_call *call,
+                                  struct weir_call_problem *problem) {
     struct weir_json_found found[CALL_COUNT], root;
     struct weir_json_problem at = {.text = ""};
     enum weir_status status = weir_json_scan(body, call_wants, CALL_COUNT, found, &root, &at);
     if (status != WEIR_OK)
         return scan_problem(status, &at, problem);
-    *call = (struct weir_call){.body = body, .choices = 1, .model_member = found[CALL_MODEL], .stream_member = found[CALL_STREAM],
-                               .options_member = found[CALL_OPTIONS], .include_usage_member = found[CALL_INCLUDE_USAGE]};
+    *call = (struct weir_call){.body = body,
+                               .choices = 1,
+                               .model_member = found[CALL_MODEL],
+                               .stream_member = found[CALL_STREAM],
+                               .options_member = found[CALL_OPTIONS],
+                               .include_usage_member = found[CALL_INCLUDE_USAGE]};
     if (root.kind != WEIR_JSON_OBJECT)
         return field_problem(problem, WEIR_REASON_FIELD_INVALID, "body", "a JSON object", &root);
     if (read_model(arena, &found[CALL_MODEL], call, problem) != WEIR_OK)
@@ -92,25 +113,29 @@ static enum weir_status read_call(struct weir_arena *arena, struct weir_span bod
     if (is_absent(&found[CALL_MESSAGES]))
         return field_problem(problem, WEIR_REASON_FIELD_MISSING, "messages", "an array of messages", NULL);
     if (found[CALL_MESSAGES].kind != WEIR_JSON_ARRAY)
-        return field_problem(problem, WEIR_REASON_FIELD_INVALID, "messages", "an array of messages", &found[CALL_MESSAGES]);
-    const struct weir_json_found *stream = &found[CALL_STREAM], *options = &found[CALL_OPTIONS], *include = &found[CALL_INCLUDE_USAGE];
+        return field_problem(problem, WEIR_REASON_FIELD_INVALID, "messages", "an array of messages",
+                             &found[CALL_MESSAGES]);
+    const struct weir_json_found *stream = &found[CALL_STREAM], *options = &found[CALL_OPTIONS],
+                                 *include = &found[CALL_INCLUDE_USAGE];
     if (!is_absent(stream) && stream->kind != WEIR_JSON_TRUE && stream->kind != WEIR_JSON_FALSE)
         return field_problem(problem, WEIR_REASON_FIELD_INVALID, "stream", "true or false", stream);
     if (!is_absent(options) && options->kind != WEIR_JSON_OBJECT)
         return field_problem(problem, WEIR_REASON_FIELD_INVALID, "stream_options", "an object", options);
     if (!is_absent(include) && include->kind != WEIR_JSON_TRUE && include->kind != WEIR_JSON_FALSE)
-        return field_problem(problem, WEIR_REASON_FIELD_INVALID, "stream_options.include_usage", "true or false", include);
+        return field_problem(problem, WEIR_REASON_FIELD_INVALID, "stream_options.include_usage", "true or false",
+                             include);
     call->stream = stream->kind == WEIR_JSON_TRUE;
     call->wants_usage = include->kind == WEIR_JSON_TRUE;
     if (read_count(&found[CALL_MAX_TOKENS], "max_tokens", 0, &call->max_output_tokens, problem) != WEIR_OK ||
-        read_count(&found[CALL_MAX_COMPLETION_TOKENS], "max_completion_tokens", 0, &call->max_output_tokens, problem) != WEIR_OK ||
+        read_count(&found[CALL_MAX_COMPLETION_TOKENS], "max_completion_tokens", 0, &call->max_output_tokens, problem) !=
+            WEIR_OK ||
         read_count(&found[CALL_N], "n", 1, &call->choices, problem) != WEIR_OK)
         return WEIR_EINVAL;
     return WEIR_OK;
 }
 
-static enum weir_status edit_model(struct weir_arena *arena, const struct weir_call *call, struct weir_span upstream_model,
-                                   struct weir_json_splice *splice) {
+static enum weir_status edit_model(struct weir_arena *arena, const struct weir_call *call,
+                                   struct weir_span upstream_model, struct weir_json_splice *splice) {
     if (weir_span_equal(call->model, upstream_model))
         return WEIR_OK;
     struct weir_buffer text;
@@ -121,11 +146,13 @@ static enum weir_status edit_model(struct weir_arena *arena, const struct weir_c
     if (status == WEIR_OK)
         status = weir_arena_dup(arena, weir_buffer_span(&text), &copy);
     weir_buffer_release(&text);
-    return status != WEIR_OK ? status : weir_json_splice_add(splice, call->model_member.value_at, call->model_member.value.length, copy);
+    return status != WEIR_OK
+               ? status
+               : weir_json_splice_add(splice, call->model_member.value_at, call->model_member.value.length, copy);
 }
 
-static enum weir_status edit_call(struct weir_arena *arena, const struct weir_call *call, struct weir_span upstream_model,
-                                  struct weir_json_splice *splice) {
+static enum weir_status edit_call(struct weir_arena *arena, const struct weir_call *call,
+                                  struct weir_span upstream_model, struct weir_json_splice *splice) {
     enum weir_status status = edit_model(arena, call, upstream_model, splice);
     if (status != WEIR_OK || !call->stream || call->wants_usage)
         return status;
@@ -134,17 +161,30 @@ static enum weir_status edit_call(struct weir_arena *arena, const struct weir_ca
         return weir_json_splice_add(splice, include->value_at, include->value.length, WEIR_SPAN("true"));
     if (options->kind == WEIR_JSON_OBJECT)
         return weir_json_splice_add(splice, options->value_at + 1, 0,
-                                    options->elements > 0 ? WEIR_SPAN("\"include_usage\":true,") : WEIR_SPAN("\"include_usage\":true"));
+                                    options->elements > 0 ? WEIR_SPAN("\"include_usage\":true,")
+                                                          : WEIR_SPAN("\"include_usage\":true"));
     if (options->kind == WEIR_JSON_NULL)
-        return weir_json_splice_add(splice, options->value_at, options->value.length, WEIR_SPAN("{\"include_usage\":true}"));
+        return weir_json_splice_add(splice, options->value_at, options->value.length,
+                                    WEIR_SPAN("{\"include_usage\":true}"));
     const struct weir_json_found *stream = &call->stream_member;
-    return weir_json_splice_add(splice, stream->value_at + stream->value.length, 0, WEIR_SPAN(",\"stream_options\":{\"include_usage\":true}"));
+    return weir_json_splice_add(splice, stream->value_at + stream->value.length, 0,
+                                WEIR_SPAN(",\"stream_options\":{\"include_usage\":true}"));
 }
 
 /* --- answers --- */
 
-enum { ANSWER_ID, ANSWER_CHOICES, ANSWER_ERROR, ANSWER_USAGE, ANSWER_INPUT, ANSWER_OUTPUT, ANSWER_CACHED, ANSWER_CACHE_WRITE,
-       ANSWER_REASONING, ANSWER_COUNT };
+enum {
+    ANSWER_ID,
+    ANSWER_CHOICES,
+    ANSWER_ERROR,
+    ANSWER_USAGE,
+    ANSWER_INPUT,
+    ANSWER_OUTPUT,
+    ANSWER_CACHED,
+    ANSWER_CACHE_WRITE,
+    ANSWER_REASONING,
+    ANSWER_COUNT
+};
 static const struct weir_json_want answer_wants[ANSWER_COUNT] = {
     [ANSWER_ID] = {"id"},
     [ANSWER_CHOICES] = {"choices"},
@@ -203,21 +243,28 @@ static enum weir_status read_answer(struct weir_span body, struct weir_answer *a
 }
 
 static enum weir_status edit_answer(struct weir_arena *arena, struct weir_span body, const struct weir_answer *answer,
-                                    const struct weir_tokens *estimated, int64_t used_cu_milli, struct weir_json_splice *splice) {
+                                    const struct weir_tokens *estimated, int64_t used_cu_milli,
+                                    struct weir_json_splice *splice) {
     (void)body;
     if (!answer->is_object)
         return WEIR_OK;
     const struct weir_json_found *usage = &answer->usage_member;
     char *text;
     if (usage->kind == WEIR_JSON_OBJECT) {
-        text = weir_arena_format(arena, "%s\"usedCUMilli\":%lld", usage->elements > 0 ? "," : "", (long long)used_cu_milli);
+        text = weir_arena_format(arena, "%s\"usedCUMilli\":%lld", usage->elements > 0 ? "," : "",
+                                 (long long)used_cu_milli);
         return text == NULL ? WEIR_ENOMEM
-                            : weir_json_splice_add(splice, usage->value_at + closing_brace(usage->value), 0, weir_span_of_string(text));
+                            : weir_json_splice_add(splice, usage->value_at + closing_brace(usage->value), 0,
+                                                   weir_span_of_string(text));
     }
-    text = weir_arena_format(arena, "%s{\"prompt_tokens\":%lld,\"completion_tokens\":%lld,\"total_tokens\":%lld,\"estimated\":true,\"usedCUMilli\":%lld}",
-                             usage->kind != WEIR_JSON_NONE ? "" : answer->root_is_empty ? "\"usage\":" : ",\"usage\":",
-                             (long long)estimated->input, (long long)estimated->output,
-                             (long long)(estimated->input + estimated->output), (long long)used_cu_milli);
+    text = weir_arena_format(
+        arena,
+        "%s{\"prompt_tokens\":%lld,\"completion_tokens\":%lld,\"total_tokens\":%lld,\"estimated\":true,\"usedCUMilli\":%lld}",
+        usage->kind != WEIR_JSON_NONE ? ""
+        : answer->root_is_empty       ? "\"usage\":"
+                                      : ",\"usage\":",
+        (long long)estimated->input, (long long)estimated->output,
+        (long long)estimated->input + (long long)estimated->output, (long long)used_cu_milli);
     if (text == NULL)
         return WEIR_ENOMEM;
     if (usage->kind != WEIR_JSON_NONE)
@@ -282,7 +329,8 @@ static void read_event(const struct weir_sse_event *sse, struct weir_event *even
 }
 
 /* Removes "usage":null with the comma that joins it to its neighbour. */
-static enum weir_status hide_usage(struct weir_span data, const struct weir_event *event, struct weir_json_splice *splice) {
+static enum weir_status hide_usage(struct weir_span data, const struct weir_event *event,
+                                   struct weir_json_splice *splice) {
     if (!event->usage_is_null)
         return WEIR_OK;
     size_t from = event->answer.usage_member.member_at;
@@ -304,8 +352,10 @@ static enum weir_status mark_event(struct weir_arena *arena, const struct weir_e
                                    struct weir_json_splice *splice) {
     if (!event->answer.is_object)
         return WEIR_OK;
-    char *text = weir_arena_format(arena, "%s\"usedCUMilli\":%lld", event->answer.root_is_empty ? "" : ",", (long long)used_cu_milli);
-    return text == NULL ? WEIR_ENOMEM : weir_json_splice_add(splice, event->answer.root_end, 0, weir_span_of_string(text));
+    char *text = weir_arena_format(arena, "%s\"usedCUMilli\":%lld", event->answer.root_is_empty ? "" : ",",
+                                   (long long)used_cu_milli);
+    return text == NULL ? WEIR_ENOMEM
+                        : weir_json_splice_add(splice, event->answer.root_end, 0, weir_span_of_string(text));
 }
 
 /* --- errors --- */
@@ -337,20 +387,23 @@ static void write_error_event(struct weir_buffer *out, const struct weir_error_a
     weir_buffer_append(out, WEIR_SPAN("\n\n"));
 }
 
-static enum weir_status edit_error(struct weir_arena *arena, struct weir_span body, const struct weir_error_answer *error,
-                                   struct weir_json_splice *splice) {
-    static const struct weir_json_want wants[] = {{"error"}, {"error_code"}, {"request_id"}, {"error.error_code"}, {"error.request_id"}};
+static enum weir_status edit_error(struct weir_arena *arena, struct weir_span body,
+                                   const struct weir_error_answer *error, struct weir_json_splice *splice) {
+    static const struct weir_json_want wants[] = {
+        {"error"}, {"error_code"}, {"request_id"}, {"error.error_code"}, {"error.request_id"}};
     struct weir_json_found found[5], root;
-    if (weir_json_scan(body, wants, 5, found, &root, NULL) != WEIR_OK || root.kind != WEIR_JSON_OBJECT || found[0].kind != WEIR_JSON_OBJECT ||
-        found[0].elements == 0)
+    if (weir_json_scan(body, wants, 5, found, &root, NULL) != WEIR_OK || root.kind != WEIR_JSON_OBJECT ||
+        found[0].kind != WEIR_JSON_OBJECT || found[0].elements == 0)
         return WEIR_EINVAL;
-    char *text = weir_arena_format(arena, ",\"error_code\":\"%.*s_%s\",\"request_id\":\"%.*s\"", WEIR_SPAN_PRINT(error->brand_upper),
-                                   weir_reason_row(error->reason)->code, WEIR_SPAN_PRINT(error->request_id));
+    char *text = weir_arena_format(arena, ",\"error_code\":\"%.*s_%s\",\"request_id\":\"%.*s\"",
+                                   WEIR_SPAN_PRINT(error->brand_upper), weir_reason_row(error->reason)->code,
+                                   WEIR_SPAN_PRINT(error->request_id));
     if (text == NULL)
         return WEIR_ENOMEM;
     enum weir_status status = WEIR_OK;
     if (found[3].kind == WEIR_JSON_NONE && found[4].kind == WEIR_JSON_NONE)
-        status = weir_json_splice_add(splice, found[0].value_at + closing_brace(found[0].value), 0, weir_span_of_string(text));
+        status = weir_json_splice_add(splice, found[0].value_at + closing_brace(found[0].value), 0,
+                                      weir_span_of_string(text));
     if (status == WEIR_OK && found[1].kind == WEIR_JSON_NONE && found[2].kind == WEIR_JSON_NONE)
         status = weir_json_splice_add(splice, closing_brace(body), 0, weir_span_of_string(text));
     return status;

@@ -52,7 +52,9 @@ void gateway__client_done(struct weir_request *request) {
     weir_http_connection_finish(connection);
 }
 
-static bool is_head_request(const struct weir_request *request) { return weir_span_equal(request->head->method, WEIR_SPAN("HEAD")); }
+static bool is_head_request(const struct weir_request *request) {
+    return weir_span_equal(request->head->method, WEIR_SPAN("HEAD"));
+}
 
 static void send_whole(struct weir_request *request, struct weir_buffer *head, struct weir_span body) {
     weir_http_write_field_uint64(head, WEIR_SPAN("Content-Length"), body.length);
@@ -69,7 +71,8 @@ static void send_whole(struct weir_request *request, struct weir_buffer *head, s
     }
 }
 
-void gateway__answer_body(struct weir_request *request, unsigned status, struct weir_span content_type, struct weir_span body) {
+void gateway__answer_body(struct weir_request *request, unsigned status, struct weir_span content_type,
+                          struct weir_span body) {
     struct weir_buffer head;
     weir_buffer_init(&head, WEIR_MAX_HEAD_BYTES);
     gateway__write_head(request, status, &head);
@@ -88,7 +91,8 @@ struct weir_error_answer gateway__error_of(const struct weir_request *request) {
 }
 
 /* A provider's own error goes through with its text, its retry advice and our ids. False: it has no shape that can. */
-static bool write_upstream_error(struct weir_request *request, const struct weir_error_answer *error, struct weir_buffer *body) {
+static bool write_upstream_error(struct weir_request *request, const struct weir_error_answer *error,
+                                 struct weir_buffer *body) {
     struct weir_json_splice splice = {.count = 0};
     if (!request->show_upstream_error || request->dialect == NULL)
         return false;
@@ -111,11 +115,14 @@ void gateway__answer_error(struct weir_request *request) {
         weir_dialect_at(0)->write_error(&body, &error);
     else if (!upstreams_own)
         weir_dialect_write_flat_error(&body, &error);
-    gateway__write_head(request, request->upstream_error_status != 0 ? request->upstream_error_status : row->status, &head);
+    gateway__write_head(request, request->upstream_error_status != 0 ? request->upstream_error_status : row->status,
+                        &head);
     (void)weir_http_write_field(&head, WEIR_SPAN("Content-Type"), WEIR_SPAN("application/json"));
     (void)weir_http_write_field(&head, WEIR_SPAN("Cache-Control"), WEIR_SPAN("no-store"));
     const struct weir_http_head *upstream = request->upstream.head;
-    const struct weir_span *retry_after = upstreams_own && upstream != NULL ? weir_http_head_find(upstream, WEIR_SPAN("retry-after")) : NULL;
+    const struct weir_span *retry_after = upstreams_own && upstream != NULL
+                                              ? weir_http_head_find(upstream, WEIR_SPAN("retry-after"))
+                                              : NULL;
     if (upstreams_own && upstream != NULL)
         gateway__write_upstream_fields(request, &head);
     unsigned wait_seconds = request->status == 503 ? 5 : row->retry_after_seconds;

@@ -60,9 +60,9 @@ struct weir_published {
 /* What all workers share. Filled by main before the first worker starts; the pointers outlive them. */
 struct weir_gateway {
     struct weir_key_format key_format;
-    struct weir_span brand_upper;     /* "WEIR" */
-    bool is_dev;                      /* loopback origins are allowed by default */
-    bool shows_simulator_headers;     /* x-sim-* request headers reach the built-in simulator */
+    struct weir_span brand_upper; /* "WEIR" */
+    bool is_dev;                  /* loopback origins are allowed by default */
+    bool shows_simulator_headers; /* x-sim-* request headers reach the built-in simulator */
     struct weir_keys *keys;
     struct weir_metrics *metrics;
     struct weir_board *board;
@@ -81,9 +81,9 @@ struct weir_worker;
 
 /* Makes worker `index`, accepting on `fd` (kept open by the caller), and starts its thread. `tls` may be NULL. `published` is live from
  * the start. */
-WEIR_MUST enum weir_status weir_worker_start(const struct weir_gateway *gateway, unsigned index, int fd, struct weir_tls *tls,
-                                             const struct weir_published *published, struct weir_worker **worker,
-                                             struct weir_error *error);
+WEIR_MUST enum weir_status weir_worker_start(const struct weir_gateway *gateway, unsigned index, int fd,
+                                             struct weir_tls *tls, const struct weir_published *published,
+                                             struct weir_worker **worker, struct weir_error *error);
 /* From the control thread: the worker goes over to `published` for new requests; on_released tells when the one before is free. */
 WEIR_MUST enum weir_status weir_worker_publish(struct weir_worker *worker, const struct weir_published *published);
 /* From the control thread: new requests are refused, the rest is drained for at most `timeout_ms`; then the thread ends. */

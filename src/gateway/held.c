@@ -50,8 +50,8 @@ failed:
     return NULL;
 }
 
-static enum weir_status pool_open(struct weir_worker *worker, const struct weir_published *published, const struct weir_provider *provider,
-                                  struct gateway__pool **opened) {
+static enum weir_status pool_open(struct weir_worker *worker, const struct weir_published *published,
+                                  const struct weir_provider *provider, struct gateway__pool **opened) {
     struct gateway__pool *pool = pool_find(worker, provider->identity);
     if (pool == NULL)
         pool = pool_make(worker, published, provider);
@@ -72,7 +72,8 @@ static void held_free(struct gateway__held *held) {
     weir_memory_free(held);
 }
 
-enum weir_status gateway__held_new(struct weir_worker *worker, const struct weir_published *published, struct gateway__held **held) {
+enum weir_status gateway__held_new(struct weir_worker *worker, const struct weir_published *published,
+                                   struct gateway__held **held) {
     const struct weir_revision *revision = published->revision;
     struct gateway__held *made = weir_memory_new(1, sizeof *made);
     if (made == NULL)
@@ -92,7 +93,9 @@ enum weir_status gateway__held_new(struct weir_worker *worker, const struct weir
     return status;
 }
 
-void gateway__held_ref(struct gateway__held *held) { held->users++; }
+void gateway__held_ref(struct gateway__held *held) {
+    held->users++;
+}
 
 void gateway__held_unref(struct gateway__held *held) {
     if (--held->users > 0)

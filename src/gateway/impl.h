@@ -44,13 +44,13 @@ struct weir_worker {
     struct weir_journal *journal;
     struct weir_metrics_set *metrics;
     struct gateway__held *live;
-    struct weir_list pools;         /* struct gateway__pool */
-    struct weir_list requests;      /* in flight */
+    struct weir_list pools;    /* struct gateway__pool */
+    struct weir_list requests; /* in flight */
     struct weir_list spare_requests;
     size_t request_count, spare_count, held_count;
     struct weir_timer second, drain;
     int64_t drain_left_ms, connections_told;
-    struct weir_buffer log_batch;  /* access-log lines of this turn */
+    struct weir_buffer log_batch; /* access-log lines of this turn */
     struct weir_deferred log_flush;
     bool log_flush_armed;
     char date[32]; /* of the Date field, once a second */
@@ -71,7 +71,7 @@ struct gateway__endpoint {
     const char *method; /* "GET", "POST" */
     const char *path;   /* ends in '*': any one segment or more */
     bool needs_key;
-    bool is_inference;  /* carries a body for a provider */
+    bool is_inference;                                          /* carries a body for a provider */
     enum gateway__next (*answer)(struct weir_request *request); /* answered here, without a provider */
 };
 
@@ -94,9 +94,9 @@ struct gateway__upstream {
     bool tried_fresh;
     bool any_byte;
     bool head_seen;
-    bool ended;                 /* the answer's message is complete */
+    bool ended; /* the answer's message is complete */
     bool keep_alive;
-    bool paused;                /* reading stopped: the client is slow */
+    bool paused; /* reading stopped: the client is slow */
     unsigned status;
     struct weir_http_head *head; /* of the answer, in the request's arena */
 };
@@ -104,17 +104,17 @@ struct gateway__upstream {
 /* The way back (relay.c, relay_stream.c). */
 struct gateway__relay {
     enum gateway__relay_mode mode;
-    struct weir_buffer body;   /* RELAY_BUFFER: what has come */
-    struct weir_buffer out;    /* RELAY_STREAM: what goes out with this turn's write */
-    struct weir_buffer last;   /* RELAY_STREAM: the data event that may be the last */
+    struct weir_buffer body;               /* RELAY_BUFFER: what has come */
+    struct weir_buffer out;                /* RELAY_STREAM: what goes out with this turn's write */
+    struct weir_buffer last;               /* RELAY_STREAM: the data event that may be the last */
     size_t last_data_at, last_data_length; /* its data within `last` */
     bool has_last;
     struct weir_sse sse;
     int64_t content_events;
     bool finish_seen;
-    bool head_sent;            /* status line and fields are out */
+    bool head_sent; /* status line and fields are out */
     bool chunked;
-    bool complete;             /* the terminal bytes are out */
+    bool complete; /* the terminal bytes are out */
 };
 
 struct weir_request {
@@ -166,12 +166,12 @@ struct weir_request {
 
     /* how it ended */
     enum weir_reason reason;
-    const char *field;       /* for the error, NULL without */
-    struct weir_span detail; /* in the arena */
-    unsigned status;         /* that the client got; 0: none */
+    const char *field;              /* for the error, NULL without */
+    struct weir_span detail;        /* in the arena */
+    unsigned status;                /* that the client got; 0: none */
     unsigned upstream_error_status; /* the status to pass on with an upstream's error; 0 */
     bool show_upstream_error;
-    int64_t first_byte_ns;   /* to the client */
+    int64_t first_byte_ns; /* to the client */
 };
 
 /* --- pipeline.c --- */
@@ -179,8 +179,8 @@ void gateway__run(struct weir_request *request);
 /* As if the waiting row had returned `next`. */
 void gateway__resume(struct weir_request *request, enum gateway__next next);
 /* Notes why it failed; `detail` is a format. Returns ANSWER. The first reason stays. */
-enum gateway__next gateway__fail(struct weir_request *request, enum weir_reason reason, const char *field, const char *detail, ...)
-    WEIR_PRINTF(4, 5);
+enum gateway__next gateway__fail(struct weir_request *request, enum weir_reason reason, const char *field,
+                                 const char *detail, ...) WEIR_PRINTF(4, 5);
 
 /* --- the rows --- */
 enum gateway__next gateway__step_admit(struct weir_request *request);
@@ -203,14 +203,16 @@ void gateway__requests_free_spare(struct weir_worker *worker);
 
 /* --- endpoints.c --- */
 /* NULL: none; *path_known tells 405 from 404, *allow names the methods. */
-const struct gateway__endpoint *gateway__endpoint_find(struct weir_span method, struct weir_span path, const char **allow);
+const struct gateway__endpoint *gateway__endpoint_find(struct weir_span method, struct weir_span path,
+                                                       const char **allow);
 struct weir_span gateway__path_rest(const struct weir_request *request); /* what '*' stood for */
 
 /* --- answer.c --- */
 /* Begins a head with the fields that every answer has. */
 void gateway__write_head(struct weir_request *request, unsigned status, struct weir_buffer *out);
 /* A whole answer: head, body, end of request. */
-void gateway__answer_body(struct weir_request *request, unsigned status, struct weir_span content_type, struct weir_span body);
+void gateway__answer_body(struct weir_request *request, unsigned status, struct weir_span content_type,
+                          struct weir_span body);
 void gateway__answer_error(struct weir_request *request);
 struct weir_error_answer gateway__error_of(const struct weir_request *request);
 /* The CORS fields for this request's Origin, if it is allowed. */
@@ -256,7 +258,8 @@ void gateway__settle(struct weir_request *request);
 void gateway__flush_log_later(struct weir_worker *worker);
 
 /* --- held.c --- */
-enum weir_status gateway__held_new(struct weir_worker *worker, const struct weir_published *published, struct gateway__held **held);
+enum weir_status gateway__held_new(struct weir_worker *worker, const struct weir_published *published,
+                                   struct gateway__held **held);
 void gateway__held_ref(struct gateway__held *held);
 /* Gives it back to the control thread when it is replaced and nobody uses it. */
 void gateway__held_unref(struct gateway__held *held);

@@ -20,7 +20,8 @@ enum gateway__next gateway__answer_metrics(struct weir_request *request) {
     const struct weir_texts *allow = &gateway__settings(request)->metrics.allow;
     bool allowed = false;
     for (size_t i = 0; i < allow->count; i++)
-        allowed = allowed || weir_span_equal(allow->at[i], WEIR_SPAN("*")) || weir_span_equal(allow->at[i], request->client_address);
+        allowed = allowed || weir_span_equal(allow->at[i], WEIR_SPAN("*")) ||
+                  weir_span_equal(allow->at[i], request->client_address);
     if (!allowed)
         return gateway__fail(request, WEIR_REASON_ADDRESS_NOT_ALLOWED, NULL, NULL);
     const struct weir_span *accept = weir_http_head_find(request->head, WEIR_SPAN("accept"));
@@ -36,7 +37,8 @@ enum gateway__next gateway__answer_metrics(struct weir_request *request) {
     return NEXT;
 }
 
-static void write_model(struct weir_json_writer *writer, struct weir_span id, struct weir_span owner, int64_t created_utc_us) {
+static void write_model(struct weir_json_writer *writer, struct weir_span id, struct weir_span owner,
+                        int64_t created_utc_us) {
     weir_json_write_object(writer);
     weir_json_member_string(writer, "id", id);
     weir_json_member_text(writer, "object", "model");
@@ -58,10 +60,12 @@ enum gateway__next gateway__answer_models(struct weir_request *request) {
     weir_json_write_name(&writer, "data");
     weir_json_write_array(&writer);
     for (size_t i = 0; i < revision->model_count; i++)
-        write_model(&writer, revision->models[i].name, revision->models[i].targets[0].provider->name, revision->created_utc_us);
+        write_model(&writer, revision->models[i].name, revision->models[i].targets[0].provider->name,
+                    revision->created_utc_us);
     for (size_t i = 0; revision->catch_all != NULL && i < weir_prices_count(prices); i++) {
         const struct weir_price *price = weir_prices_at(prices, i);
-        if (weir_span_equal(price->provider, revision->catch_all->price_name) && weir_revision_model(revision, price->model) == NULL)
+        if (weir_span_equal(price->provider, revision->catch_all->price_name) &&
+            weir_revision_model(revision, price->model) == NULL)
             write_model(&writer, price->model, revision->catch_all->name, revision->created_utc_us);
     }
     weir_json_write_end(&writer);
@@ -81,8 +85,11 @@ enum gateway__next gateway__answer_model(struct weir_request *request) {
     struct weir_span asked = weir_span_of(name, length);
     const struct weir_revision *revision = request->held->published->revision;
     if (weir_route_candidates(revision, asked, 0, &candidates) != WEIR_OK || candidates.count == 0 ||
-        (candidates.model == NULL && weir_prices_find(request->held->published->prices, candidates.at[0].provider->price_name, candidates.at[0].model) == NULL))
-        return gateway__fail(request, WEIR_REASON_MODEL_NOT_FOUND, "model", "'%.*s'", (int)(length < 100 ? length : 100), name);
+        (candidates.model == NULL &&
+         weir_prices_find(request->held->published->prices, candidates.at[0].provider->price_name,
+                          candidates.at[0].model) == NULL))
+        return gateway__fail(request, WEIR_REASON_MODEL_NOT_FOUND, "model", "'%.*s'",
+                             (int)(length < 100 ? length : 100), name);
     struct weir_json_writer writer;
     struct weir_buffer body;
     weir_buffer_init(&body, 64 * WEIR_KIB);
@@ -95,7 +102,8 @@ enum gateway__next gateway__answer_model(struct weir_request *request) {
 
 enum gateway__next gateway__answer_preflight(struct weir_request *request) {
     const struct weir_span *origin = weir_http_head_find(request->head, WEIR_SPAN("origin"));
-    const struct weir_span *asked_fields = weir_http_head_find(request->head, WEIR_SPAN("access-control-request-headers"));
+    const struct weir_span *asked_fields = weir_http_head_find(request->head,
+                                                               WEIR_SPAN("access-control-request-headers"));
     if (origin != NULL && !gateway__origin_allowed(request, *origin))
         return gateway__fail(request, WEIR_REASON_ORIGIN_NOT_ALLOWED, NULL, NULL);
     const char *allow = NULL;
@@ -103,9 +111,11 @@ enum gateway__next gateway__answer_preflight(struct weir_request *request) {
     struct weir_buffer head;
     weir_buffer_init(&head, WEIR_MAX_HEAD_BYTES);
     gateway__write_head(request, 204, &head);
-    (void)weir_http_write_field(&head, WEIR_SPAN("Allow"), weir_span_of_string(allow != NULL ? allow : "GET, HEAD, POST, OPTIONS"));
+    (void)weir_http_write_field(&head, WEIR_SPAN("Allow"),
+                                weir_span_of_string(allow != NULL ? allow : "GET, HEAD, POST, OPTIONS"));
     if (origin != NULL) {
-        (void)weir_http_write_field(&head, WEIR_SPAN("Access-Control-Allow-Methods"), weir_span_of_string(allow != NULL ? allow : "GET, POST, OPTIONS"));
+        (void)weir_http_write_field(&head, WEIR_SPAN("Access-Control-Allow-Methods"),
+                                    weir_span_of_string(allow != NULL ? allow : "GET, POST, OPTIONS"));
         (void)weir_http_write_field(&head, WEIR_SPAN("Access-Control-Allow-Headers"),
                                     asked_fields != NULL ? *asked_fields : WEIR_SPAN("authorization, content-type"));
         (void)weir_http_write_field(&head, WEIR_SPAN("Access-Control-Max-Age"), WEIR_SPAN("600"));

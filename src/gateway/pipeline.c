@@ -64,7 +64,8 @@ void gateway__resume(struct weir_request *request, enum gateway__next next) {
     gateway__run(request);
 }
 
-enum gateway__next gateway__fail(struct weir_request *request, enum weir_reason reason, const char *field, const char *detail, ...) {
+enum gateway__next gateway__fail(struct weir_request *request, enum weir_reason reason, const char *field,
+                                 const char *detail, ...) {
     if (request->reason != WEIR_REASON_NONE)
         return ANSWER;
     request->reason = reason;

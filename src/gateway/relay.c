@@ -20,7 +20,9 @@ void gateway__relay_reset(struct weir_request *request) {
     relay->content_events = 0;
 }
 
-static bool is_success(const struct weir_request *request) { return request->upstream.status >= 200 && request->upstream.status < 300; }
+static bool is_success(const struct weir_request *request) {
+    return request->upstream.status >= 200 && request->upstream.status < 300;
+}
 
 enum weir_status gateway__relay_head(struct weir_request *request) {
     const struct weir_http_head *head = request->upstream.head;
@@ -41,10 +43,18 @@ enum weir_status gateway__relay_head(struct weir_request *request) {
 
 /* Fields of one connection, of the upstream's own site, or that we write ourselves. */
 static bool is_dropped(struct weir_span name) {
-    static const struct weir_span dropped[] = {{"content-length", 14}, {"content-encoding", 16}, {"set-cookie", 10},
-                                               {"server", 6}, {"date", 4}, {"alt-svc", 7},
-                                               {"x-request-id", 12}, {"via", 3}, {"strict-transport-security", 25},
-                                               {"x-content-type-options", 22}, {"vary", 4}, {"trailer", 7},
+    static const struct weir_span dropped[] = {{"content-length", 14},
+                                               {"content-encoding", 16},
+                                               {"set-cookie", 10},
+                                               {"server", 6},
+                                               {"date", 4},
+                                               {"alt-svc", 7},
+                                               {"x-request-id", 12},
+                                               {"via", 3},
+                                               {"strict-transport-security", 25},
+                                               {"x-content-type-options", 22},
+                                               {"vary", 4},
+                                               {"trailer", 7},
                                                {"x-powered-by", 12}};
     if (weir_http_is_hop_by_hop(name) || weir_http_name_in(name, dropped, sizeof dropped / sizeof *dropped))
         return true;
@@ -96,7 +106,8 @@ static enum weir_status pass_piece(struct weir_request *request, struct weir_spa
     char chunk_head[WEIR_HTTP_CHUNK_HEAD_SIZE];
     bool chunked = request->relay.chunked && data.length > 0;
     size_t length = chunked ? weir_http_format_chunk_head(data.length, chunk_head) : 0;
-    const struct weir_span parts[] = {weir_span_of(chunk_head, length), data, chunked ? WEIR_SPAN("\r\n") : WEIR_SPAN(""), end};
+    const struct weir_span parts[] = {weir_span_of(chunk_head, length), data,
+                                      chunked ? WEIR_SPAN("\r\n") : WEIR_SPAN(""), end};
     enum weir_status status = weir_http_connection_write(request->connection, parts, 4);
     if (status == WEIR_OK && weir_http_connection_pending_bytes(request->connection) > WEIR_MAX_STREAM_PENDING_BYTES)
         gateway__upstream_pause(request, true);
@@ -115,7 +126,8 @@ static enum weir_status pass_body(struct weir_request *request, struct weir_span
 static enum gateway__next pass_end(struct weir_request *request) {
     char trailer[80];
     gateway__settle(request);
-    int length = snprintf(trailer, sizeof trailer, "0\r\nx-weir-used-cu-milli: %lld\r\n\r\n", (long long)request->entry.cost_cu_milli);
+    int length = snprintf(trailer, sizeof trailer, "0\r\nx-weir-used-cu-milli: %lld\r\n\r\n",
+                          (long long)request->entry.cost_cu_milli);
     struct weir_span end = request->relay.chunked ? weir_span_of(trailer, (size_t)length) : WEIR_SPAN("");
     if (request->connection == NULL || pass_piece(request, weir_buffer_span(&request->relay.body), end) != WEIR_OK)
         return gateway__fail(request, WEIR_REASON_CLIENT_CLOSED, NULL, NULL);
@@ -157,7 +169,8 @@ static enum gateway__next buffered_success(struct weir_request *request) {
     gateway__settle(request);
     if (request->connection == NULL)
         return NEXT;
-    if (request->dialect->edit_answer(request->arena, body, &answer, &request->tokens, request->entry.cost_cu_milli, &splice) != WEIR_OK)
+    if (request->dialect->edit_answer(request->arena, body, &answer, &request->tokens, request->entry.cost_cu_milli,
+                                      &splice) != WEIR_OK)
         return gateway__fail(request, WEIR_REASON_INTERNAL, NULL, NULL);
     struct weir_buffer *head = &relay->out;
     struct weir_span parts[2 + 2 * WEIR_JSON_MAX_EDITS];

@@ -87,7 +87,8 @@ static void release_last(struct gateway__relay *relay) {
 }
 
 /* Keeps the event (already edited) back: it may be the last one with data. */
-static enum weir_status hold(struct weir_request *request, const struct weir_sse_event *sse, struct weir_json_splice *splice) {
+static enum weir_status hold(struct weir_request *request, const struct weir_sse_event *sse,
+                             struct weir_json_splice *splice) {
     struct gateway__relay *relay = &request->relay;
     release_last(relay);
     append_event(&relay->last, sse, splice);
@@ -125,7 +126,8 @@ static enum weir_status complete(struct weir_request *request, struct weir_span 
     gateway__settle(request);
     release_marked(request);
     weir_buffer_append(&relay->out, done);
-    int length = snprintf(end, sizeof end, "0\r\nx-weir-used-cu-milli: %lld\r\n\r\n", (long long)request->entry.cost_cu_milli);
+    int length = snprintf(end, sizeof end, "0\r\nx-weir-used-cu-milli: %lld\r\n\r\n",
+                          (long long)request->entry.cost_cu_milli);
     enum weir_status status = flush(request, weir_span_of(end, (size_t)length));
     if (status != WEIR_OK)
         return status;

@@ -69,7 +69,8 @@ static struct weir_request *request_new(struct weir_worker *worker) {
     }
     const struct weir_published *published = worker->live->published;
     int64_t limit = published->settings->limits.max_request_bytes, largest = published->revision->max_request_bytes;
-    object_clear(request, largest > limit ? largest : limit); /* which model's limit counts is known once the body is read */
+    object_clear(request,
+                 largest > limit ? largest : limit); /* which model's limit counts is known once the body is read */
     request->worker = worker;
     request->held = worker->live;
     gateway__held_ref(request->held);
@@ -113,7 +114,8 @@ static void on_body(void *owner, struct weir_span data) {
     weir_buffer_append(&request->body, data);
     if (weir_buffer_status(&request->body) == WEIR_OK)
         return;
-    (void)gateway__fail(request, WEIR_REASON_BODY_TOO_LARGE, NULL, "more than %lld bytes", (long long)request->body.max_bytes);
+    (void)gateway__fail(request, WEIR_REASON_BODY_TOO_LARGE, NULL, "more than %lld bytes",
+                        (long long)request->body.max_bytes);
     gateway__resume(request, ANSWER);
 }
 
@@ -132,10 +134,14 @@ static void on_gone(void *owner, enum weir_reason reason) {
     gateway__resume(request, ANSWER);
 }
 
-static void on_drain(void *owner) { gateway__upstream_pause(owner, false); }
+static void on_drain(void *owner) {
+    gateway__upstream_pause(owner, false);
+}
 
-static const struct weir_http_request_events request_events = {
-    .on_body = on_body, .on_complete = on_complete, .on_gone = on_gone, .on_drain = on_drain};
+static const struct weir_http_request_events request_events = {.on_body = on_body,
+                                                               .on_complete = on_complete,
+                                                               .on_gone = on_gone,
+                                                               .on_drain = on_drain};
 
 static void on_deadline(void *owner) {
     struct weir_request *request = owner;
@@ -150,7 +156,8 @@ static void on_deadline(void *owner) {
 /* --- what a head tells --- */
 
 static bool is_id_byte(unsigned char byte) {
-    return (byte >= '0' && byte <= '9') || (byte >= 'a' && byte <= 'z') || (byte >= 'A' && byte <= 'Z') || (byte != 0 && strchr("-_.:+/=", byte) != NULL);
+    return (byte >= '0' && byte <= '9') || (byte >= 'a' && byte <= 'z') || (byte >= 'A' && byte <= 'Z') ||
+           (byte != 0 && strchr("-_.:+/=", byte) != NULL);
 }
 
 static bool is_acceptable_id(struct weir_span text, size_t max_bytes) {
@@ -200,17 +207,20 @@ static void take_ids(struct weir_request *request) {
     weir_uuid_format(&request->id, request->id_text);
     const struct weir_span *id = weir_http_head_find(request->head, WEIR_SPAN("x-request-id"));
     const struct weir_span *tags = weir_http_head_find(request->head, WEIR_SPAN("x-weir-tags"));
-    request->client_request_id = id != NULL && is_acceptable_id(*id, WEIR_MAX_CLIENT_REQUEST_ID_BYTES) ? *id : WEIR_SPAN("");
+    request->client_request_id = id != NULL && is_acceptable_id(*id, WEIR_MAX_CLIENT_REQUEST_ID_BYTES) ? *id
+                                                                                                       : WEIR_SPAN("");
     request->tags = WEIR_SPAN("");
     if (tags != NULL)
         take_tags(request, *tags);
     take_trace(request);
-    if (weir_arena_dup(request->arena, weir_span_of_string(weir_http_connection_peer(request->connection)), &request->client_address) != WEIR_OK)
+    if (weir_arena_dup(request->arena, weir_span_of_string(weir_http_connection_peer(request->connection)),
+                       &request->client_address) != WEIR_OK)
         request->client_address = WEIR_SPAN("");
 }
 
 /* Copies the head: its bytes stand in the loop's read buffer. */
-static enum weir_status take_head(struct weir_request *request, const struct weir_http_head *head, struct weir_span block) {
+static enum weir_status take_head(struct weir_request *request, const struct weir_http_head *head,
+                                  struct weir_span block) {
     struct weir_span copy;
     size_t size = offsetof(struct weir_http_head, fields) + head->field_count * sizeof head->fields[0];
     request->head = weir_arena_alloc_raw(request->arena, sizeof *request->head);
@@ -221,8 +231,8 @@ static enum weir_status take_head(struct weir_request *request, const struct wei
     return WEIR_OK;
 }
 
-static struct weir_request *begin(struct weir_worker *worker, struct weir_http_connection *connection, const struct weir_http_head *head,
-                                  struct weir_span block) {
+static struct weir_request *begin(struct weir_worker *worker, struct weir_http_connection *connection,
+                                  const struct weir_http_head *head, struct weir_span block) {
     struct weir_request *request = request_new(worker);
     if (request == NULL) {
         weir_http_connection_abort(connection);
@@ -238,11 +248,13 @@ static struct weir_request *begin(struct weir_worker *worker, struct weir_http_c
         return NULL;
     }
     take_ids(request);
-    weir_timer_start(worker->loop, &request->deadline, gateway__settings(request)->timeouts.request_ms, on_deadline, request);
+    weir_timer_start(worker->loop, &request->deadline, gateway__settings(request)->timeouts.request_ms, on_deadline,
+                     request);
     return request;
 }
 
-static void on_request(void *owner, struct weir_http_connection *connection, const struct weir_http_head *head, struct weir_span block) {
+static void on_request(void *owner, struct weir_http_connection *connection, const struct weir_http_head *head,
+                       struct weir_span block) {
     struct weir_request *request = begin(owner, connection, head, block);
     if (request == NULL)
         return;
@@ -252,11 +264,13 @@ static void on_request(void *owner, struct weir_http_connection *connection, con
         (void)gateway__fail(request, WEIR_REASON_METHOD_NOT_ALLOWED, allow, "this one takes %s", allow);
     else if (request->endpoint == NULL)
         (void)gateway__fail(request, WEIR_REASON_PATH_NOT_FOUND, NULL, "%.*s",
-                            (int)(request->head->path.length < 100 ? request->head->path.length : 100), request->head->path.at);
+                            (int)(request->head->path.length < 100 ? request->head->path.length : 100),
+                            request->head->path.at);
     gateway__run(request);
 }
 
-static void on_refused(void *owner, struct weir_http_connection *connection, enum weir_reason reason, const char *problem) {
+static void on_refused(void *owner, struct weir_http_connection *connection, enum weir_reason reason,
+                       const char *problem) {
     static const struct weir_http_head no_head = {.path = {"/v1/", 4}, .method = {"", 0}, .authority = {"", 0}};
     struct weir_request *request = begin(owner, connection, &no_head, WEIR_SPAN(""));
     if (request == NULL)

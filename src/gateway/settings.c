@@ -5,24 +5,57 @@
 #define COUNT(rows) (sizeof(rows) / sizeof *(rows))
 
 static const struct weir_option limits_rows[] = {
-    {.name = "max_request_bytes", .kind = WEIR_OPTION_SIZE, .offset = AT(limits, max_request_bytes), .initial = "1MiB", .minimum = 1024,
-     .maximum = 1073741824, .environment = "MAX_REQUEST_SIZE_BYTES", .unit = "bytes", .live = true,
+    {.name = "max_request_bytes",
+     .kind = WEIR_OPTION_SIZE,
+     .offset = AT(limits, max_request_bytes),
+     .initial = "1MiB",
+     .minimum = 1024,
+     .maximum = 1073741824,
+     .environment = "MAX_REQUEST_SIZE_BYTES",
+     .unit = "bytes",
+     .live = true,
      .prose = "The largest request body, counted as it arrives. A larger one is answered 413. Models can lower it."},
-    {.name = "max_connections", .kind = WEIR_OPTION_INTEGER, .offset = AT(limits, max_connections), .initial = "20000", .minimum = 1,
-     .maximum = 1000000, .live = true, .prose = "Client connections per worker; more are closed at once."},
-    {.name = "max_active_requests", .kind = WEIR_OPTION_INTEGER, .offset = AT(limits, max_active_requests), .initial = "10000", .minimum = 1,
-     .maximum = 1000000, .live = true, .prose = "Requests in flight per worker; more are answered 503 with Retry-After."},
-    {.name = "keep_alive_requests", .kind = WEIR_OPTION_INTEGER, .offset = AT(limits, keep_alive_requests), .initial = "100000", .minimum = 0,
-     .maximum = 1000000000, .live = true, .prose = "Requests on one connection before it is closed; 0: no limit."},
-    {.name = "default_output_tokens", .kind = WEIR_OPTION_INTEGER, .offset = AT(limits, default_output_tokens), .initial = "16384", .minimum = 1,
-     .maximum = 10000000, .live = true,
+    {.name = "max_connections",
+     .kind = WEIR_OPTION_INTEGER,
+     .offset = AT(limits, max_connections),
+     .initial = "20000",
+     .minimum = 1,
+     .maximum = 1000000,
+     .live = true,
+     .prose = "Client connections per worker; more are closed at once."},
+    {.name = "max_active_requests",
+     .kind = WEIR_OPTION_INTEGER,
+     .offset = AT(limits, max_active_requests),
+     .initial = "10000",
+     .minimum = 1,
+     .maximum = 1000000,
+     .live = true,
+     .prose = "Requests in flight per worker; more are answered 503 with Retry-After."},
+    {.name = "keep_alive_requests",
+     .kind = WEIR_OPTION_INTEGER,
+     .offset = AT(limits, keep_alive_requests),
+     .initial = "100000",
+     .minimum = 0,
+     .maximum = 1000000000,
+     .live = true,
+     .prose = "Requests on one connection before it is closed; 0: no limit."},
+    {.name = "default_output_tokens",
+     .kind = WEIR_OPTION_INTEGER,
+     .offset = AT(limits, default_output_tokens),
+     .initial = "16384",
+     .minimum = 1,
+     .maximum = 10000000,
+     .live = true,
      .prose = "Output tokens to reserve for when neither the request nor the price file bounds them."},
 };
-const struct weir_option_table weir_limits_options = {"limits", limits_rows, COUNT(limits_rows), sizeof(struct weir_limits_settings)};
+const struct weir_option_table weir_limits_options = {"limits", limits_rows, COUNT(limits_rows),
+                                                      sizeof(struct weir_limits_settings)};
 
-#define TIMEOUT(row_name, member, value, words)                                                                                         \
-    {.name = row_name, .kind = WEIR_OPTION_DURATION, .offset = AT(timeouts, member), .initial = value, .minimum = 10, .maximum = 86400000,          \
-     .unit = "s", .live = true, .prose = words}
+#define TIMEOUT(row_name, member, value, words)                                                           \
+    {                                                                                                     \
+        .name = row_name, .kind = WEIR_OPTION_DURATION, .offset = AT(timeouts, member), .initial = value, \
+        .minimum = 10, .maximum = 86400000, .unit = "s", .live = true, .prose = words                     \
+    }
 static const struct weir_option timeouts_rows[] = {
     TIMEOUT("head", head_ms, "15s", "From the first byte of a request's head to its end."),
     TIMEOUT("body", body_ms, "30s", "Between two pieces of a request's body."),
@@ -32,16 +65,28 @@ static const struct weir_option timeouts_rows[] = {
     TIMEOUT("idle", idle_ms, "60s", "Between two pieces of a provider's answer."),
     TIMEOUT("request", request_ms, "10m", "A whole request, wall clock."),
 };
-const struct weir_option_table weir_timeouts_options = {"timeouts", timeouts_rows, COUNT(timeouts_rows), sizeof(struct weir_timeouts_settings)};
+const struct weir_option_table weir_timeouts_options = {"timeouts", timeouts_rows, COUNT(timeouts_rows),
+                                                        sizeof(struct weir_timeouts_settings)};
 
 static const struct weir_option cors_rows[] = {
-    {.name = "origins", .kind = WEIR_OPTION_TEXTS, .offset = AT(cors, origins), .environment = "CORS_ORIGINS", .live = true,
-     .prose = "Origins whose pages may call the data plane. In dev, without any, every loopback origin may; `*` is refused in prod."},
+    {.name = "origins",
+     .kind = WEIR_OPTION_TEXTS,
+     .offset = AT(cors, origins),
+     .environment = "CORS_ORIGINS",
+     .live = true,
+     .prose =
+         "Origins whose pages may call the data plane. In dev, without any, every loopback origin may; `*` is refused in prod."},
 };
-const struct weir_option_table weir_cors_options = {"cors", cors_rows, COUNT(cors_rows), sizeof(struct weir_cors_settings)};
+const struct weir_option_table weir_cors_options = {"cors", cors_rows, COUNT(cors_rows),
+                                                    sizeof(struct weir_cors_settings)};
 
 static const struct weir_option metrics_rows[] = {
-    {.name = "allow", .kind = WEIR_OPTION_TEXTS, .offset = AT(metrics, allow), .initial = "127.0.0.1,::1", .live = true,
+    {.name = "allow",
+     .kind = WEIR_OPTION_TEXTS,
+     .offset = AT(metrics, allow),
+     .initial = "127.0.0.1,::1",
+     .live = true,
      .prose = "Addresses that may read /metrics; `*`: any."},
 };
-const struct weir_option_table weir_metrics_options = {"metrics", metrics_rows, COUNT(metrics_rows), sizeof(struct weir_metrics_settings)};
+const struct weir_option_table weir_metrics_options = {"metrics", metrics_rows, COUNT(metrics_rows),
+                                                       sizeof(struct weir_metrics_settings)};

@@ -48,13 +48,18 @@ static void fill_entry(struct weir_request *request, enum weir_usage_source sour
     entry->tokens = request->tokens;
     entry->revision = published->revision->number;
     entry->usage_source = (uint8_t)source;
-    entry->outcome = aborted ? WEIR_OUTCOME_ABORTED : request->reason != WEIR_REASON_NONE ? WEIR_OUTCOME_ERROR : WEIR_OUTCOME_OK;
+    entry->outcome = aborted                               ? WEIR_OUTCOME_ABORTED
+                     : request->reason != WEIR_REASON_NONE ? WEIR_OUTCOME_ERROR
+                                                           : WEIR_OUTCOME_OK;
     entry->reason = (uint16_t)request->reason;
     entry->stream = request->call.stream;
     entry->unpriced = request->price == NULL;
-    entry->first_byte_us = request->first_byte_ns == 0 ? 0 : (uint32_t)((request->first_byte_ns - request->start_ns) / 1000);
+    entry->first_byte_us = request->first_byte_ns == 0
+                               ? 0
+                               : (uint32_t)((request->first_byte_ns - request->start_ns) / 1000);
     if (entry->attempts[entry->attempt_count - 1].end_us == 0)
-        entry->attempts[entry->attempt_count - 1].end_us = (uint32_t)((weir_loop_now_ns(request->worker->loop) - request->start_ns) / 1000);
+        entry->attempts[entry->attempt_count - 1].end_us =
+            (uint32_t)((weir_loop_now_ns(request->worker->loop) - request->start_ns) / 1000);
 }
 
 /* The status that the client has or will get. */
@@ -65,7 +70,8 @@ static uint16_t client_status(const struct weir_request *request) {
         return (uint16_t)request->upstream.status;
     if (request->reason == WEIR_REASON_CLIENT_CLOSED)
         return 0;
-    return (uint16_t)(request->upstream_error_status != 0 ? request->upstream_error_status : weir_reason_row(request->reason)->status);
+    return (uint16_t)(request->upstream_error_status != 0 ? request->upstream_error_status
+                                                          : weir_reason_row(request->reason)->status);
 }
 
 void gateway__settle(struct weir_request *request) {
@@ -79,6 +85,7 @@ void gateway__settle(struct weir_request *request) {
     /* Room for the close was kept when the open was accepted. */
     enum weir_status status = weir_journal_append_close(request->worker->journal, &request->entry);
     if (status != WEIR_OK)
-        weir_log(weir_loop_log(request->worker->loop), WEIR_LOG_ERROR, "journal_close_failed", WEIR_LOG_T("status", weir_status_name(status)),
+        weir_log(weir_loop_log(request->worker->loop), WEIR_LOG_ERROR, "journal_close_failed",
+                 WEIR_LOG_T("status", weir_status_name(status)),
                  WEIR_LOG_S("request_id", weir_span_of(request->id_text, WEIR_UUID_TEXT_SIZE - 1)));
 }

@@ -24,7 +24,8 @@ enum gateway__next gateway__step_identify(struct weir_request *request) {
     if (weir_http_head_count(request->head, WEIR_SPAN("authorization")) > 1)
         return gateway__fail(request, WEIR_REASON_KEY_MALFORMED, NULL, "the header was sent twice");
     struct weir_span key;
-    enum weir_reason reason = weir_key_from_header(weir_http_head_find(request->head, WEIR_SPAN("authorization")), &key);
+    enum weir_reason reason = weir_key_from_header(weir_http_head_find(request->head, WEIR_SPAN("authorization")),
+                                                   &key);
     if (reason == WEIR_REASON_NONE)
         reason = weir_key_check(&gateway->key_format, key);
     if (reason != WEIR_REASON_NONE)
@@ -43,7 +44,8 @@ static enum gateway__next check_content_type(struct weir_request *request) {
     const struct weir_span *type = weir_http_head_find(request->head, WEIR_SPAN("content-type"));
     const struct weir_span *coding = weir_http_head_find(request->head, WEIR_SPAN("content-encoding"));
     if (type != NULL && !weir_http_media_type_is(*type, WEIR_SPAN("application/json")))
-        return gateway__fail(request, WEIR_REASON_CONTENT_TYPE_UNSUPPORTED, NULL, "%.*s", (int)(type->length < 100 ? type->length : 100), type->at);
+        return gateway__fail(request, WEIR_REASON_CONTENT_TYPE_UNSUPPORTED, NULL, "%.*s",
+                             (int)(type->length < 100 ? type->length : 100), type->at);
     if (coding != NULL && !weir_span_equal_ignore_case(*coding, WEIR_SPAN("identity")))
         return gateway__fail(request, WEIR_REASON_CONTENT_TYPE_UNSUPPORTED, NULL, "Content-Encoding: %.*s",
                              (int)(coding->length < 100 ? coding->length : 100), coding->at);
@@ -58,7 +60,8 @@ enum gateway__next gateway__step_read(struct weir_request *request) {
         return ANSWER;
     if (request->head->has_content_length && request->head->content_length > request->body.max_bytes)
         return gateway__fail(request, WEIR_REASON_BODY_TOO_LARGE, NULL, "%llu bytes, the limit is %llu",
-                             (unsigned long long)request->head->content_length, (unsigned long long)request->body.max_bytes);
+                             (unsigned long long)request->head->content_length,
+                             (unsigned long long)request->body.max_bytes);
     if (request->head->has_content_length && request->head->content_length > 0)
         (void)weir_buffer_reserve(&request->body, (size_t)request->head->content_length);
     weir_http_connection_continue(request->connection);
@@ -75,8 +78,10 @@ enum gateway__next gateway__step_local(struct weir_request *request) {
 enum gateway__next gateway__step_understand(struct weir_request *request) {
     struct weir_call_problem problem = {.reason = WEIR_REASON_NONE};
     request->dialect = weir_dialect_at(0);
-    if (request->dialect->read_call(request->arena, weir_buffer_span(&request->body), &request->call, &problem) != WEIR_OK)
-        return gateway__fail(request, problem.reason, problem.field[0] != '\0' ? problem.field : NULL, "%s", problem.text);
+    if (request->dialect->read_call(request->arena, weir_buffer_span(&request->body), &request->call, &problem) !=
+        WEIR_OK)
+        return gateway__fail(request, problem.reason, problem.field[0] != '\0' ? problem.field : NULL, "%s",
+                             problem.text);
     return NEXT;
 }
 
@@ -85,12 +90,14 @@ enum gateway__next gateway__step_route(struct weir_request *request) {
     weir_random_fill(weir_loop_random(request->worker->loop), &random, sizeof random);
     struct weir_span model = request->call.model;
     if (weir_route_candidates(request->held->published->revision, model, random, &request->candidates) != WEIR_OK)
-        return gateway__fail(request, WEIR_REASON_MODEL_NOT_FOUND, "model", "'%.*s'", (int)(model.length < 100 ? model.length : 100), model.at);
+        return gateway__fail(request, WEIR_REASON_MODEL_NOT_FOUND, "model", "'%.*s'",
+                             (int)(model.length < 100 ? model.length : 100), model.at);
     const struct weir_model *configured = request->candidates.model;
     bool own = configured != NULL && configured->max_request_bytes > 0;
     int64_t limit = own ? configured->max_request_bytes : gateway__settings(request)->limits.max_request_bytes;
     if (request->body.length > (size_t)limit)
-        return gateway__fail(request, WEIR_REASON_BODY_TOO_LARGE, NULL, "%zu bytes, the limit is %lld (%s)", request->body.length, (long long)limit,
+        return gateway__fail(request, WEIR_REASON_BODY_TOO_LARGE, NULL, "%zu bytes, the limit is %lld (%s)",
+                             request->body.length, (long long)limit,
                              own ? "max_request_bytes of the model" : "limits.max_request_bytes");
     return NEXT;
 }
@@ -105,7 +112,9 @@ enum gateway__next gateway__step_reserve(struct weir_request *request) {
         const struct weir_price *price = weir_prices_find(prices, target->provider->price_name, target->model);
         int64_t output = request->call.max_output_tokens;
         if (output == 0)
-            output = price != NULL && price->max_output_tokens > 0 ? price->max_output_tokens : gateway__settings(request)->limits.default_output_tokens;
+            output = price != NULL && price->max_output_tokens > 0
+                         ? price->max_output_tokens
+                         : gateway__settings(request)->limits.default_output_tokens;
         struct weir_tokens tokens = {.input = (int64_t)request->body.length};
         if (!weir_multiply_int64(output, request->call.choices, &tokens.output))
             tokens.output = INT64_MAX;
@@ -138,7 +147,9 @@ enum gateway__next gateway__step_answer(struct weir_request *request) {
     return NEXT;
 }
 
-static int64_t since_start_us(const struct weir_request *request, int64_t now_ns) { return now_ns == 0 ? 0 : (now_ns - request->start_ns) / 1000; }
+static int64_t since_start_us(const struct weir_request *request, int64_t now_ns) {
+    return now_ns == 0 ? 0 : (now_ns - request->start_ns) / 1000;
+}
 
 enum gateway__next gateway__step_record(struct weir_request *request) {
     const char *endpoint = request->endpoint != NULL ? request->endpoint->name : "none";
@@ -147,15 +158,16 @@ enum gateway__next gateway__step_record(struct weir_request *request) {
     unsigned status = aborted ? 499 : request->status;
     int64_t now_ns = weir_loop_now_ns(request->worker->loop);
     const struct weir_provider *provider = request->target != NULL ? request->target->provider : NULL;
-    struct weir_metrics_request numbers = {.endpoint = endpoint,
-                                           .provider = provider != NULL ? provider->name : WEIR_SPAN(""),
-                                           .model = request->candidates.model != NULL ? request->candidates.model->name : WEIR_SPAN(""),
-                                           .status = status,
-                                           .reason = request->reason,
-                                           .duration_us = since_start_us(request, now_ns),
-                                           .first_byte_us = request->relay.mode == RELAY_STREAM ? since_start_us(request, request->first_byte_ns) : 0,
-                                           .tokens = request->tokens,
-                                           .cost_cu_milli = entry->cost_cu_milli};
+    struct weir_metrics_request numbers = {
+        .endpoint = endpoint,
+        .provider = provider != NULL ? provider->name : WEIR_SPAN(""),
+        .model = request->candidates.model != NULL ? request->candidates.model->name : WEIR_SPAN(""),
+        .status = status,
+        .reason = request->reason,
+        .duration_us = since_start_us(request, now_ns),
+        .first_byte_us = request->relay.mode == RELAY_STREAM ? since_start_us(request, request->first_byte_ns) : 0,
+        .tokens = request->tokens,
+        .cost_cu_milli = entry->cost_cu_milli};
     if (request->candidates.model == NULL && request->price != NULL)
         numbers.model = request->price->model;
     weir_metrics_record(request->worker->metrics, &numbers);
@@ -178,7 +190,9 @@ enum gateway__next gateway__step_record(struct weir_request *request) {
         .upstream_model = request->target != NULL ? request->target->model : WEIR_SPAN(""),
         .status = status,
         .reason = request->reason,
-        .outcome = weir_span_of_string(weir_outcome_name(aborted ? WEIR_OUTCOME_ABORTED : request->reason != WEIR_REASON_NONE ? WEIR_OUTCOME_ERROR : WEIR_OUTCOME_OK)),
+        .outcome = weir_span_of_string(weir_outcome_name(aborted                               ? WEIR_OUTCOME_ABORTED
+                                                         : request->reason != WEIR_REASON_NONE ? WEIR_OUTCOME_ERROR
+                                                                                               : WEIR_OUTCOME_OK)),
         .stream = request->relay.mode == RELAY_STREAM || request->call.stream,
         .duration_us = numbers.duration_us,
         .first_byte_us = since_start_us(request, request->first_byte_ns),

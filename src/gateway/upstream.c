@@ -39,7 +39,8 @@ void gateway__upstream_pause(struct weir_request *request, bool pause) {
     upstream->paused = pause;
     if (pause) {
         weir_stream_read_stop(upstream->stream);
-        weir_timer_stop(&upstream->timer); /* the provider is not to blame for a slow client; the deadline still counts */
+        weir_timer_stop(
+            &upstream->timer); /* the provider is not to blame for a slow client; the deadline still counts */
     } else {
         weir_stream_read_start(upstream->stream);
     }
@@ -67,7 +68,9 @@ static void fail_and_resume(struct weir_request *request, enum weir_reason reaso
 
 static void on_ready(void *owner, struct weir_stream *stream, bool reused);
 
-static void on_connect_failed(void *owner, enum weir_reason reason, const char *detail) { fail_and_resume(owner, reason, detail); }
+static void on_connect_failed(void *owner, enum weir_reason reason, const char *detail) {
+    fail_and_resume(owner, reason, detail);
+}
 
 static void acquire(struct weir_request *request, bool fresh) {
     struct gateway__upstream *upstream = &request->upstream;
@@ -82,14 +85,17 @@ static void on_silence(void *argument) {
         gateway__resume(request, NEXT);
         return;
     }
-    fail_and_resume(request, request->upstream.head_seen ? WEIR_REASON_UPSTREAM_IDLE_TIMEOUT : WEIR_REASON_UPSTREAM_FIRST_BYTE_TIMEOUT, NULL);
+    fail_and_resume(request,
+                    request->upstream.head_seen ? WEIR_REASON_UPSTREAM_IDLE_TIMEOUT
+                                                : WEIR_REASON_UPSTREAM_FIRST_BYTE_TIMEOUT,
+                    NULL);
 }
 
 static void watch(struct weir_request *request) {
     const struct weir_gateway_settings *settings = gateway__settings(request);
-    int64_t wait_ms = request->relay.mode == RELAY_DRAIN     ? DRAIN_MS
-                      : request->upstream.head_seen ? settings->timeouts.idle_ms
-                                                    : settings->timeouts.first_byte_ms;
+    int64_t wait_ms = request->relay.mode == RELAY_DRAIN ? DRAIN_MS
+                      : request->upstream.head_seen      ? settings->timeouts.idle_ms
+                                                         : settings->timeouts.first_byte_ms;
     weir_timer_start(request->worker->loop, &request->upstream.timer, wait_ms, on_silence, request);
 }
 
@@ -133,7 +139,9 @@ static enum weir_status on_head(void *owner, const struct weir_http_head *head, 
     return gateway__relay_head(request);
 }
 
-static enum weir_status on_body(void *owner, struct weir_span data) { return gateway__relay_body(owner, data); }
+static enum weir_status on_body(void *owner, struct weir_span data) {
+    return gateway__relay_body(owner, data);
+}
 
 static enum weir_status on_end(void *owner, const struct weir_http_field *trailers, size_t trailer_count) {
     struct weir_request *request = owner;
@@ -176,7 +184,8 @@ static void on_data(void *owner, struct weir_span data) {
 
 static void on_stream_end(void *owner) {
     struct weir_request *request = owner;
-    if (request->upstream.head_seen && weir_http1_finish(request->upstream.parser) == WEIR_OK && request->upstream.ended)
+    if (request->upstream.head_seen && weir_http1_finish(request->upstream.parser) == WEIR_OK &&
+        request->upstream.ended)
         message_ended(request, false);
     else
         connection_lost(request, NULL);
@@ -187,18 +196,25 @@ static void on_stream_fail(void *owner, enum weir_status status, const char *det
     connection_lost(owner, detail);
 }
 
-static void on_stream_drain(void *owner) { (void)owner; }
+static void on_stream_drain(void *owner) {
+    (void)owner;
+}
 
-static const struct weir_stream_events stream_events = {
-    .on_data = on_data, .on_end = on_stream_end, .on_drain = on_stream_drain, .on_fail = on_stream_fail};
+static const struct weir_stream_events stream_events = {.on_data = on_data,
+                                                        .on_end = on_stream_end,
+                                                        .on_drain = on_stream_drain,
+                                                        .on_fail = on_stream_fail};
 
 /* Request fields that providers use and that carry nothing of ours. */
-static const struct weir_span forwarded[] = {{"accept", 6}, {"user-agent", 10}, {"openai-beta", 11}, {"idempotency-key", 15}, {"accept-language", 15}};
+static const struct weir_span forwarded[] = {
+    {"accept", 6}, {"user-agent", 10}, {"openai-beta", 11}, {"idempotency-key", 15}, {"accept-language", 15}};
 /* Never passed on, whatever the settings say: ours, or of one connection. */
-static const struct weir_span ours[] = {
-    {"authorization", 13}, {"host", 4}, {"content-length", 14}, {"content-type", 12}, {"x-request-id", 12},
-    {"traceparent", 11}, {"cookie", 6}, {"accept-encoding", 15}, {"expect", 6}, {"forwarded", 9},
-    {"x-forwarded-for", 15}, {"proxy-authorization", 19}};
+static const struct weir_span ours[] = {{"authorization", 13},   {"host", 4},
+                                        {"content-length", 14},  {"content-type", 12},
+                                        {"x-request-id", 12},    {"traceparent", 11},
+                                        {"cookie", 6},           {"accept-encoding", 15},
+                                        {"expect", 6},           {"forwarded", 9},
+                                        {"x-forwarded-for", 15}, {"proxy-authorization", 19}};
 #define COUNT(names) (sizeof(names) / sizeof *(names))
 
 static void write_forwarded(const struct weir_request *request, struct weir_buffer *out) {
@@ -243,7 +259,8 @@ static enum weir_status send_request(struct weir_request *request) {
     struct weir_json_splice splice = {.count = 0};
     struct weir_span parts[2 + 2 * WEIR_JSON_MAX_EDITS];
     struct weir_span body = request->call.body;
-    enum weir_status status = request->dialect->edit_call(request->arena, &request->call, request->target->model, &splice);
+    enum weir_status status = request->dialect->edit_call(request->arena, &request->call, request->target->model,
+                                                          &splice);
     if (status != WEIR_OK)
         return status;
     struct weir_buffer *head = &request->relay.out;
@@ -319,15 +336,18 @@ enum gateway__next gateway__step_send(struct weir_request *request) {
     if (request->next_candidate >= request->candidates.count)
         return gateway__fail(request, WEIR_REASON_NO_PROVIDER, NULL, NULL);
     request->target = &request->candidates.at[request->next_candidate++];
-    request->price = weir_prices_find(request->held->published->prices, request->target->provider->price_name, request->target->model);
+    request->price = weir_prices_find(request->held->published->prices, request->target->provider->price_name,
+                                      request->target->model);
     if (open_journal(request) != WEIR_OK)
         return gateway__fail(request, WEIR_REASON_RECORDING_UNAVAILABLE, NULL, NULL);
-    request->entry.attempts[request->entry.attempt_count++] = (struct weir_ledger_attempt){.provider = request->target->provider->name,
-                                                                                            .upstream_model = request->target->model,
-                                                                                            .upstream_request_id = WEIR_SPAN(""),
-                                                                                            .start_us = since_start_us(request)};
+    request->entry.attempts[request->entry.attempt_count++] =
+        (struct weir_ledger_attempt){.provider = request->target->provider->name,
+                                     .upstream_model = request->target->model,
+                                     .upstream_request_id = WEIR_SPAN(""),
+                                     .start_us = since_start_us(request)};
     struct weir_http1 *parser = request->upstream.parser;
-    request->upstream = (struct gateway__upstream){.parser = parser, .pool = request->held->pools[request->target->provider->index]->pool};
+    request->upstream = (struct gateway__upstream){
+        .parser = parser, .pool = request->held->pools[request->target->provider->index]->pool};
     gateway__relay_reset(request);
     acquire(request, false);
     return WAIT;

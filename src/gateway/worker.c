@@ -59,7 +59,8 @@ static void cut_requests(struct weir_worker *worker) {
         struct weir_request *request = WEIR_CONTAINER_OF(link, struct weir_request, link);
         link = link->next; /* ending a request touches no other */
         gateway__upstream_end(request, false);
-        gateway__resume(request, request->relay.complete ? NEXT : gateway__fail(request, WEIR_REASON_SHUTTING_DOWN, NULL, NULL));
+        gateway__resume(request,
+                        request->relay.complete ? NEXT : gateway__fail(request, WEIR_REASON_SHUTTING_DOWN, NULL, NULL));
     }
     weir_timer_start(worker->loop, &worker->drain, LAST_WRITES_MS, finish, worker);
 }
@@ -143,7 +144,8 @@ static void release(struct weir_worker *worker) {
     weir_timer_stop(&worker->drain);
     weir_listener_free(&worker->listener);
     weir_http_server_free(&worker->server);
-    while (worker->requests.next != NULL && !weir_list_is_empty(&worker->requests)) /* those whose client was gone already */
+    while (worker->requests.next != NULL &&
+           !weir_list_is_empty(&worker->requests)) /* those whose client was gone already */
         gateway__request_free(WEIR_CONTAINER_OF(worker->requests.next, struct weir_request, link));
     gateway__requests_free_spare(worker);
     if (worker->live != NULL)
@@ -157,15 +159,14 @@ static void *run(void *argument) {
     on_second(worker);
     weir_loop_run(worker->loop);
     release(worker);
-    while (weir_loop_run_once(worker->loop)) {
-    }
+    while (weir_loop_run_once(worker->loop)) {}
     weir_log_flush(weir_loop_log(worker->loop));
     worker->gateway->on_stopped(worker->gateway->context);
     return NULL;
 }
 
-static enum weir_status open_parts(struct weir_worker *worker, int fd, struct weir_tls *tls, const struct weir_published *published,
-                                   struct weir_error *error) {
+static enum weir_status open_parts(struct weir_worker *worker, int fd, struct weir_tls *tls,
+                                   const struct weir_published *published, struct weir_error *error) {
     struct weir_log log = worker->gateway->log;
     weir_buffer_init(&worker->log_batch, LOG_BATCH_BYTES);
     log.batch = &worker->log_batch;
@@ -185,7 +186,8 @@ static enum weir_status open_parts(struct weir_worker *worker, int fd, struct we
 }
 
 enum weir_status weir_worker_start(const struct weir_gateway *gateway, unsigned index, int fd, struct weir_tls *tls,
-                                   const struct weir_published *published, struct weir_worker **worker, struct weir_error *error) {
+                                   const struct weir_published *published, struct weir_worker **worker,
+                                   struct weir_error *error) {
     struct weir_worker *made = weir_memory_new(1, sizeof *made);
     if (made == NULL)
         return weir_fail(error, WEIR_ENOMEM, "no memory for a worker");

@@ -10,8 +10,9 @@ static void print_help(const struct main__command *command) {
     for (size_t i = 0; i < command->flag_count; i++) {
         const struct main__flag *flag = &command->flags[i];
         char left[64];
-        (void)snprintf(left, sizeof left, "%s%s%s%s%s", flag->brief != NULL ? flag->brief : "", flag->brief != NULL ? ", " : "", flag->name,
-                       flag->what != NULL ? " " : "", flag->what != NULL ? flag->what : "");
+        (void)snprintf(left, sizeof left, "%s%s%s%s%s", flag->brief != NULL ? flag->brief : "",
+                       flag->brief != NULL ? ", " : "", flag->name, flag->what != NULL ? " " : "",
+                       flag->what != NULL ? flag->what : "");
         printf("  %-26s %s\n", left, flag->prose);
     }
     printf("  %-26s %s\n", "-h, --help", "this text");
@@ -31,15 +32,16 @@ static enum main__parsed wrong(const struct main__command *command, const char *
     for (; count < command->flag_count && count < 32; count++)
         names[count] = command->flags[count].name;
     const char *nearest = word.length > 1 && word.at[0] == '-' ? weir_config_nearest(word, names, count) : NULL;
-    fprintf(stderr, "weir: %s%s%.*s%s", what, word.length > 0 ? " '" : "", WEIR_SPAN_PRINT(word), word.length > 0 ? "'" : "");
+    fprintf(stderr, "weir: %s%s%.*s%s", what, word.length > 0 ? " '" : "", WEIR_SPAN_PRINT(word),
+            word.length > 0 ? "'" : "");
     if (nearest != NULL)
         fprintf(stderr, "; did you mean '%s'?", nearest);
     fprintf(stderr, "\nusage: %s\nMore with --help.\n", command->usage);
     return MAIN_PARSED_WRONG;
 }
 
-enum main__parsed main__parse(const struct main__command *command, int argc, char **argv, const char *operands[MAIN_MAX_OPERANDS],
-                              size_t *operand_count) {
+enum main__parsed main__parse(const struct main__command *command, int argc, char **argv,
+                              const char *operands[MAIN_MAX_OPERANDS], size_t *operand_count) {
     *operand_count = 0;
     for (int i = 1; i < argc; i++) {
         struct weir_span word = weir_span_of_string(argv[i]), name = word, value = WEIR_SPAN("");

@@ -10,8 +10,8 @@ struct main__flag {
     const char *name;  /* "--config" */
     const char *brief; /* "-c", or NULL */
     enum main__flag_kind kind;
-    void *value;       /* bool * or const char ** */
-    const char *what;  /* of a text: "FILE" */
+    void *value;      /* bool * or const char ** */
+    const char *what; /* of a text: "FILE" */
     const char *prose;
 };
 
@@ -28,7 +28,7 @@ enum main__parsed { MAIN_PARSED_GO, MAIN_PARSED_HELP, MAIN_PARSED_WRONG };
 enum { MAIN_MAX_OPERANDS = 4, MAIN_EXIT_FAILED = 1, MAIN_EXIT_USAGE = 2 };
 
 /* argv[0] is the command's word. Prints help to standard output, or what is wrong and how to get help to standard error. */
-enum main__parsed main__parse(const struct main__command *command, int argc, char **argv, const char *operands[MAIN_MAX_OPERANDS],
-                              size_t *operand_count);
+enum main__parsed main__parse(const struct main__command *command, int argc, char **argv,
+                              const char *operands[MAIN_MAX_OPERANDS], size_t *operand_count);
 
 #endif

@@ -15,7 +15,8 @@ static int check(const char *path) {
     struct main__tls_cache *cache = main__tls_cache_new();
     struct weir_arena *arena = weir_arena_new(0, 4 * WEIR_MAX_CONFIG_BYTES);
     weir_buffer_init(&problems, WEIR_MIB);
-    enum weir_status status = arena == NULL || cache == NULL ? WEIR_ENOMEM : main__settings_load(arena, path, &settings, &problems);
+    enum weir_status status = arena == NULL || cache == NULL ? WEIR_ENOMEM
+                                                             : main__settings_load(arena, path, &settings, &problems);
     if (status == WEIR_OK)
         status = main__implicit_catalog(arena, &settings, "http://127.0.0.1:1/v1");
     if (status == WEIR_OK) {
@@ -23,7 +24,8 @@ static int check(const char *path) {
         arena = NULL;
     }
     if (status == WEIR_OK)
-        fprintf(stderr, "%s is good: %zu providers, %zu models\n", path, published->revision->provider_count, published->revision->model_count);
+        fprintf(stderr, "%s is good: %zu providers, %zu models\n", path, published->revision->provider_count,
+                published->revision->model_count);
     else
         fprintf(stderr, "%.*s", WEIR_SPAN_PRINT(weir_buffer_span(&problems)));
     main__published_free(&published);
@@ -39,7 +41,8 @@ static int explain(const char *setting, bool json) {
     struct weir_buffer out;
     weir_buffer_init(&out, WEIR_MIB);
     main__settings_sections(&settings, sections);
-    enum weir_status status = weir_config_explain(sections, MAIN_SECTION_COUNT, weir_span_of_string(setting), json, &out);
+    enum weir_status status = weir_config_explain(sections, MAIN_SECTION_COUNT, weir_span_of_string(setting), json,
+                                                  &out);
     if (status == WEIR_OK)
         print(&out);
     else
@@ -63,10 +66,14 @@ static int reference(void) {
 int main__config(int argc, char **argv) {
     bool json = false;
     const struct main__flag all[] = {{"--json", NULL, MAIN_FLAG_SWITCH, &json, NULL, "explain: as JSON"}};
-    const struct main__command command = {"weir config check FILE | explain [SETTING] | reference",
-                                          "check: says all that is wrong with a settings file, or that it is good.\nexplain: what a setting means, its bounds and default; "
-                                          "without a name, all of them.\nreference: the page of all settings, in Markdown.",
-                                          all, 1, 1, 2};
+    const struct main__command command = {
+        "weir config check FILE | explain [SETTING] | reference",
+        "check: says all that is wrong with a settings file, or that it is good.\nexplain: what a setting means, its bounds and default; "
+        "without a name, all of them.\nreference: the page of all settings, in Markdown.",
+        all,
+        1,
+        1,
+        2};
     const char *operands[MAIN_MAX_OPERANDS] = {NULL};
     size_t count;
     enum main__parsed parsed = main__parse(&command, argc, argv, operands, &count);
@@ -84,7 +91,8 @@ int main__config(int argc, char **argv) {
 }
 
 int main__metrics(int argc, char **argv) {
-    const struct main__command command = {"weir metrics reference", "Prints the page of all metrics, in Markdown.", NULL, 0, 1, 1};
+    const struct main__command command = {
+        "weir metrics reference", "Prints the page of all metrics, in Markdown.", NULL, 0, 1, 1};
     const char *operands[MAIN_MAX_OPERANDS] = {NULL};
     size_t count;
     enum main__parsed parsed = main__parse(&command, argc, argv, operands, &count);

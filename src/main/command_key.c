@@ -28,7 +28,8 @@ static bool session_open(struct session *session, const char *config, bool creat
     session->arena = weir_arena_new(0, 4 * WEIR_MAX_CONFIG_BYTES);
     if (session->arena == NULL || main__settings_for_command(session->arena, config, &session->settings) != WEIR_OK)
         return false;
-    if (weir_store_direct_open(session->settings.data_dir, session->settings.environment, create, &session->engine, &error) == WEIR_OK)
+    if (weir_store_direct_open(session->settings.data_dir, session->settings.environment, create, &session->engine,
+                               &error) == WEIR_OK)
         return true;
     fprintf(stderr, "weir: %s\n", error.text);
     return false;
@@ -60,16 +61,22 @@ static int key_create(struct session *session, const struct key_flags *flags) {
         fprintf(stderr, "weir: --name and --workspace take 1 to 200 bytes\n");
         return MAIN_EXIT_USAGE;
     }
-    if (flags->expires != NULL && (main__parse_time(weir_span_of_string(flags->expires), true, &expires) != WEIR_OK || expires <= weir_clock_utc_us())) {
-        fprintf(stderr, "weir: --expires: expected a time from now like 30d or 12h, or a date to come like 2030-01-31; got '%s'\n", flags->expires);
+    if (flags->expires != NULL && (main__parse_time(weir_span_of_string(flags->expires), true, &expires) != WEIR_OK ||
+                                   expires <= weir_clock_utc_us())) {
+        fprintf(
+            stderr,
+            "weir: --expires: expected a time from now like 30d or 12h, or a date to come like 2030-01-31; got '%s'\n",
+            flags->expires);
         return MAIN_EXIT_USAGE;
     }
-    const struct weir_key_format format = {session->settings.general.brand, weir_span_of_string(session->settings.environment)};
+    const struct weir_key_format format = {session->settings.general.brand,
+                                           weir_span_of_string(session->settings.environment)};
     enum weir_status status = main__key_make(&format, name, workspace, expires, &record, &secret);
     if (status == WEIR_OK)
         status = weir_engine_sqlite.key_insert(session->engine, &record, &error);
     if (status != WEIR_OK) {
-        fprintf(stderr, "weir: the key was not created: %s\n", error.text[0] != '\0' ? error.text : weir_status_name(status));
+        fprintf(stderr, "weir: the key was not created: %s\n",
+                error.text[0] != '\0' ? error.text : weir_status_name(status));
         weir_secret_free(&secret);
         return MAIN_EXIT_FAILED;
     }
@@ -85,7 +92,8 @@ static int key_create(struct session *session, const struct key_flags *flags) {
         printf("%.*s\n", WEIR_SPAN_PRINT(weir_buffer_span(&out)));
         weir_buffer_release(&out);
     } else {
-        fprintf(stderr, "key %s for workspace %s, shown this once:\n", record.id, flags->workspace != NULL ? flags->workspace : "default");
+        fprintf(stderr, "key %s for workspace %s, shown this once:\n", record.id,
+                flags->workspace != NULL ? flags->workspace : "default");
         printf("%.*s\n", WEIR_SPAN_PRINT(key));
     }
     weir_secret_free(&secret);
@@ -114,10 +122,11 @@ static enum weir_status list_one(void *context, const struct weir_key_record *ke
         main__format_time(key->expires_utc_us, expires);
         main__format_time(key->revoked_utc_us, revoked);
         if (list->count == 0)
-            printf("%-20s  %-9s  %-20s  %-16s  %-20s  %-20s  %s\n", "ID", "HINT", "NAME", "WORKSPACE", "CREATED", "EXPIRES", "REVOKED");
+            printf("%-20s  %-9s  %-20s  %-16s  %-20s  %-20s  %s\n", "ID", "HINT", "NAME", "WORKSPACE", "CREATED",
+                   "EXPIRES", "REVOKED");
         /* the hint's ellipsis is one column and three bytes */
-        printf("%-20s  %-11s  %-20.*s  %-16.*s  %-20s  %-20s  %s\n", key->id, key->hint, WEIR_SPAN_PRINT(key->name), WEIR_SPAN_PRINT(key->workspace),
-               created, expires, revoked);
+        printf("%-20s  %-11s  %-20.*s  %-16.*s  %-20s  %-20s  %s\n", key->id, key->hint, WEIR_SPAN_PRINT(key->name),
+               WEIR_SPAN_PRINT(key->workspace), created, expires, revoked);
     }
     list->count++;
     return WEIR_OK;
@@ -137,19 +146,22 @@ static int key_list(struct session *session, const struct key_flags *flags) {
 
 static int key_revoke(struct session *session, const char *id) {
     struct weir_error error = {.text = ""};
-    enum weir_status status = weir_engine_sqlite.key_revoke(session->engine, weir_span_of_string(id), weir_clock_utc_us(), &error);
+    enum weir_status status = weir_engine_sqlite.key_revoke(session->engine, weir_span_of_string(id),
+                                                            weir_clock_utc_us(), &error);
     if (status == WEIR_OK) {
         fprintf(stderr, "revoked %s; running servers refuse it within a second\n", id);
         return 0;
     }
-    fprintf(stderr, "weir: %s\n", status == WEIR_ENOTFOUND ? "there is no key with that id; see: weir key list" : error.text);
+    fprintf(stderr, "weir: %s\n",
+            status == WEIR_ENOTFOUND ? "there is no key with that id; see: weir key list" : error.text);
     return MAIN_EXIT_FAILED;
 }
 
 int main__key(int argc, char **argv) {
     struct key_flags flags = {.config = NULL};
     const struct main__flag all[] = {
-        {"--config", "-c", MAIN_FLAG_TEXT, &flags.config, "FILE", "settings (default: weir.yaml here, if there is one)"},
+        {"--config", "-c", MAIN_FLAG_TEXT, &flags.config, "FILE",
+         "settings (default: weir.yaml here, if there is one)"},
         {"--name", NULL, MAIN_FLAG_TEXT, &flags.name, "NAME", "create: what the key is for"},
         {"--workspace", NULL, MAIN_FLAG_TEXT, &flags.workspace, "NAME", "create: who pays (default: default)"},
         {"--expires", NULL, MAIN_FLAG_TEXT, &flags.expires, "WHEN", "create: 30d, 12h, or a date (default: never)"},
@@ -159,7 +171,10 @@ int main__key(int argc, char **argv) {
         "weir key create [--name NAME] [--workspace NAME] [--expires WHEN] | list | revoke ID",
         "Creates, lists and revokes API keys in the store; a running server sees each change within a second.\nA new key is printed once, alone on its "
         "line of standard output; only its hash is kept.",
-        all, sizeof all / sizeof *all, 1, 2};
+        all,
+        sizeof all / sizeof *all,
+        1,
+        2};
     const char *operands[MAIN_MAX_OPERANDS] = {NULL};
     size_t count;
     enum main__parsed parsed = main__parse(&command, argc, argv, operands, &count);
@@ -175,7 +190,9 @@ int main__key(int argc, char **argv) {
     struct session session = {.arena = NULL};
     int code = MAIN_EXIT_FAILED;
     if (session_open(&session, flags.config, create || list))
-        code = create ? key_create(&session, &flags) : list ? key_list(&session, &flags) : key_revoke(&session, operands[1]);
+        code = create ? key_create(&session, &flags)
+               : list ? key_list(&session, &flags)
+                      : key_revoke(&session, operands[1]);
     session_close(&session);
     return code;
 }

@@ -38,7 +38,10 @@ static void write_attempts(struct weir_json_writer *writer, const struct weir_le
         weir_json_member_string(writer, "upstream_model", attempt->upstream_model);
         weir_json_member_string(writer, "upstream_request_id", attempt->upstream_request_id);
         weir_json_member_int64(writer, "status", attempt->status);
-        weir_json_member_text(writer, "reason", attempt->reason != 0 && attempt->reason < WEIR_REASON_COUNT ? weir_reason_row(attempt->reason)->name : NULL);
+        weir_json_member_text(writer, "reason",
+                              attempt->reason != 0 && attempt->reason < WEIR_REASON_COUNT
+                                  ? weir_reason_row(attempt->reason)->name
+                                  : NULL);
         weir_json_member_bool(writer, "reused_connection", attempt->reused_connection);
         weir_json_member_int64(writer, "start_us", attempt->start_us);
         weir_json_member_int64(writer, "connected_us", attempt->connected_us);
@@ -107,9 +110,10 @@ static void csv_field(struct weir_buffer *out, struct weir_span text, bool last)
     weir_buffer_append(out, last ? WEIR_SPAN("\"\r\n") : WEIR_SPAN("\","));
 }
 
-static const char csv_head[] = "sequence,request_id,client_request_id,start,end,key_id,workspace,endpoint,model,provider,upstream_model,stream,outcome,reason,status,"
-                               "input_tokens,cached_tokens,cache_write_tokens,output_tokens,reasoning_tokens,usage_source,price_version,unpriced,"
-                               "reserved_cu_milli,cost_cu_milli,overrun_cu_milli,revision,tags\r\n";
+static const char csv_head[] =
+    "sequence,request_id,client_request_id,start,end,key_id,workspace,endpoint,model,provider,upstream_model,stream,outcome,reason,status,"
+    "input_tokens,cached_tokens,cache_write_tokens,output_tokens,reasoning_tokens,usage_source,price_version,unpriced,"
+    "reserved_cu_milli,cost_cu_milli,overrun_cu_milli,revision,tags\r\n";
 
 static void write_csv(struct weir_buffer *out, const struct weir_ledger_entry *entry) {
     char id[WEIR_UUID_TEXT_SIZE], start[WEIR_TIMESTAMP_SIZE], end[WEIR_TIMESTAMP_SIZE];
@@ -120,17 +124,20 @@ static void write_csv(struct weir_buffer *out, const struct weir_ledger_entry *e
     weir_buffer_printf(out, "%lld,%s,", (long long)entry->sequence, id);
     csv_field(out, entry->client_request_id, false);
     weir_buffer_printf(out, "%s,%s,", start, end);
-    const struct weir_span texts[] = {entry->key_id, entry->workspace, entry->endpoint, entry->model, entry->provider, entry->upstream_model};
+    const struct weir_span texts[] = {entry->key_id, entry->workspace, entry->endpoint,
+                                      entry->model,  entry->provider,  entry->upstream_model};
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
         csv_field(out, texts[i], false);
     const char *reason = reason_name(entry->reason);
     weir_buffer_printf(out, "%s,%s,%s,%u,%lld,%lld,%lld,%lld,%lld,%s,", entry->stream ? "true" : "false",
-                       weir_outcome_name((enum weir_outcome)entry->outcome), reason != NULL ? reason : "", entry->status, (long long)tokens->input,
-                       (long long)tokens->cached, (long long)tokens->cache_write, (long long)tokens->output, (long long)tokens->reasoning,
+                       weir_outcome_name((enum weir_outcome)entry->outcome), reason != NULL ? reason : "",
+                       entry->status, (long long)tokens->input, (long long)tokens->cached,
+                       (long long)tokens->cache_write, (long long)tokens->output, (long long)tokens->reasoning,
                        weir_usage_source_name((enum weir_usage_source)entry->usage_source));
     csv_field(out, entry->price_version, false);
-    weir_buffer_printf(out, "%s,%lld,%lld,%lld,%llu,", entry->unpriced ? "true" : "false", (long long)entry->reserved_cu_milli,
-                       (long long)entry->cost_cu_milli, (long long)entry->overrun_cu_milli, (unsigned long long)entry->revision);
+    weir_buffer_printf(out, "%s,%lld,%lld,%lld,%llu,", entry->unpriced ? "true" : "false",
+                       (long long)entry->reserved_cu_milli, (long long)entry->cost_cu_milli,
+                       (long long)entry->overrun_cu_milli, (unsigned long long)entry->revision);
     csv_field(out, entry->tags, true);
 }
 
@@ -138,9 +145,10 @@ static void write_row(struct weir_buffer *out, const struct weir_ledger_entry *e
     char id[WEIR_UUID_TEXT_SIZE], start[32];
     weir_uuid_format(&entry->request_id, id);
     main__format_time(entry->start_utc_us, start);
-    weir_buffer_printf(out, "%-20s  %-36s  %-20.*s  %-22.*s  %8lld  %8lld  %12lld  %s\n", start, id, WEIR_SPAN_PRINT(entry->key_id),
-                       WEIR_SPAN_PRINT(entry->model), (long long)entry->tokens.input, (long long)entry->tokens.output,
-                       (long long)entry->cost_cu_milli, weir_outcome_name((enum weir_outcome)entry->outcome));
+    weir_buffer_printf(out, "%-20s  %-36s  %-20.*s  %-22.*s  %8lld  %8lld  %12lld  %s\n", start, id,
+                       WEIR_SPAN_PRINT(entry->key_id), WEIR_SPAN_PRINT(entry->model), (long long)entry->tokens.input,
+                       (long long)entry->tokens.output, (long long)entry->cost_cu_milli,
+                       weir_outcome_name((enum weir_outcome)entry->outcome));
 }
 
 static enum weir_status visit(void *context, const struct weir_ledger_entry *entry) {
@@ -151,8 +159,8 @@ static enum weir_status visit(void *context, const struct weir_ledger_entry *ent
     if (output->count == 0 && output->format == FORMAT_CSV)
         weir_buffer_append(&output->text, weir_span_of_string(csv_head));
     if (output->count == 0 && output->format == FORMAT_TABLE)
-        weir_buffer_printf(&output->text, "%-20s  %-36s  %-20s  %-22s  %8s  %8s  %12s  %s\n", "START", "REQUEST", "KEY", "MODEL", "INPUT", "OUTPUT",
-                           "MILLI-CU", "OUTCOME");
+        weir_buffer_printf(&output->text, "%-20s  %-36s  %-20s  %-22s  %8s  %8s  %12s  %s\n", "START", "REQUEST", "KEY",
+                           "MODEL", "INPUT", "OUTPUT", "MILLI-CU", "OUTCOME");
     writers[output->format](&output->text, entry);
     output->count++;
     output->last_sequence = entry->sequence;
@@ -163,7 +171,8 @@ static enum weir_status visit(void *context, const struct weir_ledger_entry *ent
 static bool read_time(const char *text, const char *flag, int64_t *utc_us) {
     if (text == NULL || main__parse_time(weir_span_of_string(text), false, utc_us) == WEIR_OK)
         return true;
-    fprintf(stderr, "weir: %s: expected a time like 2026-11-21T13:00:00Z, a date, or a while ago like 24h; got '%s'\n", flag, text);
+    fprintf(stderr, "weir: %s: expected a time like 2026-11-21T13:00:00Z, a date, or a while ago like 24h; got '%s'\n",
+            flag, text);
     return false;
 }
 
@@ -176,8 +185,10 @@ static bool read_number(const char *text, const char *flag, uint64_t maximum, ui
 
 static bool read_query(const struct ledger_flags *flags, struct weir_ledger_query *query) {
     uint64_t limit = 0, after = 0;
-    if (!read_time(flags->from, "--from", &query->from_utc_us) || !read_time(flags->until, "--until", &query->until_utc_us) ||
-        !read_number(flags->limit, "--limit", 10000, &limit) || !read_number(flags->after, "--after", INT64_MAX, &after))
+    if (!read_time(flags->from, "--from", &query->from_utc_us) ||
+        !read_time(flags->until, "--until", &query->until_utc_us) ||
+        !read_number(flags->limit, "--limit", 10000, &limit) ||
+        !read_number(flags->after, "--after", INT64_MAX, &after))
         return false;
     query->limit = limit;
     query->after_sequence = (int64_t)after;
@@ -217,29 +228,38 @@ static int run(struct weir_engine *engine, struct weir_ledger_query *query, bool
 int main__ledger(int argc, char **argv) {
     struct ledger_flags flags = {.config = NULL};
     const struct main__flag all[] = {
-        {"--config", "-c", MAIN_FLAG_TEXT, &flags.config, "FILE", "settings (default: weir.yaml here, if there is one)"},
-        {"--from", NULL, MAIN_FLAG_TEXT, &flags.from, "TIME", "start time from here on: a time, a date, or 24h, 7d ago"},
+        {"--config", "-c", MAIN_FLAG_TEXT, &flags.config, "FILE",
+         "settings (default: weir.yaml here, if there is one)"},
+        {"--from", NULL, MAIN_FLAG_TEXT, &flags.from, "TIME",
+         "start time from here on: a time, a date, or 24h, 7d ago"},
         {"--until", NULL, MAIN_FLAG_TEXT, &flags.until, "TIME", "start time before this"},
         {"--key", NULL, MAIN_FLAG_TEXT, &flags.key, "ID", "of this key (see: weir key list)"},
-        {"--request", NULL, MAIN_FLAG_TEXT, &flags.request, "ID", "of this request: X-Request-Id, ours or the client's"},
+        {"--request", NULL, MAIN_FLAG_TEXT, &flags.request, "ID",
+         "of this request: X-Request-Id, ours or the client's"},
         {"--limit", NULL, MAIN_FLAG_TEXT, &flags.limit, "N", "list: at most so many (default 100)"},
         {"--after", NULL, MAIN_FLAG_TEXT, &flags.after, "N", "behind this sequence number"},
         {"--json", NULL, MAIN_FLAG_SWITCH, &flags.json, NULL, "list: one JSON object a line"},
         {"--format", NULL, MAIN_FLAG_TEXT, &flags.format, "FORMAT", "export: jsonl (default) or csv"},
     };
-    const struct main__command command = {"weir ledger list|export [options]",
-                                          "Lists the newest page of what was used and charged, or exports all of it. Works while a server runs;\nan entry appears "
-                                          "within a second after its request has ended. Amounts are milli-CU (1 USD = 1,000,000,000).",
-                                          all, sizeof all / sizeof *all, 1, 1};
+    const struct main__command command = {
+        "weir ledger list|export [options]",
+        "Lists the newest page of what was used and charged, or exports all of it. Works while a server runs;\nan entry appears "
+        "within a second after its request has ended. Amounts are milli-CU (1 USD = 1,000,000,000).",
+        all,
+        sizeof all / sizeof *all,
+        1,
+        1};
     const char *operands[MAIN_MAX_OPERANDS] = {NULL};
     size_t count;
     enum main__parsed parsed = main__parse(&command, argc, argv, operands, &count);
     if (parsed != MAIN_PARSED_GO)
         return parsed == MAIN_PARSED_HELP ? 0 : MAIN_EXIT_USAGE;
-    struct weir_span word = weir_span_of_string(operands[0]), format_name = weir_span_of_string(flags.format != NULL ? flags.format : "jsonl");
+    struct weir_span word = weir_span_of_string(operands[0]),
+                     format_name = weir_span_of_string(flags.format != NULL ? flags.format : "jsonl");
     bool export = weir_span_equal(word, WEIR_SPAN("export")), csv = weir_span_equal(format_name, WEIR_SPAN("csv"));
     struct weir_ledger_query query = {.limit = 0};
-    if ((!export && !weir_span_equal(word, WEIR_SPAN("list"))) || (!csv && !weir_span_equal(format_name, WEIR_SPAN("jsonl")))) {
+    if ((!export && !weir_span_equal(word, WEIR_SPAN("list"))) ||
+        (!csv && !weir_span_equal(format_name, WEIR_SPAN("jsonl")))) {
         fprintf(stderr, "usage: %s\n--format is jsonl or csv\n", command.usage);
         return MAIN_EXIT_USAGE;
     }

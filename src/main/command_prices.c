@@ -16,7 +16,8 @@ static int import(const char *path, const char *source, const char *date) {
     enum weir_status status = arena == NULL ? WEIR_ENOMEM : weir_config_load(arena, path, &text, &error);
     if (status == WEIR_OK)
         status = weir_prices_import(text, weir_span_of_string(source != NULL ? source : path),
-                                    date != NULL ? weir_span_of_string(date) : weir_span_of(today, 10), &out, &report, &error);
+                                    date != NULL ? weir_span_of_string(date) : weir_span_of(today, 10), &out, &report,
+                                    &error);
     fprintf(stderr, "%.*s", WEIR_SPAN_PRINT(weir_buffer_span(&report)));
     if (status == WEIR_OK)
         printf("%.*s", WEIR_SPAN_PRINT(weir_buffer_span(&out)));
@@ -49,13 +50,18 @@ static int list(void) {
 int main__prices(int argc, char **argv) {
     const char *source = NULL, *date = NULL;
     const struct main__flag all[] = {
-        {"--source", NULL, MAIN_FLAG_TEXT, &source, "TEXT", "import: where the figures are from (default: the file's name)"},
+        {"--source", NULL, MAIN_FLAG_TEXT, &source, "TEXT",
+         "import: where the figures are from (default: the file's name)"},
         {"--date", NULL, MAIN_FLAG_TEXT, &date, "DATE", "import: of what day they are (default: today)"},
     };
-    const struct main__command command = {"weir prices import FILE | list",
-                                          "import: reads the widely used JSON price map and writes our own price file to standard output (set it as\nprices_file); what "
-                                          "had to be rounded is told on standard error. list: the built-in prices.",
-                                          all, sizeof all / sizeof *all, 1, 2};
+    const struct main__command command = {
+        "weir prices import FILE | list",
+        "import: reads the widely used JSON price map and writes our own price file to standard output (set it as\nprices_file); what "
+        "had to be rounded is told on standard error. list: the built-in prices.",
+        all,
+        sizeof all / sizeof *all,
+        1,
+        2};
     const char *operands[MAIN_MAX_OPERANDS] = {NULL};
     size_t count;
     enum main__parsed parsed = main__parse(&command, argc, argv, operands, &count);

@@ -17,7 +17,9 @@
 
 enum { WATCH_MS = 250, KEYS_WAIT_MS = 10000 };
 
-static const struct weir_log *log_of(const struct main__server *server) { return &server->gateway.log; }
+static const struct weir_log *log_of(const struct main__server *server) {
+    return &server->gateway.log;
+}
 
 static void log_problems(const struct main__server *server, const char *event, const struct weir_buffer *problems) {
     struct weir_span rest = weir_buffer_span(problems), line;
@@ -91,7 +93,9 @@ static void reload(struct main__server *server) {
     struct weir_arena *arena = weir_arena_new(0, 4 * WEIR_MAX_CONFIG_BYTES);
     struct reload *pending = weir_memory_new(1, sizeof *pending);
     weir_buffer_init(&problems, WEIR_MIB);
-    enum weir_status status = arena == NULL || pending == NULL ? WEIR_ENOMEM : main__settings_load(arena, server->config_path, &fresh, &problems);
+    enum weir_status status = arena == NULL || pending == NULL
+                                  ? WEIR_ENOMEM
+                                  : main__settings_load(arena, server->config_path, &fresh, &problems);
     if (status == WEIR_OK)
         status = main__implicit_catalog(arena, &fresh, server->simulator.pid > 0 ? server->simulator.base_url : NULL);
     if (status == WEIR_OK) {
@@ -101,7 +105,8 @@ static void reload(struct main__server *server) {
         arena = NULL;
     }
     if (status == WEIR_OK)
-        status = weir_store_revision_save(server->store, server->loop, weir_span_of_string(pending->published->revision->hash),
+        status = weir_store_revision_save(server->store, server->loop,
+                                          weir_span_of_string(pending->published->revision->hash),
                                           pending->published->canonical, on_revision_saved, pending);
     if (status != WEIR_OK) {
         log_problems(server, "reload_refused", &problems);
@@ -121,7 +126,8 @@ static void on_revision_saved(void *context, enum weir_status status, uint64_t n
     struct main__published *published = pending->published;
     weir_memory_free(pending);
     if (status != WEIR_OK || server->stopping) {
-        weir_log(log_of(server), WEIR_LOG_ERROR, "reload_refused", WEIR_LOG_T("problem", error != NULL ? error->text : "the store is away"),
+        weir_log(log_of(server), WEIR_LOG_ERROR, "reload_refused",
+                 WEIR_LOG_T("problem", error != NULL ? error->text : "the store is away"),
                  WEIR_LOG_T("effect", "nothing has changed"));
         main__published_free(&published);
         return;
@@ -132,7 +138,8 @@ static void on_revision_saved(void *context, enum weir_status status, uint64_t n
     for (unsigned i = 0; i < server->worker_count; i++)
         if (weir_worker_publish(server->workers[i], &published->base) != WEIR_OK)
             on_released(server, &published->base);
-    weir_log(log_of(server), WEIR_LOG_INFO, "revision_published", WEIR_LOG_I("revision", number), WEIR_LOG_T("hash", published->revision->hash));
+    weir_log(log_of(server), WEIR_LOG_INFO, "revision_published", WEIR_LOG_I("revision", number),
+             WEIR_LOG_T("hash", published->revision->hash));
 }
 
 /* --- what the control thread watches --- */
@@ -158,8 +165,8 @@ static void on_watch(void *argument) {
     server->board.store_backlog_bytes = health.journal_backlog_bytes;
     server->control_cpu_ns = weir_clock_thread_cpu_ns();
     if (was_available != is_available)
-        weir_log(log_of(server), is_available ? WEIR_LOG_INFO : WEIR_LOG_ERROR, is_available ? "store_back" : "store_unavailable",
-                 WEIR_LOG_T("problem", health.problem));
+        weir_log(log_of(server), is_available ? WEIR_LOG_INFO : WEIR_LOG_ERROR,
+                 is_available ? "store_back" : "store_unavailable", WEIR_LOG_T("problem", health.problem));
     weir_timer_start(server->loop, &server->watch, WATCH_MS, on_watch, server);
 }
 
@@ -210,7 +217,8 @@ static void stop(struct main__server *server) {
         return;
     server->stopping = true;
     server->board.draining = true;
-    weir_log(log_of(server), WEIR_LOG_INFO, "draining", WEIR_LOG_I("timeout_ms", server->settings.general.shutdown_timeout_ms));
+    weir_log(log_of(server), WEIR_LOG_INFO, "draining",
+             WEIR_LOG_I("timeout_ms", server->settings.general.shutdown_timeout_ms));
     for (unsigned i = 0; i < server->worker_count; i++)
         weir_worker_stop(server->workers[i], server->settings.general.shutdown_timeout_ms);
 }
@@ -237,7 +245,9 @@ static void watch_signals(struct main__server *server, struct signals *signals) 
         uv_signal_t *handle;
         uv_signal_cb run;
         int number;
-    } rows[] = {{&signals->term, on_stop_signal, SIGTERM}, {&signals->interrupt, on_stop_signal, SIGINT}, {&signals->hangup, on_reload_signal, SIGHUP}};
+    } rows[] = {{&signals->term, on_stop_signal, SIGTERM},
+                {&signals->interrupt, on_stop_signal, SIGINT},
+                {&signals->hangup, on_reload_signal, SIGHUP}};
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         (void)uv_signal_init(loop, rows[i].handle);
         rows[i].handle->data = server;
@@ -259,12 +269,14 @@ static bool is_loopback_address(const char *address) {
     return weir_span_starts_with(text, WEIR_SPAN("[::1]")) || weir_url_host_is_loopback(host);
 }
 
-static enum weir_status open_one(const char *address, bool share, int *fd, char *shown, size_t shown_size, struct weir_error *error) {
+static enum weir_status open_one(const char *address, bool share, int *fd, char *shown, size_t shown_size,
+                                 struct weir_error *error) {
     uint16_t port = 0;
     enum weir_status status = weir_listen_socket(address, share, fd, &port, error);
     const char *colon = strrchr(address, ':');
     if (status == WEIR_OK)
-        (void)snprintf(shown, shown_size, "%.*s:%u", (int)(colon != NULL ? colon - address : (long)strlen(address)), address, port);
+        (void)snprintf(shown, shown_size, "%.*s:%u", (int)(colon != NULL ? colon - address : (long)strlen(address)),
+                       address, port);
     return status;
 }
 
@@ -284,8 +296,10 @@ static enum weir_status open_sockets(struct main__server *server, struct weir_er
     if (settings->server.listen.length == 0)
         address = settings->general.environment == 0 && !has_tls ? "127.0.0.1:8080" : "0.0.0.0:8080";
     if (!is_loopback_address(settings->operator_plane.listen.at) && !settings->operator_plane.allow_remote)
-        return weir_fail(error, WEIR_EINVAL, "operator.listen: %s is not a loopback address; set operator.allow_remote: true if that is meant",
-                         settings->operator_plane.listen.at);
+        return weir_fail(
+            error, WEIR_EINVAL,
+            "operator.listen: %s is not a loopback address; set operator.allow_remote: true if that is meant",
+            settings->operator_plane.listen.at);
     server->sockets = weir_memory_new(server->worker_count, sizeof(int));
     if (server->sockets == NULL)
         return weir_fail(error, WEIR_ENOMEM, "no memory");
@@ -293,20 +307,22 @@ static enum weir_status open_sockets(struct main__server *server, struct weir_er
         server->sockets[i] = -1;
     char first[sizeof server->data_address] = "";
     enum weir_status status = WEIR_OK;
-    if (server->worker_count > 1) /* shared sockets would take over the port of another of our user's processes without a word */
+    if (server->worker_count >
+        1) /* shared sockets would take over the port of another of our user's processes without a word */
         status = reserve_port(address, first, sizeof first, error);
     for (unsigned i = 0; status == WEIR_OK && i < server->worker_count; i++)
-        status = open_one(first[0] == '\0' ? address : first, server->worker_count > 1, &server->sockets[i], server->data_address,
-                          sizeof server->data_address, error);
+        status = open_one(first[0] == '\0' ? address : first, server->worker_count > 1, &server->sockets[i],
+                          server->data_address, sizeof server->data_address, error);
     if (status == WEIR_OK)
         status = open_one(settings->operator_plane.listen.at, false, &server->operator_socket, server->operator_address,
                           sizeof server->operator_address, error);
     struct weir_span shown = weir_span_of_string(server->data_address);
     bool any = weir_span_starts_with(shown, WEIR_SPAN("0.0.0.0:"));
-    (void)snprintf(server->data_url, sizeof server->data_url, "%s://%s%s", has_tls ? "https" : "http", any ? "127.0.0.1" : "",
-                   any ? server->data_address + 7 : server->data_address);
+    (void)snprintf(server->data_url, sizeof server->data_url, "%s://%s%s", has_tls ? "https" : "http",
+                   any ? "127.0.0.1" : "", any ? server->data_address + 7 : server->data_address);
     if (status == WEIR_OK && has_tls)
-        status = weir_tls_server_new(settings->server.tls_certificate.at, settings->server.tls_key.at, &server->server_tls, error);
+        status = weir_tls_server_new(settings->server.tls_certificate.at, settings->server.tls_key.at,
+                                     &server->server_tls, error);
     return status;
 }
 
@@ -327,11 +343,12 @@ static enum weir_status publish_first(struct main__server *server, struct weir_a
     weir_buffer_init(&problems, WEIR_MIB);
     enum weir_status status = main__published_new(arena, &server->settings, server->tls_cache, &published, &problems);
     if (status != WEIR_OK)
-        (void)weir_fail(error, status, "%.*s", (int)(problems.length < 390 ? problems.length : 390), problems.at != NULL ? problems.at : "");
+        (void)weir_fail(error, status, "%.*s", (int)(problems.length < 390 ? problems.length : 390),
+                        problems.at != NULL ? problems.at : "");
     weir_buffer_release(&problems);
     if (status == WEIR_OK)
-        status = weir_store_revision_first(server->store, weir_span_of_string(published->revision->hash), published->canonical,
-                                           &published->revision->number, error);
+        status = weir_store_revision_first(server->store, weir_span_of_string(published->revision->hash),
+                                           published->canonical, &published->revision->number, error);
     if (status != WEIR_OK) {
         main__published_free(&published);
         return status;
@@ -352,19 +369,23 @@ static enum weir_status load_keys(struct main__server *server, struct weir_error
         if (!server->keys_loaded)
             (void)usleep(200);
     }
-    return server->keys_loaded ? WEIR_OK : weir_fail(error, WEIR_ETIMEOUT, "the keys could not be loaded from the store in time");
+    return server->keys_loaded ? WEIR_OK
+                               : weir_fail(error, WEIR_ETIMEOUT, "the keys could not be loaded from the store in time");
 }
 
 static enum weir_status start_threads(struct main__server *server, struct weir_error *error) {
     const struct weir_operator_settings operator_settings = {.board = &server->board,
                                                              .brand_upper = server->gateway.brand_upper,
-                                                             .loopback_only = !server->settings.operator_plane.allow_remote,
+                                                             .loopback_only =
+                                                                 !server->settings.operator_plane.allow_remote,
                                                              .data_plane = server->data_url,
                                                              .write_metrics = write_metrics,
                                                              .context = server};
-    enum weir_status status = weir_operator_new(server->loop, server->operator_socket, &operator_settings, &server->operator_plane, error);
+    enum weir_status status = weir_operator_new(server->loop, server->operator_socket, &operator_settings,
+                                                &server->operator_plane, error);
     for (unsigned i = 0; status == WEIR_OK && i < server->worker_count; i++) {
-        status = weir_worker_start(&server->gateway, i, server->sockets[i], server->server_tls, &server->live->base, &server->workers[i], error);
+        status = weir_worker_start(&server->gateway, i, server->sockets[i], server->server_tls, &server->live->base,
+                                   &server->workers[i], error);
         server->workers_left += status == WEIR_OK;
     }
     return status;
@@ -374,12 +395,16 @@ static void fill_gateway(struct main__server *server) {
     const struct main__settings *settings = &server->settings;
     struct weir_span brand = settings->general.brand;
     for (size_t i = 0; i < brand.length && i + 1 < sizeof server->brand_upper; i++)
-        server->brand_upper[i] = (char)(brand.at[i] >= 'a' && brand.at[i] <= 'z' ? brand.at[i] - 'a' + 'A' : brand.at[i]);
-    server->gateway.key_format = (struct weir_key_format){.brand = brand, .environment = weir_span_of_string(settings->environment)};
+        server->brand_upper[i] = (char)(brand.at[i] >= 'a' && brand.at[i] <= 'z' ? brand.at[i] - 'a' + 'A'
+                                                                                 : brand.at[i]);
+    server->gateway.key_format = (struct weir_key_format){.brand = brand,
+                                                          .environment = weir_span_of_string(settings->environment)};
     server->gateway.brand_upper = weir_span_of_string(server->brand_upper);
     server->gateway.is_dev = settings->general.environment == 0;
     server->gateway.board = &server->board;
-    server->gateway.log = (struct weir_log){.fd = STDERR_FILENO, .minimum = (enum weir_log_level)settings->general.log_level, .part = "gateway"};
+    server->gateway.log = (struct weir_log){.fd = STDERR_FILENO,
+                                            .minimum = (enum weir_log_level)settings->general.log_level,
+                                            .part = "gateway"};
     server->gateway.write_metrics = write_metrics;
     server->gateway.context = server;
     server->gateway.on_released = on_released;
@@ -390,23 +415,28 @@ static void fill_gateway(struct main__server *server) {
     server->board.environment = settings->environment;
     server->board.start_utc_us = weir_clock_utc_us();
     long cores = sysconf(_SC_NPROCESSORS_ONLN);
-    server->worker_count = settings->server.workers > 0 ? (unsigned)settings->server.workers : cores > 0 && cores <= 256 ? (unsigned)cores : 1;
+    server->worker_count = settings->server.workers > 0 ? (unsigned)settings->server.workers
+                           : cores > 0 && cores <= 256  ? (unsigned)cores
+                                                        : 1;
 }
 
 /* No provider at all: in dev the simulator stands in; elsewhere that is a mistake. */
-static enum weir_status find_providers(struct main__server *server, struct weir_arena *arena, struct weir_error *error) {
+static enum weir_status find_providers(struct main__server *server, struct weir_arena *arena,
+                                       struct weir_error *error) {
     struct main__settings *settings = &server->settings;
     if (settings->catalog_is_implicit && !main__environment_names_provider()) {
         if (settings->general.environment != 0)
-            return weir_fail(error, WEIR_EINVAL,
-                             "no provider is configured: name one under `providers`, or set OPENAI_API_KEY, ANTHROPIC_API_KEY, GEMINI_API_KEY, "
-                             "VLLM_ENDPOINT or OLLAMA_HOST (the simulator stands in only in dev)");
+            return weir_fail(
+                error, WEIR_EINVAL,
+                "no provider is configured: name one under `providers`, or set OPENAI_API_KEY, ANTHROPIC_API_KEY, GEMINI_API_KEY, "
+                "VLLM_ENDPOINT or OLLAMA_HOST (the simulator stands in only in dev)");
         enum weir_status status = main__simulator_start(&server->simulator, error);
         if (status != WEIR_OK)
             return status;
         server->board.simulator = true;
     }
-    return main__implicit_catalog(arena, settings, server->simulator.pid > 0 ? server->simulator.base_url : NULL) == WEIR_OK
+    return main__implicit_catalog(arena, settings, server->simulator.pid > 0 ? server->simulator.base_url : NULL) ==
+                   WEIR_OK
                ? WEIR_OK
                : weir_fail(error, WEIR_ENOMEM, "no memory");
 }
@@ -452,8 +482,7 @@ static void shut(struct main__server *server) {
     weir_timer_stop(&server->watch);
     weir_store_free(&server->store); /* ingests what is left */
     if (server->loop != NULL)
-        while (weir_loop_run_once(server->loop)) {
-        }
+        while (weir_loop_run_once(server->loop)) {}
     weir_loop_free(&server->loop);
     main__published_free(&server->first);
     weir_keys_free(&server->gateway.keys);
@@ -481,14 +510,19 @@ static void raise_descriptor_limit(void) {
 int main__serve(int argc, char **argv) {
     struct main__server server = {.operator_socket = -1};
     const struct main__flag flags[] = {
-        {"--config", "-c", MAIN_FLAG_TEXT, &server.config_path, "FILE", "settings (default: weir.yaml here, if there is one)"},
-        {"--demo", NULL, MAIN_FLAG_SWITCH, &server.demo, NULL, "dev only: make a demo key and print how to try the gateway"},
+        {"--config", "-c", MAIN_FLAG_TEXT, &server.config_path, "FILE",
+         "settings (default: weir.yaml here, if there is one)"},
+        {"--demo", NULL, MAIN_FLAG_SWITCH, &server.demo, NULL,
+         "dev only: make a demo key and print how to try the gateway"},
     };
     const struct main__command command = {
         "weir serve [-c FILE] [--demo]",
         "Runs the gateway in the foreground: the data plane for clients, the operator plane for people and CI.\nWithout a settings file it uses the "
         "providers whose usual environment variables are set; in dev,\nfailing that, the simulator. SIGTERM drains and ends it, SIGHUP reads the file again.",
-        flags, sizeof flags / sizeof *flags, 0, 0};
+        flags,
+        sizeof flags / sizeof *flags,
+        0,
+        0};
     const char *operands[MAIN_MAX_OPERANDS];
     size_t operand_count;
     enum main__parsed parsed = main__parse(&command, argc, argv, operands, &operand_count);
@@ -514,8 +548,9 @@ int main__serve(int argc, char **argv) {
         watch_signals(&server, &signals);
         server.board.serving = true;
         weir_log(log_of(&server), WEIR_LOG_INFO, "serving", WEIR_LOG_T("data_plane", server.data_address),
-                 WEIR_LOG_T("operator_plane", server.operator_address), WEIR_LOG_T("environment", server.settings.environment),
-                 WEIR_LOG_I("workers", server.worker_count), WEIR_LOG_I("revision", server.live->revision->number),
+                 WEIR_LOG_T("operator_plane", server.operator_address),
+                 WEIR_LOG_T("environment", server.settings.environment), WEIR_LOG_I("workers", server.worker_count),
+                 WEIR_LOG_I("revision", server.live->revision->number),
                  WEIR_LOG_T("data_dir", server.settings.data_dir), WEIR_LOG_T("version", WEIR_VERSION));
         if (server.demo)
             main__demo_print(&server);

@@ -7,8 +7,9 @@
 #include "store/store.h"
 
 /* Makes a key and the record to store of it. The record's spans are borrowed from the arguments. */
-WEIR_MUST enum weir_status main__key_make(const struct weir_key_format *format, struct weir_span name, struct weir_span workspace,
-                                          int64_t expires_utc_us, struct weir_key_record *record, struct weir_secret **key);
+WEIR_MUST enum weir_status main__key_make(const struct weir_key_format *format, struct weir_span name,
+                                          struct weir_span workspace, int64_t expires_utc_us,
+                                          struct weir_key_record *record, struct weir_secret **key);
 /* "30d", "12h", "90m" from now, or a time or date; WEIR_EINVAL. */
 WEIR_MUST enum weir_status main__parse_time(struct weir_span text, bool future, int64_t *utc_us);
 /* "2026-11-21T13:29:00Z", or "-" for 0. */

@@ -21,7 +21,9 @@ static const struct {
 enum { COMMAND_COUNT = sizeof commands / sizeof *commands };
 
 static void help(FILE *out) {
-    fprintf(out, "usage: weir COMMAND [options]\n\nThe AI gateway: one program that authenticates, meters, routes and records AI traffic.\n\ncommands:\n");
+    fprintf(
+        out,
+        "usage: weir COMMAND [options]\n\nThe AI gateway: one program that authenticates, meters, routes and records AI traffic.\n\ncommands:\n");
     for (size_t i = 0; i < COMMAND_COUNT; i++)
         fprintf(out, "  %-10s %s\n", commands[i].name, commands[i].prose);
     fprintf(out, "\nEvery command has --help. Results go to standard output, words to standard error.\n"
@@ -44,7 +46,8 @@ int main(int argc, char **argv) {
         printf("weir %s\n", WEIR_VERSION);
         return 0;
     }
-    if (weir_span_equal(word, WEIR_SPAN("--help")) || weir_span_equal(word, WEIR_SPAN("-h")) || weir_span_equal(word, WEIR_SPAN("help"))) {
+    if (weir_span_equal(word, WEIR_SPAN("--help")) || weir_span_equal(word, WEIR_SPAN("-h")) ||
+        weir_span_equal(word, WEIR_SPAN("help"))) {
         help(stdout);
         return 0;
     }

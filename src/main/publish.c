@@ -37,17 +37,22 @@ void main__tls_cache_free(struct main__tls_cache **cache) {
     *cache = NULL;
 }
 
-static struct weir_tls *tls_for(struct main__tls_cache *cache, const struct weir_provider_settings *provider, struct weir_error *error) {
+static struct weir_tls *tls_for(struct main__tls_cache *cache, const struct weir_provider_settings *provider,
+                                struct weir_error *error) {
     for (size_t i = 0; i < cache->count; i++)
-        if (cache->entries[i].verify == provider->tls_verify && weir_span_equal(weir_span_of_string(cache->entries[i].ca_file), provider->ca_file))
+        if (cache->entries[i].verify == provider->tls_verify &&
+            weir_span_equal(weir_span_of_string(cache->entries[i].ca_file), provider->ca_file))
             return cache->entries[i].tls;
     if (cache->count == TLS_CACHE_MAX) {
-        (void)weir_fail(error, WEIR_ELIMIT, "more than %d different TLS settings; restart to start afresh", TLS_CACHE_MAX);
+        (void)weir_fail(error, WEIR_ELIMIT, "more than %d different TLS settings; restart to start afresh",
+                        TLS_CACHE_MAX);
         return NULL;
     }
     struct tls_entry entry = {.verify = provider->tls_verify, .ca_file = weir_memory_string(provider->ca_file)};
-    enum weir_status status = entry.ca_file == NULL ? weir_fail(error, WEIR_ENOMEM, "no memory")
-                                                    : weir_tls_trust_new(entry.ca_file[0] != '\0' ? entry.ca_file : NULL, &entry.trust, error);
+    enum weir_status status = entry.ca_file == NULL
+                                  ? weir_fail(error, WEIR_ENOMEM, "no memory")
+                                  : weir_tls_trust_new(entry.ca_file[0] != '\0' ? entry.ca_file : NULL, &entry.trust,
+                                                       error);
     if (status == WEIR_OK)
         status = weir_tls_client_new(entry.trust, entry.verify, &entry.tls, error);
     if (status != WEIR_OK) {
@@ -90,27 +95,37 @@ bool main__environment_names_provider(void) {
 }
 
 static struct weir_provider_settings usual(struct weir_span name, struct weir_span base_url) {
-    return (struct weir_provider_settings){.name = name, .base_url = base_url, .api_key = WEIR_SPAN(""), .ca_file = WEIR_SPAN(""), .prices = WEIR_SPAN(""),
-                                           .max_connections = 1024, .max_waiting = 1024, .idle_timeout_ms = 55000, .tls_verify = true};
+    return (struct weir_provider_settings){.name = name,
+                                           .base_url = base_url,
+                                           .api_key = WEIR_SPAN(""),
+                                           .ca_file = WEIR_SPAN(""),
+                                           .prices = WEIR_SPAN(""),
+                                           .max_connections = 1024,
+                                           .max_waiting = 1024,
+                                           .idle_timeout_ms = 55000,
+                                           .tls_verify = true};
 }
 
 /* OLLAMA_HOST may be "host", "host:port" or a URL; a path of its own replaces the suffix. */
-static struct weir_span address_url(struct weir_arena *arena, const char *value, const char *suffix, const char *default_port) {
+static struct weir_span address_url(struct weir_arena *arena, const char *value, const char *suffix,
+                                    const char *default_port) {
     struct weir_span text = weir_span_of_string(value);
     while (text.length > 0 && text.at[text.length - 1] == '/')
         text.length--;
     bool has_scheme = memmem(text.at, text.length, "://", 3) != NULL;
     bool has_port = !has_scheme && weir_span_index(text, ':') < text.length;
     bool has_suffix = weir_span_ends_with(text, weir_span_of_string(suffix));
-    return weir_span_of_string(weir_arena_format(arena, "%s%.*s%s%s", has_scheme ? "" : "http://", WEIR_SPAN_PRINT(text),
-                                                 has_scheme || has_port ? "" : default_port, has_suffix ? "" : suffix));
+    return weir_span_of_string(weir_arena_format(arena, "%s%.*s%s%s", has_scheme ? "" : "http://",
+                                                 WEIR_SPAN_PRINT(text), has_scheme || has_port ? "" : default_port,
+                                                 has_suffix ? "" : suffix));
 }
 
-static size_t add_simulator(struct weir_arena *arena, struct main__settings *settings, struct weir_provider_settings *providers, const char *url) {
+static size_t add_simulator(struct weir_arena *arena, struct main__settings *settings,
+                            struct weir_provider_settings *providers, const char *url) {
     static const char *const names[] = {"sim-small", "sim-large", "sim-reasoner"};
-    static const struct weir_span headers[] = {
-        {"x-sim-fault", 11}, {"x-sim-ttft", 10},  {"x-sim-rate", 10},     {"x-sim-tokens", 12},
-        {"x-sim-echo", 10},  {"x-sim-crlf", 10},  {"x-sim-comments", 14}, {"x-sim-split", 11}};
+    static const struct weir_span headers[] = {{"x-sim-fault", 11},    {"x-sim-ttft", 10}, {"x-sim-rate", 10},
+                                               {"x-sim-tokens", 12},   {"x-sim-echo", 10}, {"x-sim-crlf", 10},
+                                               {"x-sim-comments", 14}, {"x-sim-split", 11}};
     struct weir_model_settings *models = weir_arena_array(arena, 3, sizeof *models);
     struct weir_target_settings *targets = weir_arena_array(arena, 3, sizeof *targets);
     if (models == NULL || targets == NULL)
@@ -120,7 +135,9 @@ static size_t add_simulator(struct weir_arena *arena, struct main__settings *set
     providers[0].forward_headers = (struct weir_texts){headers, sizeof headers / sizeof *headers};
     providers[0].catch_all = true;
     for (size_t i = 0; i < 3; i++) {
-        targets[i] = (struct weir_target_settings){.provider = providers[0].name, .model = weir_span_of_string(names[i]), .weight = 1};
+        targets[i] = (struct weir_target_settings){.provider = providers[0].name,
+                                                   .model = weir_span_of_string(names[i]),
+                                                   .weight = 1};
         models[i] = (struct weir_model_settings){.name = weir_span_of_string(names[i]), .targets = {&targets[i], 1}};
     }
     if (settings->catalog.models.count == 0)
@@ -128,7 +145,8 @@ static size_t add_simulator(struct weir_arena *arena, struct main__settings *set
     return 1;
 }
 
-enum weir_status main__implicit_catalog(struct weir_arena *arena, struct main__settings *settings, const char *simulator_url) {
+enum weir_status main__implicit_catalog(struct weir_arena *arena, struct main__settings *settings,
+                                        const char *simulator_url) {
     if (!settings->catalog_is_implicit)
         return WEIR_OK;
     struct weir_provider_settings *providers = weir_arena_array(arena, IMPLICIT_COUNT, sizeof *providers);
@@ -141,7 +159,8 @@ enum weir_status main__implicit_catalog(struct weir_arena *arena, struct main__s
         if (value == NULL || (count > 0 && weir_span_equal(providers[count - 1].name, name)))
             continue;
         struct weir_span url = implicit[i].base_url != NULL ? weir_span_of_string(implicit[i].base_url)
-                                                            : address_url(arena, value, implicit[i].suffix, i + 1 == IMPLICIT_COUNT ? ":11434" : "");
+                                                            : address_url(arena, value, implicit[i].suffix,
+                                                                          i + 1 == IMPLICIT_COUNT ? ":11434" : "");
         providers[count] = usual(name, url);
         if (implicit[i].base_url != NULL)
             providers[count].api_key = weir_span_of_string(weir_arena_format(arena, "env:%s", implicit[i].variable));
@@ -158,12 +177,14 @@ enum weir_status main__implicit_catalog(struct weir_arena *arena, struct main__s
 
 /* --- compiling --- */
 
-static enum weir_status credential(void *context, const struct weir_provider_settings *provider, struct weir_secret **secret, struct weir_error *error) {
+static enum weir_status credential(void *context, const struct weir_provider_settings *provider,
+                                   struct weir_secret **secret, struct weir_error *error) {
     (void)context;
     return weir_secrets_fetch_now(provider->api_key, secret, error);
 }
 
-static enum weir_status load_prices(const struct main__settings *settings, struct weir_prices **prices, struct weir_buffer *problems) {
+static enum weir_status load_prices(const struct main__settings *settings, struct weir_prices **prices,
+                                    struct weir_buffer *problems) {
     struct weir_error error = {.text = ""};
     enum weir_status status;
     struct weir_arena *arena = NULL;
@@ -204,7 +225,8 @@ static enum weir_status hash_settings(struct main__published *published) {
     return status;
 }
 
-static enum weir_status make_tls(struct main__published *published, struct main__tls_cache *cache, struct weir_buffer *problems) {
+static enum weir_status make_tls(struct main__published *published, struct main__tls_cache *cache,
+                                 struct weir_buffer *problems) {
     const struct weir_revision *revision = published->revision;
     published->tls = weir_memory_new(revision->provider_count + 1, sizeof(struct weir_tls *));
     if (published->tls == NULL)
@@ -215,15 +237,17 @@ static enum weir_status make_tls(struct main__published *published, struct main_
             continue;
         published->tls[i] = tls_for(cache, revision->providers[i].settings, &error);
         if (published->tls[i] == NULL) {
-            weir_buffer_printf(problems, "provider '%.*s': TLS: %s\n", WEIR_SPAN_PRINT(revision->providers[i].name), error.text);
+            weir_buffer_printf(problems, "provider '%.*s': TLS: %s\n", WEIR_SPAN_PRINT(revision->providers[i].name),
+                               error.text);
             return WEIR_EINVAL;
         }
     }
     return WEIR_OK;
 }
 
-enum weir_status main__published_new(struct weir_arena *arena, const struct main__settings *settings, struct main__tls_cache *cache,
-                                     struct main__published **published, struct weir_buffer *problems) {
+enum weir_status main__published_new(struct weir_arena *arena, const struct main__settings *settings,
+                                     struct main__tls_cache *cache, struct main__published **published,
+                                     struct weir_buffer *problems) {
     struct main__published *made = weir_memory_new(1, sizeof *made);
     if (made == NULL) {
         weir_arena_free(&arena);
@@ -233,8 +257,10 @@ enum weir_status main__published_new(struct weir_arena *arena, const struct main
     weir_buffer_init(&found, WEIR_MIB);
     made->settings = *settings;
     /* The arena goes with a revision that fails, and the file's text with it: it is kept for telling places. */
-    char *text = weir_memory_string(settings->text), *name = weir_memory_string(weir_span_of_string(settings->file_name));
-    enum weir_status status = weir_revision_new(arena, &made->settings.catalog, credential, NULL, &made->revision, &found);
+    char *text = weir_memory_string(settings->text),
+         *name = weir_memory_string(weir_span_of_string(settings->file_name));
+    enum weir_status status = weir_revision_new(arena, &made->settings.catalog, credential, NULL, &made->revision,
+                                                &found);
     if (status != WEIR_OK && text != NULL && name != NULL) {
         const struct main__settings places = {.text = weir_span_of_string(text), .file_name = name};
         main__place_problems(&places, weir_buffer_span(&found), problems);
@@ -253,7 +279,10 @@ enum weir_status main__published_new(struct weir_arena *arena, const struct main
         return status;
     }
     made->revision->created_utc_us = weir_clock_utc_us();
-    made->base = (struct weir_published){.revision = made->revision, .prices = made->prices, .settings = &made->settings.gateway, .tls = made->tls};
+    made->base = (struct weir_published){.revision = made->revision,
+                                         .prices = made->prices,
+                                         .settings = &made->settings.gateway,
+                                         .tls = made->tls};
     *published = made;
     return WEIR_OK;
 }

@@ -29,11 +29,13 @@ static void read_key(const char *path, char text[KEY_TEXT_SIZE]) {
 
 static enum weir_status write_key(const char *path, struct weir_span key, struct weir_error *error) {
     int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-    bool written = fd >= 0 && fchmod(fd, 0600) == 0 && write(fd, key.at, key.length) == (ssize_t)key.length && write(fd, "\n", 1) == 1;
+    bool written = fd >= 0 && fchmod(fd, 0600) == 0 && write(fd, key.at, key.length) == (ssize_t)key.length &&
+                   write(fd, "\n", 1) == 1;
     int problem = errno;
     if (fd >= 0)
         (void)close(fd);
-    return written ? WEIR_OK : weir_fail(error, WEIR_EIO, "the demo key cannot be kept in %s: %s", path, strerror(problem));
+    return written ? WEIR_OK
+                   : weir_fail(error, WEIR_EIO, "the demo key cannot be kept in %s: %s", path, strerror(problem));
 }
 
 struct find {
@@ -61,14 +63,16 @@ enum weir_status main__demo_prepare(struct main__server *server, struct weir_err
     struct weir_secret *secret = NULL;
     struct weir_key_record record;
     key_path(server, path, sizeof path);
-    enum weir_status status = weir_store_direct_open(server->settings.data_dir, server->settings.environment, true, &engine, error);
+    enum weir_status status = weir_store_direct_open(server->settings.data_dir, server->settings.environment, true,
+                                                     &engine, error);
     if (status != WEIR_OK)
         return status;
     read_key(path, text);
     struct weir_span key = weir_span_of_string(text);
     bool usable = weir_key_check(&server->gateway.key_format, key) == WEIR_REASON_NONE && is_known(engine, key);
     if (!usable) {
-        status = main__key_make(&server->gateway.key_format, WEIR_SPAN("demo"), WEIR_SPAN("default"), 0, &record, &secret);
+        status = main__key_make(&server->gateway.key_format, WEIR_SPAN("demo"), WEIR_SPAN("default"), 0, &record,
+                                &secret);
         if (status == WEIR_OK)
             status = weir_engine_sqlite.key_insert(engine, &record, error);
         if (status == WEIR_OK)
@@ -84,15 +88,19 @@ void main__demo_print(const struct main__server *server) {
     char path[4200], key[KEY_TEXT_SIZE];
     key_path(server, path, sizeof path);
     read_key(path, key);
-    struct weir_span model = server->live->revision->model_count > 0 ? server->live->revision->models[0].name : WEIR_SPAN("gpt-4o-mini");
-    printf("\nweir is ready. Paste this into another terminal:\n\n"
-           "export OPENAI_BASE_URL=%s/v1\n"
-           "export OPENAI_API_KEY=%s\n\n"
-           "curl -s $OPENAI_BASE_URL/chat/completions -H \"Authorization: Bearer $OPENAI_API_KEY\" -H 'Content-Type: application/json' "
-           "-d '{\"model\":\"%.*s\",\"messages\":[{\"role\":\"user\",\"content\":\"Hello\"}]}'\n\n"
-           "operator plane: http://%s\n%s\n",
-           server->data_url, key, WEIR_SPAN_PRINT(model), server->operator_address,
-           server->board.simulator ? "Answers come from the built-in simulator: set OPENAI_API_KEY (or another provider's) here to reach a real one.\n" : "");
+    struct weir_span model = server->live->revision->model_count > 0 ? server->live->revision->models[0].name
+                                                                     : WEIR_SPAN("gpt-4o-mini");
+    printf(
+        "\nweir is ready. Paste this into another terminal:\n\n"
+        "export OPENAI_BASE_URL=%s/v1\n"
+        "export OPENAI_API_KEY=%s\n\n"
+        "curl -s $OPENAI_BASE_URL/chat/completions -H \"Authorization: Bearer $OPENAI_API_KEY\" -H 'Content-Type: application/json' "
+        "-d '{\"model\":\"%.*s\",\"messages\":[{\"role\":\"user\",\"content\":\"Hello\"}]}'\n\n"
+        "operator plane: http://%s\n%s\n",
+        server->data_url, key, WEIR_SPAN_PRINT(model), server->operator_address,
+        server->board.simulator
+            ? "Answers come from the built-in simulator: set OPENAI_API_KEY (or another provider's) here to reach a real one.\n"
+            : "");
     (void)fflush(stdout);
     weir_memory_wipe(key, sizeof key);
 }

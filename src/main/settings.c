@@ -3,56 +3,117 @@
 
 #include <unistd.h>
 
-static const char *const environments[] = {"dev", "stage", "prod", "development=dev", "staging=stage", "production=prod", NULL};
+static const char *const environments[] = {"dev",           "stage",           "prod", "development=dev",
+                                           "staging=stage", "production=prod", NULL};
 static const char *const levels[] = {"debug", "info", "warning", "error", "warn=warning", NULL};
 static const char *const syncs[] = {"none", "group", NULL};
 
 #define COUNT(rows) (sizeof(rows) / sizeof *(rows))
 #define GENERAL(member) offsetof(struct main__general_settings, member)
 static const struct weir_option general_rows[] = {
-    {.name = "environment", .kind = WEIR_OPTION_CHOICE, .offset = GENERAL(environment), .initial = "dev", .choices = environments,
+    {.name = "environment",
+     .kind = WEIR_OPTION_CHOICE,
+     .offset = GENERAL(environment),
+     .initial = "dev",
+     .choices = environments,
      .environment = "ENVIRONMENT",
      .prose = "What this process and its database serve. Keys of another environment are refused from their prefix."},
-    {.name = "brand", .kind = WEIR_OPTION_TEXT, .offset = GENERAL(brand), .initial = "weir", .environment = "WEIR_BRAND",
-     .prose = "Prefix of keys (`weir_prod_…`) and, in capitals, of error codes (`WEIR_RATE_LIMITED`): lower-case letters and digits."},
-    {.name = "data_dir", .kind = WEIR_OPTION_TEXT, .offset = GENERAL(data_dir), .initial = "weir-data", .environment = "WEIR_DATA_DIR",
+    {.name = "brand",
+     .kind = WEIR_OPTION_TEXT,
+     .offset = GENERAL(brand),
+     .initial = "weir",
+     .environment = "WEIR_BRAND",
+     .prose =
+         "Prefix of keys (`weir_prod_…`) and, in capitals, of error codes (`WEIR_RATE_LIMITED`): lower-case letters and digits."},
+    {.name = "data_dir",
+     .kind = WEIR_OPTION_TEXT,
+     .offset = GENERAL(data_dir),
+     .initial = "weir-data",
+     .environment = "WEIR_DATA_DIR",
      .prose = "Where the database and the journal live. A relative path counts from the folder of the settings file."},
-    {.name = "prices_file", .kind = WEIR_OPTION_TEXT, .offset = GENERAL(prices_file), .environment = "WEIR_PRICES_FILE", .live = true,
+    {.name = "prices_file",
+     .kind = WEIR_OPTION_TEXT,
+     .offset = GENERAL(prices_file),
+     .environment = "WEIR_PRICES_FILE",
+     .live = true,
      .prose = "A price file to use instead of the built-in one (see `weir prices import`)."},
-    {.name = "log_level", .kind = WEIR_OPTION_CHOICE, .offset = GENERAL(log_level), .initial = "info", .choices = levels,
-     .environment = "LOG_LEVEL", .prose = "The least severe log lines to write. Lines are JSON, on standard error."},
-    {.name = "shutdown_timeout", .kind = WEIR_OPTION_DURATION, .offset = GENERAL(shutdown_timeout_ms), .initial = "30s", .unit = "s",
-     .minimum = 0, .maximum = 3600000, .environment = "SHUTDOWN_TIMEOUT_SECONDS", .live = true,
+    {.name = "log_level",
+     .kind = WEIR_OPTION_CHOICE,
+     .offset = GENERAL(log_level),
+     .initial = "info",
+     .choices = levels,
+     .environment = "LOG_LEVEL",
+     .prose = "The least severe log lines to write. Lines are JSON, on standard error."},
+    {.name = "shutdown_timeout",
+     .kind = WEIR_OPTION_DURATION,
+     .offset = GENERAL(shutdown_timeout_ms),
+     .initial = "30s",
+     .unit = "s",
+     .minimum = 0,
+     .maximum = 3600000,
+     .environment = "SHUTDOWN_TIMEOUT_SECONDS",
+     .live = true,
      .prose = "How long requests in flight may go on after SIGTERM."},
 };
-static const struct weir_option_table general_table = {"", general_rows, COUNT(general_rows), sizeof(struct main__general_settings)};
+static const struct weir_option_table general_table = {"", general_rows, COUNT(general_rows),
+                                                       sizeof(struct main__general_settings)};
 
 #define SERVER(member) offsetof(struct main__server_settings, member)
 static const struct weir_option server_rows[] = {
-    {.name = "listen", .kind = WEIR_OPTION_TEXT, .offset = SERVER(listen), .environment = "WEIR_LISTEN",
+    {.name = "listen",
+     .kind = WEIR_OPTION_TEXT,
+     .offset = SERVER(listen),
+     .environment = "WEIR_LISTEN",
      .prose = "The data plane's address. Without it `0.0.0.0:8080`, or `127.0.0.1:8080` in dev without TLS."},
-    {.name = "workers", .kind = WEIR_OPTION_INTEGER, .offset = SERVER(workers), .initial = "0", .minimum = 0, .maximum = 256,
-     .environment = "WEIR_WORKERS", .prose = "Worker threads; 0: one a core."},
-    {.name = "tls_certificate", .kind = WEIR_OPTION_TEXT, .offset = SERVER(tls_certificate),
+    {.name = "workers",
+     .kind = WEIR_OPTION_INTEGER,
+     .offset = SERVER(workers),
+     .initial = "0",
+     .minimum = 0,
+     .maximum = 256,
+     .environment = "WEIR_WORKERS",
+     .prose = "Worker threads; 0: one a core."},
+    {.name = "tls_certificate",
+     .kind = WEIR_OPTION_TEXT,
+     .offset = SERVER(tls_certificate),
      .prose = "A PEM file with the certificate and its chain; with `tls_key` the data plane speaks TLS 1.2 and up."},
-    {.name = "tls_key", .kind = WEIR_OPTION_TEXT, .offset = SERVER(tls_key), .prose = "The certificate's private key, a PEM file."},
+    {.name = "tls_key",
+     .kind = WEIR_OPTION_TEXT,
+     .offset = SERVER(tls_key),
+     .prose = "The certificate's private key, a PEM file."},
 };
-static const struct weir_option_table server_table = {"server", server_rows, COUNT(server_rows), sizeof(struct main__server_settings)};
+static const struct weir_option_table server_table = {"server", server_rows, COUNT(server_rows),
+                                                      sizeof(struct main__server_settings)};
 
 #define OPERATOR(member) offsetof(struct main__operator_settings, member)
 static const struct weir_option operator_rows[] = {
-    {.name = "listen", .kind = WEIR_OPTION_TEXT, .offset = OPERATOR(listen), .initial = "127.0.0.1:8000", .environment = "WEIR_OPERATOR_LISTEN",
+    {.name = "listen",
+     .kind = WEIR_OPTION_TEXT,
+     .offset = OPERATOR(listen),
+     .initial = "127.0.0.1:8000",
+     .environment = "WEIR_OPERATOR_LISTEN",
      .prose = "The operator plane's address."},
-    {.name = "allow_remote", .kind = WEIR_OPTION_BOOL, .offset = OPERATOR(allow_remote), .initial = "false",
-     .prose = "Let the operator plane listen on an address that is not loopback. Put it behind something that authenticates."},
+    {.name = "allow_remote",
+     .kind = WEIR_OPTION_BOOL,
+     .offset = OPERATOR(allow_remote),
+     .initial = "false",
+     .prose =
+         "Let the operator plane listen on an address that is not loopback. Put it behind something that authenticates."},
 };
-static const struct weir_option_table operator_table = {"operator", operator_rows, COUNT(operator_rows), sizeof(struct main__operator_settings)};
+static const struct weir_option_table operator_table = {"operator", operator_rows, COUNT(operator_rows),
+                                                        sizeof(struct main__operator_settings)};
 
 static const struct weir_option journal_rows[] = {
-    {.name = "sync", .kind = WEIR_OPTION_CHOICE, .offset = offsetof(struct main__journal_settings, sync), .initial = "none", .choices = syncs,
-     .prose = "`none`: the journal survives the death of the process. `group`: it is also forced to disk every few milliseconds, for power loss."},
+    {.name = "sync",
+     .kind = WEIR_OPTION_CHOICE,
+     .offset = offsetof(struct main__journal_settings, sync),
+     .initial = "none",
+     .choices = syncs,
+     .prose =
+         "`none`: the journal survives the death of the process. `group`: it is also forced to disk every few milliseconds, for power loss."},
 };
-static const struct weir_option_table journal_table = {"journal", journal_rows, COUNT(journal_rows), sizeof(struct main__journal_settings)};
+static const struct weir_option_table journal_table = {"journal", journal_rows, COUNT(journal_rows),
+                                                       sizeof(struct main__journal_settings)};
 
 void main__settings_sections(struct main__settings *settings, struct weir_config_section sections[MAIN_SECTION_COUNT]) {
     const struct weir_config_section all[MAIN_SECTION_COUNT] = {
@@ -73,9 +134,11 @@ static void check(const struct main__settings *settings, struct weir_buffer *pro
     struct weir_span brand = settings->general.brand;
     bool brand_is_good = brand.length > 0 && brand.length <= 16;
     for (size_t i = 0; i < brand.length; i++)
-        brand_is_good = brand_is_good && ((brand.at[i] >= 'a' && brand.at[i] <= 'z') || (brand.at[i] >= '0' && brand.at[i] <= '9'));
+        brand_is_good = brand_is_good &&
+                        ((brand.at[i] >= 'a' && brand.at[i] <= 'z') || (brand.at[i] >= '0' && brand.at[i] <= '9'));
     if (!brand_is_good)
-        weir_buffer_printf(problems, "brand: expected 1 to 16 lower-case letters and digits, got '%.*s'\n", WEIR_SPAN_PRINT(brand));
+        weir_buffer_printf(problems, "brand: expected 1 to 16 lower-case letters and digits, got '%.*s'\n",
+                           WEIR_SPAN_PRINT(brand));
     const struct weir_texts *origins = &settings->gateway.cors.origins;
     for (size_t i = 0; i < origins->count; i++)
         if (settings->general.environment == 2 && weir_span_equal(origins->at[i], WEIR_SPAN("*")))
@@ -109,7 +172,8 @@ void main__place_problems(const struct main__settings *settings, struct weir_spa
     weir_arena_free(&arena);
 }
 
-enum weir_status main__settings_load(struct weir_arena *arena, const char *path, struct main__settings *settings, struct weir_buffer *problems) {
+enum weir_status main__settings_load(struct weir_arena *arena, const char *path, struct main__settings *settings,
+                                     struct weir_buffer *problems) {
     struct weir_config_section sections[MAIN_SECTION_COUNT];
     struct weir_error error = {.text = ""};
     struct weir_span text = WEIR_SPAN("");
@@ -123,8 +187,8 @@ enum weir_status main__settings_load(struct weir_arena *arena, const char *path,
         }
     }
     main__settings_sections(settings, sections);
-    enum weir_status status = weir_config_read(arena, text, path != NULL ? path : "weir.yaml", sections, MAIN_SECTION_COUNT,
-                                               weir_config_environment, NULL, problems);
+    enum weir_status status = weir_config_read(arena, text, path != NULL ? path : "weir.yaml", sections,
+                                               MAIN_SECTION_COUNT, weir_config_environment, NULL, problems);
     if (status != WEIR_OK)
         return status;
     struct weir_buffer found;
@@ -141,7 +205,8 @@ enum weir_status main__settings_load(struct weir_arena *arena, const char *path,
     return !is_good ? WEIR_EINVAL : settings->data_dir == NULL || settings->file_name == NULL ? WEIR_ENOMEM : WEIR_OK;
 }
 
-enum weir_status main__settings_for_command(struct weir_arena *arena, const char *path, struct main__settings *settings) {
+enum weir_status main__settings_for_command(struct weir_arena *arena, const char *path,
+                                            struct main__settings *settings) {
     struct weir_buffer problems;
     weir_buffer_init(&problems, WEIR_MIB);
     enum weir_status status = main__settings_load(arena, path, settings, &problems);

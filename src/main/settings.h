@@ -38,8 +38,8 @@ struct main__settings {
     struct main__journal_settings journal;
     struct weir_gateway_settings gateway;
     /* derived */
-    const char *environment; /* "dev", "stage", "prod" */
-    const char *data_dir;    /* relative ones are below the file's folder */
+    const char *environment;  /* "dev", "stage", "prod" */
+    const char *data_dir;     /* relative ones are below the file's folder */
     bool catalog_is_implicit; /* no providers were configured */
     struct weir_span text;    /* of the file, in the arena, and */
     const char *file_name;    /* its name, for telling where a problem stands */
@@ -51,11 +51,12 @@ void main__settings_sections(struct main__settings *settings, struct weir_config
 
 /* Reads FILE (NULL: weir.yaml in the working directory if there is one, else nothing) into `arena`. On failure *problems says all that is wrong, a
  * line each. */
-WEIR_MUST enum weir_status main__settings_load(struct weir_arena *arena, const char *path, struct main__settings *settings,
-                                               struct weir_buffer *problems);
+WEIR_MUST enum weir_status main__settings_load(struct weir_arena *arena, const char *path,
+                                               struct main__settings *settings, struct weir_buffer *problems);
 /* Copies lines that begin with a setting ("brand: …"), the place where that setting stands in front of each. */
 void main__place_problems(const struct main__settings *settings, struct weir_span lines, struct weir_buffer *problems);
 /* main__settings_load for a command: prints the problems to standard error. */
-WEIR_MUST enum weir_status main__settings_for_command(struct weir_arena *arena, const char *path, struct main__settings *settings);
+WEIR_MUST enum weir_status main__settings_for_command(struct weir_arena *arena, const char *path,
+                                                      struct main__settings *settings);
 
 #endif

@@ -26,7 +26,8 @@ static enum weir_status read_line(int fd, char *line, size_t size) {
 }
 
 _Noreturn static void be_child(int out) {
-    char program[] = "weir", command[] = "sim", listen[] = "--listen", address[] = "127.0.0.1:0", parent[] = "--with-parent", quiet[] = "--quiet";
+    char program[] = "weir", command[] = "sim", listen[] = "--listen", address[] = "127.0.0.1:0",
+         parent[] = "--with-parent", quiet[] = "--quiet";
     char *const arguments[] = {program, command, listen, address, parent, quiet, NULL};
     if (dup2(out, STDOUT_FILENO) >= 0)
         execve("/proc/self/exe", arguments, environ);

@@ -7,7 +7,7 @@
 #include <sys/types.h>
 
 struct main__simulator {
-    pid_t pid; /* 0: none */
+    pid_t pid;         /* 0: none */
     char base_url[64]; /* "http://127.0.0.1:41234/v1" */
 };
 /* Before any thread is started. */

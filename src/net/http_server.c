@@ -102,8 +102,8 @@ static void set_reading(struct weir_http_connection *connection, bool reading) {
 /* The one place where a phase changes, with the timer that belongs to it. */
 static void set_phase(struct weir_http_connection *connection, enum phase phase) {
     const struct weir_http_server_settings *settings = &connection->server->settings;
-    static const bool timed[] = {[PHASE_IDLE] = true, [PHASE_HEAD] = true, [PHASE_BODY] = true, [PHASE_DISCARD] = true,
-                                 [PHASE_CLOSED] = false};
+    static const bool timed[] = {
+        [PHASE_IDLE] = true, [PHASE_HEAD] = true, [PHASE_BODY] = true, [PHASE_DISCARD] = true, [PHASE_CLOSED] = false};
     connection->phase = phase;
     if (!timed[phase]) {
         weir_timer_stop(&connection->timer);
@@ -282,7 +282,9 @@ static void on_data(void *owner, struct weir_span data) {
         set_reading(connection, false);
 }
 
-static void on_stream_end(void *owner) { client_left(owner); }
+static void on_stream_end(void *owner) {
+    client_left(owner);
+}
 
 static void on_stream_fail(void *owner, enum weir_status status, const char *detail) {
     (void)status;
@@ -296,8 +298,10 @@ static void on_stream_drain(void *owner) {
         connection->events->on_drain(connection->request);
 }
 
-static const struct weir_stream_events stream_events = {
-    .on_data = on_data, .on_end = on_stream_end, .on_drain = on_stream_drain, .on_fail = on_stream_fail};
+static const struct weir_stream_events stream_events = {.on_data = on_data,
+                                                        .on_end = on_stream_end,
+                                                        .on_drain = on_stream_drain,
+                                                        .on_fail = on_stream_fail};
 
 struct weir_http_server *weir_http_server_new(struct weir_loop *loop, const struct weir_http_server_settings *settings,
                                               const struct weir_http_handler *handler, void *owner) {
@@ -320,8 +324,8 @@ void weir_http_server_free(struct weir_http_server **server) {
     if (*server == NULL)
         return;
     while (!weir_list_is_empty(&(*server)->connections)) {
-        struct weir_http_connection *connection =
-            WEIR_CONTAINER_OF((*server)->connections.next, struct weir_http_connection, link);
+        struct weir_http_connection *connection = WEIR_CONTAINER_OF((*server)->connections.next,
+                                                                    struct weir_http_connection, link);
         client_left(connection);
     }
     weir_memory_free(*server);
@@ -359,11 +363,13 @@ void weir_http_server_drain(struct weir_http_server *server) {
         next = link->next;
         connection->keep_alive = false;
         if (connection->phase == PHASE_IDLE && connection->pipelined.length == 0)
-            close_gently(connection);
+            close_now(connection);
     }
 }
 
-size_t weir_http_server_connections(const struct weir_http_server *server) { return server->count; }
+size_t weir_http_server_connections(const struct weir_http_server *server) {
+    return server->count;
+}
 
 void weir_http_connection_serve(struct weir_http_connection *connection, const struct weir_http_request_events *events,
                                 void *request) {
@@ -382,7 +388,9 @@ bool weir_http_connection_must_close(const struct weir_http_connection *connecti
     return connection->phase == PHASE_BODY && !body_is_discardable(connection);
 }
 
-bool weir_http_connection_is_http10(const struct weir_http_connection *connection) { return connection->http10; }
+bool weir_http_connection_is_http10(const struct weir_http_connection *connection) {
+    return connection->http10;
+}
 
 enum weir_status weir_http_connection_write(struct weir_http_connection *connection, const struct weir_span *parts,
                                             size_t count) {

@@ -28,7 +28,8 @@ struct weir_http_handler {
     void (*on_request)(void *owner, struct weir_http_connection *connection, const struct weir_http_head *head,
                        struct weir_span block);
     /* What came is no request: the handler may write an answer; the connection closes after the call. */
-    void (*on_refused)(void *owner, struct weir_http_connection *connection, enum weir_reason reason, const char *problem);
+    void (*on_refused)(void *owner, struct weir_http_connection *connection, enum weir_reason reason,
+                       const char *problem);
 };
 
 /* One request's callbacks. */
@@ -61,8 +62,8 @@ void weir_http_connection_serve(struct weir_http_connection *connection, const s
 bool weir_http_connection_must_close(const struct weir_http_connection *connection);
 /* The request's protocol is 1.0: no chunked coding in the answer. */
 bool weir_http_connection_is_http10(const struct weir_http_connection *connection);
-WEIR_MUST enum weir_status weir_http_connection_write(struct weir_http_connection *connection, const struct weir_span *parts,
-                                                      size_t count);
+WEIR_MUST enum weir_status weir_http_connection_write(struct weir_http_connection *connection,
+                                                      const struct weir_span *parts, size_t count);
 size_t weir_http_connection_pending_bytes(const struct weir_http_connection *connection);
 /* The client waits for `100 Continue` before it sends its body: say so. */
 void weir_http_connection_continue(struct weir_http_connection *connection);

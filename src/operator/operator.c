@@ -31,7 +31,8 @@ static void answer_metrics(struct weir_operator *plane, const struct weir_http_h
     const struct weir_span *accept = weir_http_head_find(head, WEIR_SPAN("accept"));
     bool openmetrics = accept != NULL && memmem(accept->at, accept->length, "application/openmetrics-text", 28) != NULL;
     plane->settings.write_metrics(plane->settings.context, openmetrics, &answer->body);
-    answer->content_type = openmetrics ? "application/openmetrics-text; version=1.0.0; charset=utf-8" : "text/plain; version=0.0.4; charset=utf-8";
+    answer->content_type = openmetrics ? "application/openmetrics-text; version=1.0.0; charset=utf-8"
+                                       : "text/plain; version=0.0.4; charset=utf-8";
 }
 
 static void answer_index(struct weir_operator *plane, const struct weir_http_head *head, struct answer *answer) {
@@ -47,25 +48,27 @@ static void answer_index(struct weir_operator *plane, const struct weir_http_hea
                        "GET /metrics Prometheus text\n\n"
                        "keys:   weir key create|list|revoke\n"
                        "usage:  weir ledger list|export\n",
-                       board->version, board->environment, weir_board_is_ready(board) ? "ready" : "not ready", plane->settings.data_plane);
+                       board->version, board->environment, weir_board_is_ready(board) ? "ready" : "not ready",
+                       plane->settings.data_plane);
 }
 
 static const struct {
     const char *path;
     void (*run)(struct weir_operator *plane, const struct weir_http_head *head, struct answer *answer);
 } paths[] = {
-    {"/", answer_index},        {"/health", answer_health}, {"/healthz", answer_health}, {"/livez", answer_health},
-    {"/live", answer_health},   {"/readyz", answer_health}, {"/ready", answer_health},   {"/metrics", answer_metrics},
+    {"/", answer_index},      {"/health", answer_health}, {"/healthz", answer_health}, {"/livez", answer_health},
+    {"/live", answer_health}, {"/readyz", answer_health}, {"/ready", answer_health},   {"/metrics", answer_metrics},
 };
 
 /* Flat errors: error, error_code, details, request_id, and detail for clients of another shape. */
-static void answer_reason(struct weir_operator *plane, enum weir_reason reason, const char *request_id, const char *detail, struct answer *answer) {
+static void answer_reason(struct weir_operator *plane, enum weir_reason reason, const char *request_id,
+                          const char *detail, struct answer *answer) {
     const struct weir_reason_row *row = weir_reason_row(reason);
     struct weir_json_writer writer;
     char code[96], text[300];
     (void)snprintf(code, sizeof code, "%.*s_%s", WEIR_SPAN_PRINT(plane->settings.brand_upper), row->code);
-    (void)snprintf(text, sizeof text, "%s%s%s%s%s", row->message, detail != NULL ? ": " : "", detail != NULL ? detail : "",
-                   row->hint[0] != '\0' ? "; " : "", row->hint);
+    (void)snprintf(text, sizeof text, "%s%s%s%s%s", row->message, detail != NULL ? ": " : "",
+                   detail != NULL ? detail : "", row->hint[0] != '\0' ? "; " : "", row->hint);
     answer->status = row->status;
     answer->content_type = "application/json";
     weir_buffer_clear(&answer->body);
@@ -93,14 +96,17 @@ static struct weir_span host_of(struct weir_span authority) {
 static enum weir_reason check(const struct weir_operator *plane, const struct weir_http_head *head) {
     const struct weir_span *origin = weir_http_head_find(head, WEIR_SPAN("origin"));
     struct weir_url url;
-    if (plane->settings.loopback_only && head->minor_version > 0 && !weir_url_host_is_loopback(host_of(head->authority)))
+    if (plane->settings.loopback_only && head->minor_version > 0 &&
+        !weir_url_host_is_loopback(host_of(head->authority)))
         return WEIR_REASON_HOST_NOT_ALLOWED;
-    if (origin != NULL && (weir_url_parse(*origin, &url, NULL) != WEIR_OK || !weir_span_equal(url.authority, head->authority)))
+    if (origin != NULL &&
+        (weir_url_parse(*origin, &url, NULL) != WEIR_OK || !weir_span_equal(url.authority, head->authority)))
         return WEIR_REASON_ORIGIN_NOT_ALLOWED;
     return WEIR_REASON_NONE;
 }
 
-static void send(struct weir_operator *plane, struct weir_http_connection *connection, const struct answer *answer, const char *request_id, bool with_body) {
+static void send(struct weir_operator *plane, struct weir_http_connection *connection, const struct answer *answer,
+                 const char *request_id, bool with_body) {
     char date[WEIR_HTTP_DATE_SIZE];
     struct weir_buffer head;
     weir_clock_format_http(weir_loop_utc_us(plane->loop), date);
@@ -109,16 +115,21 @@ static void send(struct weir_operator *plane, struct weir_http_connection *conne
     (void)weir_http_write_field(&head, WEIR_SPAN("Date"), weir_span_of_string(date));
     (void)weir_http_write_field(&head, WEIR_SPAN("X-Request-Id"), weir_span_of_string(request_id));
     (void)weir_http_write_field(&head, WEIR_SPAN("Content-Type"), weir_span_of_string(answer->content_type));
-    weir_buffer_append(&head, WEIR_SPAN("Cache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\nX-Frame-Options: DENY\r\n"
-                                        "Referrer-Policy: no-referrer\r\nContent-Security-Policy: default-src 'self'; frame-ancestors 'none'\r\n"));
+    weir_buffer_append(
+        &head,
+        WEIR_SPAN(
+            "Cache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\nX-Frame-Options: DENY\r\n"
+            "Referrer-Policy: no-referrer\r\nContent-Security-Policy: default-src 'self'; frame-ancestors 'none'\r\n"));
     if (answer->status == 405)
         (void)weir_http_write_field(&head, WEIR_SPAN("Allow"), WEIR_SPAN("GET, HEAD"));
     if (weir_http_connection_must_close(connection))
         (void)weir_http_write_field(&head, WEIR_SPAN("Connection"), WEIR_SPAN("close"));
     weir_http_write_field_uint64(&head, WEIR_SPAN("Content-Length"), answer->body.length);
     weir_http_write_head_end(&head);
-    const struct weir_span parts[] = {weir_buffer_span(&head), with_body ? weir_buffer_span(&answer->body) : WEIR_SPAN("")};
-    if (weir_buffer_status(&head) == WEIR_OK && weir_buffer_status(&answer->body) == WEIR_OK && weir_http_connection_write(connection, parts, 2) == WEIR_OK)
+    const struct weir_span parts[] = {weir_buffer_span(&head),
+                                      with_body ? weir_buffer_span(&answer->body) : WEIR_SPAN("")};
+    if (weir_buffer_status(&head) == WEIR_OK && weir_buffer_status(&answer->body) == WEIR_OK &&
+        weir_http_connection_write(connection, parts, 2) == WEIR_OK)
         weir_http_connection_finish(connection);
     else
         weir_http_connection_abort(connection);
@@ -132,13 +143,15 @@ static void begin(struct weir_operator *plane, struct answer *answer, char reque
     weir_buffer_init(&answer->body, 64 * WEIR_MIB);
 }
 
-static void on_request(void *owner, struct weir_http_connection *connection, const struct weir_http_head *head, struct weir_span block) {
+static void on_request(void *owner, struct weir_http_connection *connection, const struct weir_http_head *head,
+                       struct weir_span block) {
     struct weir_operator *plane = owner;
     struct answer answer;
     char request_id[WEIR_UUID_TEXT_SIZE];
     (void)block;
     begin(plane, &answer, request_id);
-    bool is_get = weir_span_equal(head->method, WEIR_SPAN("GET")), is_head = weir_span_equal(head->method, WEIR_SPAN("HEAD"));
+    bool is_get = weir_span_equal(head->method, WEIR_SPAN("GET")),
+         is_head = weir_span_equal(head->method, WEIR_SPAN("HEAD"));
     enum weir_reason reason = check(plane, head);
     size_t found = 0;
     while (found < sizeof paths / sizeof *paths && !weir_span_equal(head->path, weir_span_of_string(paths[found].path)))
@@ -155,7 +168,8 @@ static void on_request(void *owner, struct weir_http_connection *connection, con
     weir_buffer_release(&answer.body);
 }
 
-static void on_refused(void *owner, struct weir_http_connection *connection, enum weir_reason reason, const char *problem) {
+static void on_refused(void *owner, struct weir_http_connection *connection, enum weir_reason reason,
+                       const char *problem) {
     struct weir_operator *plane = owner;
     struct answer answer;
     char request_id[WEIR_UUID_TEXT_SIZE];
@@ -172,8 +186,8 @@ static void on_accept(void *owner, struct weir_stream *stream) {
     weir_http_server_accept(plane->server, stream);
 }
 
-enum weir_status weir_operator_new(struct weir_loop *loop, int fd, const struct weir_operator_settings *settings, struct weir_operator **plane,
-                                   struct weir_error *error) {
+enum weir_status weir_operator_new(struct weir_loop *loop, int fd, const struct weir_operator_settings *settings,
+                                   struct weir_operator **plane, struct weir_error *error) {
     static const struct weir_http_server_settings server_settings = {.head_timeout_ms = 10000,
                                                                      .body_timeout_ms = 10000,
                                                                      .keep_alive_timeout_ms = 60000,
@@ -185,8 +199,9 @@ enum weir_status weir_operator_new(struct weir_loop *loop, int fd, const struct 
     made->settings = *settings;
     made->loop = loop;
     made->server = weir_http_server_new(loop, &server_settings, &handler, made);
-    enum weir_status status = made->server == NULL ? weir_fail(error, WEIR_ENOMEM, "no memory for the operator plane")
-                                                   : weir_listener_new(loop, fd, NULL, on_accept, made, &made->listener, error);
+    enum weir_status status = made->server == NULL
+                                  ? weir_fail(error, WEIR_ENOMEM, "no memory for the operator plane")
+                                  : weir_listener_new(loop, fd, NULL, on_accept, made, &made->listener, error);
     if (status != WEIR_OK)
         weir_operator_free(&made);
     else

@@ -15,13 +15,14 @@ struct weir_operator_settings {
     const struct weir_board *board;
     struct weir_span brand_upper; /* borrowed for life */
     bool loopback_only;           /* check Host */
-    const char *data_plane;       /* "http://127.0.0.1:8080", for the index; copied by nobody: lives as long as the plane */
+    const char *data_plane; /* "http://127.0.0.1:8080", for the index; copied by nobody: lives as long as the plane */
     void (*write_metrics)(void *context, bool openmetrics, struct weir_buffer *out);
     void *context;
 };
 
 /* Accepts on `fd`, which stays the caller's. */
-WEIR_MUST enum weir_status weir_operator_new(struct weir_loop *loop, int fd, const struct weir_operator_settings *settings,
+WEIR_MUST enum weir_status weir_operator_new(struct weir_loop *loop, int fd,
+                                             const struct weir_operator_settings *settings,
                                              struct weir_operator **plane, struct weir_error *error);
 void weir_operator_free(struct weir_operator **plane);
 

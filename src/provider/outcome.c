@@ -8,14 +8,10 @@ struct row {
 
 static const struct row rows[] = {
     /* The gateway's credential is at fault, not the client's: a 401 would tell the client to change its key. */
-    {401, {WEIR_REASON_UPSTREAM_AUTH, true, false, 502}},
-    {403, {WEIR_REASON_UPSTREAM_AUTH, true, false, 502}},
-    {407, {WEIR_REASON_UPSTREAM_AUTH, true, false, 502}},
-    {408, {WEIR_REASON_UPSTREAM_ERROR, true, true, 504}},
-    {429, {WEIR_REASON_UPSTREAM_RATE_LIMITED, true, true, 429}},
-    {500, {WEIR_REASON_UPSTREAM_ERROR, true, true, 500}},
-    {503, {WEIR_REASON_UPSTREAM_ERROR, true, true, 503}},
-    {504, {WEIR_REASON_UPSTREAM_ERROR, true, true, 504}},
+    {401, {WEIR_REASON_UPSTREAM_AUTH, true, false, 502}},        {403, {WEIR_REASON_UPSTREAM_AUTH, true, false, 502}},
+    {407, {WEIR_REASON_UPSTREAM_AUTH, true, false, 502}},        {408, {WEIR_REASON_UPSTREAM_ERROR, true, true, 504}},
+    {429, {WEIR_REASON_UPSTREAM_RATE_LIMITED, true, true, 429}}, {500, {WEIR_REASON_UPSTREAM_ERROR, true, true, 500}},
+    {503, {WEIR_REASON_UPSTREAM_ERROR, true, true, 503}},        {504, {WEIR_REASON_UPSTREAM_ERROR, true, true, 504}},
 };
 
 struct weir_provider_outcome weir_provider_classify(unsigned status) {
@@ -33,6 +29,7 @@ struct weir_provider_outcome weir_provider_classify(unsigned status) {
 
 bool weir_provider_may_fall_back(enum weir_reason reason) {
     return reason == WEIR_REASON_UPSTREAM_CONNECT_FAILED || reason == WEIR_REASON_UPSTREAM_CONNECT_TIMEOUT ||
-           reason == WEIR_REASON_UPSTREAM_TLS_FAILED || reason == WEIR_REASON_NO_PROVIDER || reason == WEIR_REASON_OVERLOADED ||
-           reason == WEIR_REASON_UPSTREAM_FIRST_BYTE_TIMEOUT || reason == WEIR_REASON_UPSTREAM_CLOSED;
+           reason == WEIR_REASON_UPSTREAM_TLS_FAILED || reason == WEIR_REASON_NO_PROVIDER ||
+           reason == WEIR_REASON_OVERLOADED || reason == WEIR_REASON_UPSTREAM_FIRST_BYTE_TIMEOUT ||
+           reason == WEIR_REASON_UPSTREAM_CLOSED;
 }

@@ -14,7 +14,7 @@ struct weir_candidates {
 
 /* A configured model; else `provider/model`; else the provider that takes every name. Targets of the same order are shuffled by
  * their weights (0: only after all others). WEIR_ENOTFOUND. Spans of *candidates live as long as the revision and `name`. */
-WEIR_MUST enum weir_status weir_route_candidates(const struct weir_revision *revision, struct weir_span name, uint64_t random,
-                                                 struct weir_candidates *candidates);
+WEIR_MUST enum weir_status weir_route_candidates(const struct weir_revision *revision, struct weir_span name,
+                                                 uint64_t random, struct weir_candidates *candidates);
 
 #endif

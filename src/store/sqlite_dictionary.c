@@ -98,8 +98,8 @@ enum weir_status store__dictionary_text(struct weir_engine *engine, int64_t id, 
             status = store__sqlite_fail(engine, "read the ledger's dictionary", error);
         }
         (void)sqlite3_reset(statement);
-        if (status != WEIR_OK)
-            return status;
+        if (entry == NULL)
+            return status; /* which says why */
     }
     *text = weir_span_of(entry->text, entry->length);
     return WEIR_OK;

@@ -9,7 +9,7 @@ bool weir_health_path_find(struct weir_span path, enum weir_health_path *kind) {
     static const struct {
         const char *path;
         enum weir_health_path kind;
-    } rows[] = {{"/livez", WEIR_HEALTH_LIVE},  {"/live", WEIR_HEALTH_LIVE},    {"/readyz", WEIR_HEALTH_READY},
+    } rows[] = {{"/livez", WEIR_HEALTH_LIVE},  {"/live", WEIR_HEALTH_LIVE},  {"/readyz", WEIR_HEALTH_READY},
                 {"/ready", WEIR_HEALTH_READY}, {"/health", WEIR_HEALTH_ALL}, {"/healthz", WEIR_HEALTH_ALL}};
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         if (weir_span_equal(path, weir_span_of_string(rows[i].path))) {
@@ -24,7 +24,8 @@ bool weir_board_is_ready(const struct weir_board *board) {
     return board->serving && !board->draining && board->journal_available && board->provider_count > 0;
 }
 
-static void write_check(struct weir_json_writer *writer, const char *name, bool good, const char *bad_word, const char *hint) {
+static void write_check(struct weir_json_writer *writer, const char *name, bool good, const char *bad_word,
+                        const char *hint) {
     weir_json_write_name(writer, name);
     weir_json_write_object(writer);
     weir_json_member_text(writer, "status", good ? "ok" : bad_word);
@@ -44,7 +45,10 @@ unsigned weir_board_write_health(const struct weir_board *board, enum weir_healt
         weir_json_write_end(&writer);
         return 200;
     }
-    weir_json_member_text(&writer, "status", !ready ? (board->draining ? "draining" : "unready") : degraded ? "degraded" : "ok");
+    weir_json_member_text(&writer, "status",
+                          !ready     ? (board->draining ? "draining" : "unready")
+                          : degraded ? "degraded"
+                                     : "ok");
     weir_json_member_bool(&writer, "ready", ready);
     weir_json_member_text(&writer, "version", board->version);
     weir_json_member_text(&writer, "environment", board->environment);
@@ -52,9 +56,12 @@ unsigned weir_board_write_health(const struct weir_board *board, enum weir_healt
     weir_json_member_int64(&writer, "uptime_seconds", (weir_clock_utc_us() - board->start_utc_us) / 1000000);
     weir_json_write_name(&writer, "checks");
     weir_json_write_object(&writer);
-    write_check(&writer, "serving", board->serving && !board->draining, board->draining ? "draining" : "starting", NULL);
-    write_check(&writer, "store", board->store_available, "unavailable", "requests go on; usage waits in the journal until the store is back");
-    write_check(&writer, "journal", board->journal_available, "unavailable", "free disk space where the data directory is");
+    write_check(&writer, "serving", board->serving && !board->draining, board->draining ? "draining" : "starting",
+                NULL);
+    write_check(&writer, "store", board->store_available, "unavailable",
+                "requests go on; usage waits in the journal until the store is back");
+    write_check(&writer, "journal", board->journal_available, "unavailable",
+                "free disk space where the data directory is");
     write_check(&writer, "providers", board->provider_count > 0, "none", "configure one under `providers`");
     weir_json_write_end(&writer);
     weir_json_write_end(&writer);

@@ -7,11 +7,11 @@
 #include <stdatomic.h>
 
 struct weir_board {
-    _Atomic bool serving;           /* boot is over */
-    _Atomic bool draining;          /* SIGTERM has come */
+    _Atomic bool serving;  /* boot is over */
+    _Atomic bool draining; /* SIGTERM has come */
     _Atomic bool store_available;
     _Atomic bool journal_available;
-    _Atomic bool simulator;         /* answers come from the built-in simulator */
+    _Atomic bool simulator; /* answers come from the built-in simulator */
     _Atomic uint64_t revision;
     _Atomic uint64_t provider_count;
     _Atomic uint64_t key_count;

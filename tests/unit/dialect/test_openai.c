@@ -70,11 +70,19 @@ static void request_numbers_are_read(void **state) {
     (void)state;
     struct weir_call call;
     struct weir_call_problem problem;
-    assert_int_equal(dialect->read_call(arena, WEIR_SPAN("{\"model\":\"m\",\"messages\":[],\"max_tokens\":7,\"max_completion_tokens\":9,\"n\":3}"), &call, &problem), WEIR_OK);
+    assert_int_equal(
+        dialect->read_call(
+            arena, WEIR_SPAN("{\"model\":\"m\",\"messages\":[],\"max_tokens\":7,\"max_completion_tokens\":9,\"n\":3}"),
+            &call, &problem),
+        WEIR_OK);
     assert_int_equal(call.max_output_tokens, 9);
     assert_int_equal(call.choices, 3);
     assert_false(call.stream);
-    assert_int_equal(dialect->read_call(arena, WEIR_SPAN("{\"model\":\"m\",\"messages\":[],\"max_tokens\":null,\"n\":null,\"stream\":null}"), &call, &problem), WEIR_OK);
+    assert_int_equal(dialect->read_call(
+                         arena,
+                         WEIR_SPAN("{\"model\":\"m\",\"messages\":[],\"max_tokens\":null,\"n\":null,\"stream\":null}"),
+                         &call, &problem),
+                     WEIR_OK);
     assert_int_equal(call.max_output_tokens, 0);
     assert_int_equal(call.choices, 1);
 }
@@ -94,14 +102,17 @@ static void bad_requests_name_the_field(void **state) {
         {"{\"model\":\"\",\"messages\":[]}", WEIR_REASON_FIELD_INVALID, "model", "a string that names a model"},
         {"{\"model\":\"a\"}", WEIR_REASON_FIELD_MISSING, "messages", "an array of messages"},
         {"{\"model\":\"a\",\"messages\":{}}", WEIR_REASON_FIELD_INVALID, "messages", "not an object"},
-        {"{\"model\":\"a\",\"messages\":[],\"stream\":\"yes\"}", WEIR_REASON_FIELD_INVALID, "stream", "true or false, not a string"},
-        {"{\"model\":\"a\",\"messages\":[],\"stream_options\":1}", WEIR_REASON_FIELD_INVALID, "stream_options", "an object"},
+        {"{\"model\":\"a\",\"messages\":[],\"stream\":\"yes\"}", WEIR_REASON_FIELD_INVALID, "stream",
+         "true or false, not a string"},
+        {"{\"model\":\"a\",\"messages\":[],\"stream_options\":1}", WEIR_REASON_FIELD_INVALID, "stream_options",
+         "an object"},
         {"{\"model\":\"a\",\"messages\":[],\"max_tokens\":-1}", WEIR_REASON_FIELD_INVALID, "max_tokens", "0 or more"},
         {"{\"model\":\"a\",\"messages\":[],\"max_tokens\":1.5}", WEIR_REASON_FIELD_INVALID, "max_tokens", "whole"},
         {"{\"model\":\"a\",\"messages\":[],\"n\":0}", WEIR_REASON_FIELD_INVALID, "n", "1 or more"},
         {"{\"model\":\"a\",\"messages\":[],\"model\":\"b\"}", WEIR_REASON_JSON_DUPLICATE_MEMBER, "", "model"},
         {"{\"model\":\"a\",\"messages\":[],\"mod\\u0065l\":\"b\"}", WEIR_REASON_JSON_DUPLICATE_MEMBER, "", "byte"},
-        {"{\"model\":\"a\",\"messages\":[],\"stream_options\":{},\"stream_options\":{}}", WEIR_REASON_JSON_DUPLICATE_MEMBER, "", "stream_options"},
+        {"{\"model\":\"a\",\"messages\":[],\"stream_options\":{},\"stream_options\":{}}",
+         WEIR_REASON_JSON_DUPLICATE_MEMBER, "", "stream_options"},
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         struct weir_call call;
@@ -126,7 +137,8 @@ static void answers_get_what_was_used(void **state) {
          "{\"usage\":{\"prompt_tokens\":3,\"completion_tokens\":4,\"total_tokens\":7,\"estimated\":true,\"usedCUMilli\":77},\"a\":1}"},
         {"{\"a\":{\"b\":\"}\"}} \n",
          "{\"a\":{\"b\":\"}\"},\"usage\":{\"prompt_tokens\":3,\"completion_tokens\":4,\"total_tokens\":7,\"estimated\":true,\"usedCUMilli\":77}} \n"},
-        {"{}", "{\"usage\":{\"prompt_tokens\":3,\"completion_tokens\":4,\"total_tokens\":7,\"estimated\":true,\"usedCUMilli\":77}}"},
+        {"{}",
+         "{\"usage\":{\"prompt_tokens\":3,\"completion_tokens\":4,\"total_tokens\":7,\"estimated\":true,\"usedCUMilli\":77}}"},
         {"[1]", "[1]"},
     };
     const struct weir_tokens estimated = {.input = 3, .output = 4};
@@ -145,10 +157,13 @@ static void answers_get_what_was_used(void **state) {
 static void usage_details_are_read(void **state) {
     (void)state;
     struct weir_answer answer;
-    assert_int_equal(dialect->read_answer(WEIR_SPAN("{\"usage\":{\"prompt_tokens\":100,\"completion_tokens\":50,\"prompt_tokens_details\":{\"cached_tokens\":40,"
-                                                    "\"cache_write_tokens\":10},\"completion_tokens_details\":{\"reasoning_tokens\":30}}}"),
-                                          &answer),
-                     WEIR_OK);
+    assert_int_equal(
+        dialect->read_answer(
+            WEIR_SPAN(
+                "{\"usage\":{\"prompt_tokens\":100,\"completion_tokens\":50,\"prompt_tokens_details\":{\"cached_tokens\":40,"
+                "\"cache_write_tokens\":10},\"completion_tokens_details\":{\"reasoning_tokens\":30}}}"),
+            &answer),
+        WEIR_OK);
     assert_true(answer.has_usage);
     assert_int_equal(answer.tokens.input, 100);
     assert_int_equal(answer.tokens.cached, 40);
@@ -165,14 +180,17 @@ static void events_are_told_apart(void **state) {
     } rows[] = {
         {"[DONE]", WEIR_EVENT_DONE},
         {"not json", WEIR_EVENT_OTHER},
-        {"{\"choices\":[{\"delta\":{\"content\":\"finish_reason: stop\"},\"finish_reason\":null}]}", WEIR_EVENT_CONTENT},
-        {"{\"choices\":[{\"delta\":{},\"finish_reason\":null},{\"delta\":{},\"finish_reason\":\"stop\"}]}", WEIR_EVENT_FINISH},
+        {"{\"choices\":[{\"delta\":{\"content\":\"finish_reason: stop\"},\"finish_reason\":null}]}",
+         WEIR_EVENT_CONTENT},
+        {"{\"choices\":[{\"delta\":{},\"finish_reason\":null},{\"delta\":{},\"finish_reason\":\"stop\"}]}",
+         WEIR_EVENT_FINISH},
         {"{\"choices\":[{\"delta\":{},\"finish_reason\" :\n \"stop\"}]}", WEIR_EVENT_FINISH},
         {"{\"choices\":[{\"delta\":{},\"finish_reason\" : null}]}", WEIR_EVENT_CONTENT},
         {"{\"choices\":[{\"delta\":{\"content\":\"finish_reason\"},\"finish_reason\":null}]}", WEIR_EVENT_CONTENT},
         {"{\"choices\":[],\"usage\":{\"prompt_tokens\":1,\"completion_tokens\":2}}", WEIR_EVENT_USAGE},
         {"{\"usage\":{\"prompt_tokens\":1,\"completion_tokens\":2}}", WEIR_EVENT_USAGE},
-        {"{\"choices\":[{\"delta\":{},\"finish_reason\":\"stop\"}],\"usage\":{\"prompt_tokens\":1}}", WEIR_EVENT_FINISH},
+        {"{\"choices\":[{\"delta\":{},\"finish_reason\":\"stop\"}],\"usage\":{\"prompt_tokens\":1}}",
+         WEIR_EVENT_FINISH},
         {"{\"choices\":[],\"prompt_filter_results\":[]}", WEIR_EVENT_OTHER},
         {"{\"error\":{\"message\":\"x\"}}", WEIR_EVENT_ERROR},
         {"{\"error\":null,\"choices\":[{\"delta\":{}}]}", WEIR_EVENT_CONTENT},
@@ -211,16 +229,27 @@ static void null_usage_is_hidden_and_the_last_event_marked(void **state) {
 static void errors_have_the_familys_shape(void **state) {
     (void)state;
     struct weir_buffer out;
-    const struct weir_error_answer error = {.reason = WEIR_REASON_MODEL_NOT_FOUND, .brand_upper = WEIR_SPAN("WEIR"), .request_id = WEIR_SPAN("r-1"),
-                                            .detail = WEIR_SPAN("'x\"y'"), .field = "model"};
+    const struct weir_error_answer error = {.reason = WEIR_REASON_MODEL_NOT_FOUND,
+                                            .brand_upper = WEIR_SPAN("WEIR"),
+                                            .request_id = WEIR_SPAN("r-1"),
+                                            .detail = WEIR_SPAN("'x\"y'"),
+                                            .field = "model"};
     weir_buffer_init(&out, WEIR_MIB);
     dialect->write_error(&out, &error);
-    static const struct weir_json_want wants[] = {{"error.message"}, {"error.type"}, {"error.param"}, {"error.code"}, {"error.error_code"},
-                                                  {"error.request_id"}, {"error_code"}, {"request_id"}, {"details.field"}};
+    static const struct weir_json_want wants[] = {{"error.message"}, {"error.type"},       {"error.param"},
+                                                  {"error.code"},    {"error.error_code"}, {"error.request_id"},
+                                                  {"error_code"},    {"request_id"},       {"details.field"}};
     struct weir_json_found found[9];
     assert_int_equal(weir_json_scan(weir_buffer_span(&out), wants, 9, found, NULL, NULL), WEIR_OK);
-    static const char *const expected[] = {NULL, "\"invalid_request_error\"", "\"model\"", "\"model_not_found\"", "\"WEIR_NOT_FOUND\"", "\"r-1\"",
-                                           "\"WEIR_NOT_FOUND\"", "\"r-1\"", "\"model\""};
+    static const char *const expected[] = {NULL,
+                                           "\"invalid_request_error\"",
+                                           "\"model\"",
+                                           "\"model_not_found\"",
+                                           "\"WEIR_NOT_FOUND\"",
+                                           "\"r-1\"",
+                                           "\"WEIR_NOT_FOUND\"",
+                                           "\"r-1\"",
+                                           "\"model\""};
     for (size_t i = 1; i < 9; i++)
         assert_true(weir_span_equal(found[i].value, weir_span_of_string(expected[i])));
     assert_int_equal(found[0].kind, WEIR_JSON_STRING);
@@ -229,13 +258,16 @@ static void errors_have_the_familys_shape(void **state) {
 
 static void a_providers_error_keeps_its_words(void **state) {
     (void)state;
-    const struct weir_error_answer error = {.reason = WEIR_REASON_UPSTREAM_RATE_LIMITED, .brand_upper = WEIR_SPAN("WEIR"), .request_id = WEIR_SPAN("r")};
+    const struct weir_error_answer error = {.reason = WEIR_REASON_UPSTREAM_RATE_LIMITED,
+                                            .brand_upper = WEIR_SPAN("WEIR"),
+                                            .request_id = WEIR_SPAN("r")};
     struct weir_json_splice splice = {.count = 0};
     struct weir_span body = WEIR_SPAN("{\"error\":{\"message\":\"slow\",\"param\":null}}");
     assert_int_equal(dialect->edit_error(arena, body, &error, &splice), WEIR_OK);
-    assert_spliced(&splice, body,
-                   "{\"error\":{\"message\":\"slow\",\"param\":null,\"error_code\":\"WEIR_RATE_LIMITED\",\"request_id\":\"r\"},"
-                   "\"error_code\":\"WEIR_RATE_LIMITED\",\"request_id\":\"r\"}");
+    assert_spliced(
+        &splice, body,
+        "{\"error\":{\"message\":\"slow\",\"param\":null,\"error_code\":\"WEIR_RATE_LIMITED\",\"request_id\":\"r\"},"
+        "\"error_code\":\"WEIR_RATE_LIMITED\",\"request_id\":\"r\"}");
     assert_int_equal(dialect->edit_error(arena, WEIR_SPAN("{\"detail\":\"x\"}"), &error, &splice), WEIR_EINVAL);
     assert_int_equal(dialect->edit_error(arena, WEIR_SPAN("oops"), &error, &splice), WEIR_EINVAL);
 }

@@ -9,25 +9,30 @@
 #include "provider/outcome.h"
 #include "route/route.h"
 
-static enum weir_status no_credential(void *context, const struct weir_provider_settings *provider, struct weir_secret **secret,
-                                      struct weir_error *error) {
+static enum weir_status no_credential(void *context, const struct weir_provider_settings *provider,
+                                      struct weir_secret **secret, struct weir_error *error) {
     (void)context;
     (void)provider;
     (void)secret;
     return weir_fail(error, WEIR_ENOTFOUND, "none here");
 }
 
-static struct weir_revision *revision_of(struct weir_provider_settings *providers, size_t provider_count, struct weir_model_settings *models,
-                                         size_t model_count, struct weir_buffer *problems) {
-    const struct weir_catalog_settings catalog = {.providers = {providers, provider_count}, .models = {models, model_count}};
+static struct weir_revision *revision_of(struct weir_provider_settings *providers, size_t provider_count,
+                                         struct weir_model_settings *models, size_t model_count,
+                                         struct weir_buffer *problems) {
+    const struct weir_catalog_settings catalog = {.providers = {providers, provider_count},
+                                                  .models = {models, model_count}};
     struct weir_revision *revision = NULL;
-    enum weir_status status = weir_revision_new(weir_arena_new(0, WEIR_MIB), &catalog, no_credential, NULL, &revision, problems);
+    enum weir_status status = weir_revision_new(weir_arena_new(0, WEIR_MIB), &catalog, no_credential, NULL, &revision,
+                                                problems);
     assert_true((status == WEIR_OK) == (revision != NULL));
     return revision;
 }
 
 static struct weir_provider_settings provider(const char *name, bool catch_all) {
-    return (struct weir_provider_settings){.name = weir_span_of_string(name), .base_url = WEIR_SPAN("http://127.0.0.1:1/v1/"), .catch_all = catch_all};
+    return (struct weir_provider_settings){.name = weir_span_of_string(name),
+                                           .base_url = WEIR_SPAN("http://127.0.0.1:1/v1/"),
+                                           .catch_all = catch_all};
 }
 
 static void names_lead_to_targets(void **state) {
@@ -35,8 +40,9 @@ static void names_lead_to_targets(void **state) {
     struct weir_buffer problems;
     weir_buffer_init(&problems, WEIR_MIB);
     struct weir_provider_settings providers[] = {provider("a", false), provider("b", true)};
-    struct weir_target_settings targets[] = {{.provider = WEIR_SPAN("b"), .model = WEIR_SPAN("late"), .weight = 1, .order = 5},
-                                             {.provider = WEIR_SPAN("a"), .model = WEIR_SPAN("early"), .weight = 1, .order = 0}};
+    struct weir_target_settings targets[] = {
+        {.provider = WEIR_SPAN("b"), .model = WEIR_SPAN("late"), .weight = 1, .order = 5},
+        {.provider = WEIR_SPAN("a"), .model = WEIR_SPAN("early"), .weight = 1, .order = 0}};
     struct weir_model_settings models[] = {{.name = WEIR_SPAN("m"), .targets = {targets, 2}}};
     struct weir_revision *revision = revision_of(providers, 2, models, 1, &problems);
     assert_non_null(revision);
@@ -77,7 +83,8 @@ static void weights_share_the_traffic(void **state) {
     struct weir_candidates candidates;
     weir_buffer_init(&problems, WEIR_MIB);
     struct weir_provider_settings providers[] = {provider("a", false), provider("b", false), provider("c", false)};
-    struct weir_target_settings targets[] = {{.provider = WEIR_SPAN("a"), .weight = 3}, {.provider = WEIR_SPAN("b"), .weight = 1},
+    struct weir_target_settings targets[] = {{.provider = WEIR_SPAN("a"), .weight = 3},
+                                             {.provider = WEIR_SPAN("b"), .weight = 1},
                                              {.provider = WEIR_SPAN("c"), .weight = 0}};
     struct weir_model_settings models[] = {{.name = WEIR_SPAN("m"), .targets = {targets, 3}}};
     struct weir_revision *revision = revision_of(providers, 3, models, 1, &problems);
@@ -103,7 +110,8 @@ static void problems_are_named(void **state) {
     struct weir_provider_settings providers[] = {provider("a", true), provider("a", true), provider("b/c", false)};
     providers[1].base_url = WEIR_SPAN("ftp://x");
     struct weir_target_settings targets[] = {{.provider = WEIR_SPAN("nope"), .weight = 1}};
-    struct weir_model_settings models[] = {{.name = WEIR_SPAN("m"), .targets = {targets, 1}}, {.name = WEIR_SPAN("empty")}};
+    struct weir_model_settings models[] = {{.name = WEIR_SPAN("m"), .targets = {targets, 1}},
+                                           {.name = WEIR_SPAN("empty")}};
     assert_null(revision_of(providers, 3, models, 2, &problems));
     weir_buffer_append_byte(&problems, '\0');
     assert_non_null(strstr(problems.at, "providers[1].base_url: provider 'a': "));
@@ -156,8 +164,9 @@ static void statuses_have_meanings(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(names_lead_to_targets),   cmocka_unit_test(unknown_names_are_not_found), cmocka_unit_test(weights_share_the_traffic),
-        cmocka_unit_test(problems_are_named),      cmocka_unit_test(statuses_have_meanings),
+        cmocka_unit_test(names_lead_to_targets),     cmocka_unit_test(unknown_names_are_not_found),
+        cmocka_unit_test(weights_share_the_traffic), cmocka_unit_test(problems_are_named),
+        cmocka_unit_test(statuses_have_meanings),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
