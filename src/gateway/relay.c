@@ -10,6 +10,8 @@ static const struct weir_span used_field = {.at = "x-weir-used-cu-milli", .lengt
 
 void gateway__relay_reset(struct weir_request *request) {
     struct gateway__relay *relay = &request->relay;
+    if (relay->mode == RELAY_STREAM)
+        weir_metrics_add_active(request->worker->metrics, 0, -1, 0);
     relay->mode = RELAY_NONE;
     weir_buffer_clear(&relay->body);
     weir_buffer_clear(&relay->out);

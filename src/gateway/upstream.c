@@ -32,20 +32,6 @@ void gateway__upstream_end(struct weir_request *request, bool reusable) {
         weir_pool_release(upstream->pool, &upstream->stream, reusable);
 }
 
-void gateway__upstream_pause(struct weir_request *request, bool pause) {
-    struct gateway__upstream *upstream = &request->upstream;
-    if (upstream->stream == NULL || upstream->paused == pause)
-        return;
-    upstream->paused = pause;
-    if (pause) {
-        weir_stream_read_stop(upstream->stream);
-        weir_timer_stop(
-            &upstream->timer); /* the provider is not to blame for a slow client; the deadline still counts */
-    } else {
-        weir_stream_read_start(upstream->stream);
-    }
-}
-
 /* The attempt is over without an answer for the client: note it, and try another target if one may. */
 enum gateway__next gateway__upstream_failed(struct weir_request *request, enum weir_reason reason, const char *detail) {
     gateway__upstream_end(request, false);
@@ -97,6 +83,21 @@ static void watch(struct weir_request *request) {
                       : request->upstream.head_seen      ? settings->timeouts.idle_ms
                                                          : settings->timeouts.first_byte_ms;
     weir_timer_start(request->worker->loop, &request->upstream.timer, wait_ms, on_silence, request);
+}
+
+void gateway__upstream_pause(struct weir_request *request, bool pause) {
+    struct gateway__upstream *upstream = &request->upstream;
+    if (upstream->stream == NULL || upstream->paused == pause)
+        return;
+    upstream->paused = pause;
+    if (pause) {
+        weir_stream_read_stop(upstream->stream);
+        weir_timer_stop(
+            &upstream->timer); /* the provider is not to blame for a slow client; the deadline still counts */
+    } else {
+        weir_stream_read_start(upstream->stream);
+        watch(request);
+    }
 }
 
 /* The connection broke or ended. */

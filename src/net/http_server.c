@@ -210,10 +210,17 @@ static void refuse(struct weir_http_connection *connection) {
     close_gently(connection);
 }
 
+/* A client that asks and asks and never reads: its next request waits until it has taken what was answered. */
+static bool is_clogged(const struct weir_http_connection *connection) {
+    return connection->phase == PHASE_IDLE &&
+           weir_stream_pending_bytes(connection->stream) > WEIR_MAX_STREAM_PENDING_BYTES;
+}
+
 /* Feeds what can be fed now; the rest is kept for after the answer. */
 static void feed(struct weir_http_connection *connection, struct weir_span data) {
     connection->in_feed = true;
-    while (data.length > 0 && connection->phase != PHASE_ANSWERING && connection->phase != PHASE_CLOSED) {
+    while (data.length > 0 && connection->phase != PHASE_ANSWERING && connection->phase != PHASE_CLOSED &&
+           !is_clogged(connection)) {
         size_t consumed = 0;
         if (connection->phase == PHASE_IDLE)
             set_phase(connection, PHASE_HEAD);
@@ -241,7 +248,7 @@ static void feed(struct weir_http_connection *connection, struct weir_span data)
 
 /* Goes on with what was kept. The buffer is moved out first: feeding may fill it again. */
 static void feed_pipelined(struct weir_http_connection *connection) {
-    while (connection->pipelined.length > 0 && connection->phase == PHASE_IDLE) {
+    while (connection->pipelined.length > 0 && connection->phase == PHASE_IDLE && !is_clogged(connection)) {
         struct weir_buffer kept = weir_buffer_take(&connection->pipelined);
         weir_buffer_init(&connection->pipelined, PIPELINE_MAX_BYTES + WEIR_READ_BUFFER_BYTES);
         feed(connection, weir_buffer_span(&kept));
@@ -296,6 +303,8 @@ static void on_stream_drain(void *owner) {
     struct weir_http_connection *connection = owner;
     if (connection->events != NULL && connection->events->on_drain != NULL)
         connection->events->on_drain(connection->request);
+    else if (connection->phase == PHASE_IDLE && connection->pipelined.length > 0)
+        feed_pipelined(connection);
 }
 
 static const struct weir_stream_events stream_events = {.on_data = on_data,
@@ -386,6 +395,15 @@ bool weir_http_connection_must_close(const struct weir_http_connection *connecti
     if (!connection->keep_alive || connection->server->draining || connection->refused)
         return true;
     return connection->phase == PHASE_BODY && !body_is_discardable(connection);
+}
+
+size_t weir_http_server_unsent(const struct weir_http_server *server) {
+    (void)server;
+    return 0;
+}
+
+void weir_http_connection_end_by_close(struct weir_http_connection *connection) {
+    connection->keep_alive = false;
 }
 
 bool weir_http_connection_is_http10(const struct weir_http_connection *connection) {

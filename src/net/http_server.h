@@ -53,6 +53,8 @@ void weir_http_server_accept(struct weir_http_server *server, struct weir_stream
 /* From now on every answer closes its connection; idle connections are closed now. */
 void weir_http_server_drain(struct weir_http_server *server);
 size_t weir_http_server_connections(const struct weir_http_server *server);
+/* Closing connections whose answer is complete but not yet all on its way; weir_http_server_free cuts these with a reset. */
+size_t weir_http_server_unsent(const struct weir_http_server *server);
 void weir_http_server_configure(struct weir_http_server *server, const struct weir_http_server_settings *settings);
 
 /* Says who takes the rest of the current request. */
@@ -60,6 +62,8 @@ void weir_http_connection_serve(struct weir_http_connection *connection, const s
                                 void *request);
 /* True when the answer must say `Connection: close`: the client or a limit wants it, or too much of the body is unread. */
 bool weir_http_connection_must_close(const struct weir_http_connection *connection);
+/* The answer has neither a length nor a chunked coding: only the end of the connection ends it. Before must_close is asked. */
+void weir_http_connection_end_by_close(struct weir_http_connection *connection);
 /* The request's protocol is 1.0: no chunked coding in the answer. */
 bool weir_http_connection_is_http10(const struct weir_http_connection *connection);
 WEIR_MUST enum weir_status weir_http_connection_write(struct weir_http_connection *connection,

@@ -75,12 +75,12 @@ def make_sim(weir_binary, tmp_path):
 
 @pytest.fixture
 def make_gateway(weir_binary, tmp_path):
-    """make_gateway(simulator, start=True, environment=None, **overrides): a gateway of this test's own."""
+    """make_gateway(simulator, start=True, environment=None, tls=None, **overrides): a gateway of this test's own."""
     made = []
 
-    def make(simulator, start=True, environment=None, **overrides):
+    def make(simulator, start=True, environment=None, tls=None, **overrides):
         folder = tmp_path / f"gateway-{len(made)}"
-        made.append(Gateway(weir_binary, folder, default_settings(simulator, **overrides), environment))
+        made.append(Gateway(weir_binary, folder, default_settings(simulator, **overrides), environment, tls))
         return made[-1].start() if start else made[-1]
 
     yield make

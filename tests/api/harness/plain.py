@@ -36,13 +36,17 @@ class Answer:
         return found
 
 
-def call(address, method, path, headers=None, body=None, timeout=60):
-    """One request on a connection of its own. `body` may be bytes or anything that JSON can write."""
+def call(address, method, path, headers=None, body=None, timeout=60, tls=None):
+    """One request on a connection of its own, over TLS with the context `tls`. `body` may be bytes or anything that JSON can
+    write."""
     headers = dict(headers or {})
     if body is not None and not isinstance(body, bytes):
         body = json.dumps(body).encode()
         headers.setdefault("content-type", "application/json")
-    connection = http.client.HTTPConnection(*split_address(address), timeout=timeout)
+    if tls is None:
+        connection = http.client.HTTPConnection(*split_address(address), timeout=timeout)
+    else:
+        connection = http.client.HTTPSConnection(*split_address(address), timeout=timeout, context=tls)
     with contextlib.closing(connection):
         connection.request(method, path, body=body, headers=headers)
         response = connection.getresponse()
@@ -63,12 +67,19 @@ def fold(pairs):
 
 
 class RawConnection:
-    """A socket and the bytes read from it so far."""
+    """A socket and the bytes read from it so far. With `tls` (a context) it speaks TLS, going on with `session` if given."""
 
-    def __init__(self, address, timeout=20):
+    def __init__(self, address, timeout=20, tls=None, session=None):
         self.socket = socket.create_connection(split_address(address), timeout=timeout)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.pending = b""
+        if tls is not None:
+            plain = self.socket
+            try:
+                self.socket = tls.wrap_socket(plain, server_hostname=split_address(address)[0], session=session)
+            except (OSError, ValueError):
+                plain.close()
+                raise
 
     def __enter__(self):
         return self

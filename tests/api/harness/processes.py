@@ -161,14 +161,15 @@ class Simulator(Process):
 
 
 class Gateway(Process):
-    """`weir serve` with a file of its own, a data folder of its own and one key."""
+    """`weir serve` with a file of its own, a data folder of its own and one key; `tls` is the context to speak to it with."""
 
-    def __init__(self, binary, folder, settings, environment=None):
+    def __init__(self, binary, folder, settings, environment=None, tls=None):
         self.binary = str(binary)
         folder = pathlib.Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
         self.config = folder / "weir.yaml"
         self.settings = settings
+        self.tls = tls
         self.write_settings()
         super().__init__("weir", [binary, "serve", "-c", self.config], folder, environment)
         self.address = self.operator = None
@@ -181,7 +182,7 @@ class Gateway(Process):
 
     @property
     def base_url(self):
-        return f"http://{self.address}/v1"
+        return f"{'https' if self.tls else 'http'}://{self.address}/v1"
 
     @property
     def authorization(self):
@@ -219,7 +220,7 @@ class Gateway(Process):
         def ready():
             self.expect_alive()
             try:
-                return call(self.address, "GET", "/readyz").status == 200
+                return call(self.address, "GET", "/readyz", tls=self.tls).status == 200
             except OSError:
                 return False
 
@@ -227,8 +228,9 @@ class Gateway(Process):
 
     def wait_key(self, key, status=200):
         """A running server learns of keys within a second."""
-        until(lambda: call(self.address, "GET", "/v1/models", {"authorization": f"Bearer {key}"}).status == status,
-              f"the key to be answered with {status}", 5)
+        headers = {"authorization": f"Bearer {key}"}
+        until(lambda: call(self.address, "GET", "/v1/models", headers, tls=self.tls).status == status,
+              f"the key to be answered with {status}", 15)
 
     def restart(self):
         self.stop()
@@ -279,7 +281,7 @@ class Gateway(Process):
                 for family in text_string_to_metric_families(text) for sample in family.samples}
 
     def request(self, method, path, body=None, headers=None, **more):
-        return call(self.address, method, path, {**self.authorization, **(headers or {})}, body, **more)
+        return call(self.address, method, path, {**self.authorization, **(headers or {})}, body, tls=self.tls, **more)
 
     def chat(self, body=None, headers=None, **fields):
         body = body or chat_body(**fields)

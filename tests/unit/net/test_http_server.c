@@ -495,7 +495,7 @@ static void test_unread_bodies(void **state) {
     struct scene *scene = scene_open(state, &usual, AT_REQUEST);
     expect_early_answer(scene, "POST /x HTTP/1.1\r\nHost: a\r\nContent-Length: 65536\r\n\r\nstart", false);
     expect_early_answer(scene, "POST /x HTTP/1.1\r\nHost: a\r\nContent-Length: 65537\r\n\r\nstart", true);
-    expect_early_answer(scene, "POST /x HTTP/1.1\r\nHost: a\r\nContent-Length: 18446744073709551615\r\n\r\n", true);
+    expect_early_answer(scene, "POST /x HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000000000000\r\n\r\n", true);
     expect_early_answer(scene, "POST /x HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n", true);
     /* It may never send the body that it was not asked for. */
     expect_early_answer(scene, "POST /x HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\nExpect: 100-continue\r\n\r\n", true);
