@@ -6,30 +6,22 @@
  */
 #include "gateway/impl.h"
 
-static enum weir_status send_head(struct weir_request *request) {
+/* The status line and the fields, unless they have left. */
+static void write_stream_head(struct weir_request *request, struct weir_buffer *head) {
     struct gateway__relay *relay = &request->relay;
     if (relay->head_sent)
-        return WEIR_OK;
-    struct weir_buffer head;
-    weir_buffer_init(&head, WEIR_MAX_HEAD_BYTES);
+        return;
     relay->chunked = !weir_http_connection_is_http10(request->connection);
-    gateway__write_head(request, request->upstream.status, &head);
-    gateway__write_upstream_fields(request, &head);
+    gateway__write_head(request, request->upstream.status, head);
+    gateway__write_upstream_fields(request, head);
     if (weir_http_head_find(request->upstream.head, WEIR_SPAN("cache-control")) == NULL)
-        (void)weir_http_write_field(&head, WEIR_SPAN("Cache-Control"), WEIR_SPAN("no-cache"));
+        (void)weir_http_write_field(head, WEIR_SPAN("Cache-Control"), WEIR_SPAN("no-cache"));
     if (relay->chunked)
-        weir_buffer_append(&head, WEIR_SPAN("Transfer-Encoding: chunked\r\nTrailer: x-weir-used-cu-milli\r\n"));
-    weir_http_write_head_end(&head);
-    const struct weir_span part = weir_buffer_span(&head);
-    enum weir_status status = weir_buffer_status(&head);
-    if (status == WEIR_OK)
-        status = weir_http_connection_write(request->connection, &part, 1);
-    weir_buffer_release(&head);
-    relay->head_sent = status == WEIR_OK;
-    return status;
+        weir_buffer_append(head, WEIR_SPAN("Transfer-Encoding: chunked\r\nTrailer: x-weir-used-cu-milli\r\n"));
+    weir_http_write_head_end(head);
 }
 
-/* One chunk with all that this turn brought, and the end of the body where it is over. */
+/* One chunk with all that this turn brought, the head before it where it has not left, and the end of the body where it is over: one write. */
 static enum weir_status flush(struct weir_request *request, struct weir_span end) {
     struct gateway__relay *relay = &request->relay;
     if (relay->out.length == 0 && end.length == 0)
@@ -38,18 +30,26 @@ static enum weir_status flush(struct weir_request *request, struct weir_span end
         return WEIR_ECLOSED;
     if (weir_buffer_status(&relay->out) != WEIR_OK)
         return WEIR_ELIMIT;
-    if (send_head(request) != WEIR_OK)
-        return WEIR_ECLOSED;
+    struct weir_buffer head;
+    weir_buffer_init(&head, WEIR_MAX_HEAD_BYTES);
+    write_stream_head(request, &head);
     char chunk_head[WEIR_HTTP_CHUNK_HEAD_SIZE];
     bool chunk = relay->chunked && relay->out.length > 0;
     size_t length = chunk ? weir_http_format_chunk_head(relay->out.length, chunk_head) : 0;
-    const struct weir_span parts[] = {weir_span_of(chunk_head, length), weir_buffer_span(&relay->out),
-                                      chunk ? WEIR_SPAN("\r\n") : WEIR_SPAN(""), relay->chunked ? end : WEIR_SPAN("")};
-    enum weir_status status = weir_http_connection_write(request->connection, parts, 4);
+    const struct weir_span parts[] = {weir_buffer_span(&head), weir_span_of(chunk_head, length),
+                                      weir_buffer_span(&relay->out), chunk ? WEIR_SPAN("\r\n") : WEIR_SPAN(""),
+                                      relay->chunked ? end : WEIR_SPAN("")};
+    enum weir_status status = weir_buffer_status(&head);
+    if (status == WEIR_OK)
+        status = weir_http_connection_write(request->connection, parts, sizeof parts / sizeof *parts);
+    weir_buffer_release(&head);
     weir_buffer_clear(&relay->out);
-    if (status == WEIR_OK && weir_http_connection_pending_bytes(request->connection) > WEIR_MAX_STREAM_PENDING_BYTES)
+    if (status != WEIR_OK)
+        return WEIR_ECLOSED;
+    relay->head_sent = true;
+    if (weir_http_connection_pending_bytes(request->connection) > WEIR_MAX_STREAM_PENDING_BYTES)
         gateway__upstream_pause(request, true);
-    return status == WEIR_OK ? WEIR_OK : WEIR_ECLOSED;
+    return WEIR_OK;
 }
 
 /* Appends an event with its data edited. Data that came on several lines goes out on one: in JSON a line end can only stand where a space may. */

@@ -14,6 +14,7 @@ enum phase {
     PHASE_BODY,      /* a request is open, its body is coming */
     PHASE_ANSWERING, /* a request is open and has come whole */
     PHASE_DISCARD,   /* answered before its body had come: the rest is read and dropped */
+    PHASE_CLOSING,   /* the last answer is complete, not all of it is on its way yet; what comes is dropped */
     PHASE_CLOSED
 };
 
@@ -34,7 +35,7 @@ struct weir_http_server {
 };
 
 struct weir_http_connection {
-    struct weir_list link;
+    struct weir_list link; /* first */
     struct weir_deferred deferred;
     struct weir_http_server *server;
     struct weir_stream *stream;
@@ -44,6 +45,7 @@ struct weir_http_connection {
     struct weir_buffer pipelined;
     struct weir_timer timer;
     uint64_t body_left;
+    size_t unsent_bytes; /* in PHASE_CLOSING: when its timer was started */
     int64_t requests;
     enum phase phase;
     bool body_length_known;
@@ -75,17 +77,19 @@ static void forget(struct weir_http_connection *connection) {
     weir_loop_defer(connection->server->loop, &connection->deferred, release, connection);
 }
 
+/* No more requests: from here on only the stream's own events matter. */
+static bool is_over(const struct weir_http_connection *connection) {
+    return connection->phase == PHASE_CLOSING || connection->phase == PHASE_CLOSED;
+}
+
+/* What was cut must not look whole: so a reset where bytes are left. */
 static void close_now(struct weir_http_connection *connection) {
     if (connection->phase == PHASE_CLOSED)
         return;
-    weir_stream_close(&connection->stream);
-    forget(connection);
-}
-
-static void close_gently(struct weir_http_connection *connection) {
-    if (connection->phase == PHASE_CLOSED)
-        return;
-    weir_stream_close_gently(&connection->stream, LINGER_MS);
+    if (weir_stream_pending_bytes(connection->stream) > 0)
+        weir_stream_reset(&connection->stream);
+    else
+        weir_stream_close(&connection->stream);
     forget(connection);
 }
 
@@ -102,8 +106,8 @@ static void set_reading(struct weir_http_connection *connection, bool reading) {
 /* The one place where a phase changes, with the timer that belongs to it. */
 static void set_phase(struct weir_http_connection *connection, enum phase phase) {
     const struct weir_http_server_settings *settings = &connection->server->settings;
-    static const bool timed[] = {
-        [PHASE_IDLE] = true, [PHASE_HEAD] = true, [PHASE_BODY] = true, [PHASE_DISCARD] = true, [PHASE_CLOSED] = false};
+    static const bool timed[] = {[PHASE_IDLE] = true,    [PHASE_HEAD] = true,    [PHASE_BODY] = true,
+                                 [PHASE_DISCARD] = true, [PHASE_CLOSING] = true, [PHASE_CLOSED] = false};
     connection->phase = phase;
     if (!timed[phase]) {
         weir_timer_stop(&connection->timer);
@@ -113,6 +117,25 @@ static void set_phase(struct weir_http_connection *connection, enum phase phase)
                    : phase == PHASE_HEAD ? settings->head_timeout_ms
                                          : settings->body_timeout_ms;
     weir_timer_start(connection->server->loop, &connection->timer, wait, on_timer, connection);
+}
+
+static void linger(struct weir_http_connection *connection) {
+    weir_stream_close_gently(&connection->stream, LINGER_MS);
+    forget(connection);
+}
+
+/* Ends the connection when all that was written is on its way, for as long as the client goes on reading. */
+static void close_gently(struct weir_http_connection *connection) {
+    if (is_over(connection))
+        return;
+    connection->events = NULL;
+    connection->unsent_bytes = weir_stream_pending_bytes(connection->stream);
+    if (connection->unsent_bytes == 0) {
+        linger(connection);
+        return;
+    }
+    set_phase(connection, PHASE_CLOSING);
+    set_reading(connection, true); /* a client that is stuck in sending does not read */
 }
 
 /* Tells the open request that its client is gone or broken. */
@@ -133,17 +156,34 @@ static void client_left(struct weir_http_connection *connection) {
     close_now(connection);
 }
 
+/* The client has had the time between two pieces of a body: enough if it took anything. */
+static void on_closing_timer(struct weir_http_connection *connection) {
+    size_t unsent_bytes = weir_stream_pending_bytes(connection->stream);
+    if (unsent_bytes >= connection->unsent_bytes) {
+        close_now(connection);
+        return;
+    }
+    connection->unsent_bytes = unsent_bytes;
+    set_phase(connection, PHASE_CLOSING);
+}
+
 static void on_timer(void *argument) {
     struct weir_http_connection *connection = argument;
+    if (connection->phase == PHASE_CLOSING) {
+        on_closing_timer(connection);
+        return;
+    }
     if (connection->phase == PHASE_BODY && connection->events != NULL) {
         tell_gone(connection, WEIR_REASON_REQUEST_TIMEOUT);
-        if (connection->phase != PHASE_CLOSED && connection->events != NULL)
+        if (!is_over(connection) && connection->events != NULL)
             client_left(connection);
         return;
     }
-    if (connection->phase == PHASE_HEAD)
+    if (connection->phase == PHASE_HEAD) {
+        connection->refused = true;
         connection->server->handler->on_refused(connection->server->owner, connection, WEIR_REASON_REQUEST_TIMEOUT,
                                                 "the head did not arrive in time");
+    }
     close_gently(connection);
 }
 
@@ -162,7 +202,7 @@ static enum weir_status on_head(void *owner, const struct weir_http_head *head, 
                               connection->requests < server->settings.keep_alive_requests);
     set_phase(connection, PHASE_BODY);
     server->handler->on_request(server->owner, connection, head, block);
-    return connection->phase == PHASE_CLOSED ? WEIR_ECLOSED : WEIR_OK;
+    return is_over(connection) ? WEIR_ECLOSED : WEIR_OK;
 }
 
 static enum weir_status on_body(void *owner, struct weir_span data) {
@@ -173,7 +213,7 @@ static enum weir_status on_body(void *owner, struct weir_span data) {
         set_phase(connection, PHASE_BODY);
         connection->events->on_body(connection->request, data);
     }
-    return connection->phase == PHASE_CLOSED ? WEIR_ECLOSED : WEIR_OK;
+    return is_over(connection) ? WEIR_ECLOSED : WEIR_OK;
 }
 
 static enum weir_status on_end(void *owner, const struct weir_http_field *trailers, size_t trailer_count) {
@@ -183,13 +223,15 @@ static enum weir_status on_end(void *owner, const struct weir_http_field *traile
     connection->body_left = 0;
     connection->body_length_known = true;
     connection->expects_continue = false;
-    if (connection->phase == PHASE_DISCARD) {
+    if (connection->phase == PHASE_DISCARD && connection->server->draining) {
+        close_gently(connection);
+    } else if (connection->phase == PHASE_DISCARD) {
         next_request(connection);
     } else if (connection->phase == PHASE_BODY && connection->events != NULL) {
         set_phase(connection, PHASE_ANSWERING);
         connection->events->on_complete(connection->request);
     }
-    return connection->phase == PHASE_CLOSED ? WEIR_ECLOSED : WEIR_OK;
+    return is_over(connection) ? WEIR_ECLOSED : WEIR_OK;
 }
 
 static const struct weir_http1_events parser_events = {.on_head = on_head, .on_body = on_body, .on_end = on_end};
@@ -200,7 +242,7 @@ static void refuse(struct weir_http_connection *connection) {
     connection->refused = true;
     if (connection->events != NULL) {
         tell_gone(connection, WEIR_REASON_REQUEST_MALFORMED);
-        if (connection->phase != PHASE_CLOSED && connection->events != NULL)
+        if (!is_over(connection) && connection->events != NULL)
             client_left(connection);
         return;
     }
@@ -219,8 +261,7 @@ static bool is_clogged(const struct weir_http_connection *connection) {
 /* Feeds what can be fed now; the rest is kept for after the answer. */
 static void feed(struct weir_http_connection *connection, struct weir_span data) {
     connection->in_feed = true;
-    while (data.length > 0 && connection->phase != PHASE_ANSWERING && connection->phase != PHASE_CLOSED &&
-           !is_clogged(connection)) {
+    while (data.length > 0 && connection->phase != PHASE_ANSWERING && !is_over(connection) && !is_clogged(connection)) {
         size_t consumed = 0;
         if (connection->phase == PHASE_IDLE)
             set_phase(connection, PHASE_HEAD);
@@ -228,7 +269,7 @@ static void feed(struct weir_http_connection *connection, struct weir_span data)
             weir_http1_reset(connection->parser);
         connection->reset_parser = false;
         enum weir_status status = weir_http1_feed(connection->parser, data, &consumed);
-        if (connection->phase == PHASE_CLOSED)
+        if (is_over(connection))
             break;
         if (status != WEIR_OK) {
             refuse(connection);
@@ -237,7 +278,7 @@ static void feed(struct weir_http_connection *connection, struct weir_span data)
         data = weir_span_from(data, consumed);
     }
     connection->in_feed = false;
-    if (connection->phase == PHASE_CLOSED || data.length == 0)
+    if (is_over(connection) || data.length == 0)
         return;
     weir_buffer_append(&connection->pipelined, data);
     if (weir_buffer_status(&connection->pipelined) != WEIR_OK)
@@ -254,7 +295,7 @@ static void feed_pipelined(struct weir_http_connection *connection) {
         feed(connection, weir_buffer_span(&kept));
         weir_buffer_release(&kept);
     }
-    if (connection->phase != PHASE_CLOSED)
+    if (!is_over(connection))
         set_reading(connection, connection->pipelined.length < PIPELINE_MAX_BYTES / 2);
 }
 
@@ -276,6 +317,8 @@ static void next_request(struct weir_http_connection *connection) {
 
 static void on_data(void *owner, struct weir_span data) {
     struct weir_http_connection *connection = owner;
+    if (is_over(connection))
+        return;
     if (connection->pipelined.length == 0) {
         feed(connection, data);
         return;
@@ -289,8 +332,13 @@ static void on_data(void *owner, struct weir_span data) {
         set_reading(connection, false);
 }
 
+/* While a request is open its client has left; else it has nothing more to ask, and gets what was answered. */
 static void on_stream_end(void *owner) {
-    client_left(owner);
+    struct weir_http_connection *connection = owner;
+    if (connection->events != NULL)
+        client_left(connection);
+    else
+        close_gently(connection);
 }
 
 static void on_stream_fail(void *owner, enum weir_status status, const char *detail) {
@@ -301,7 +349,9 @@ static void on_stream_fail(void *owner, enum weir_status status, const char *det
 
 static void on_stream_drain(void *owner) {
     struct weir_http_connection *connection = owner;
-    if (connection->events != NULL && connection->events->on_drain != NULL)
+    if (connection->phase == PHASE_CLOSING)
+        linger(connection);
+    else if (connection->events != NULL && connection->events->on_drain != NULL)
         connection->events->on_drain(connection->request);
     else if (connection->phase == PHASE_IDLE && connection->pipelined.length > 0)
         feed_pipelined(connection);
@@ -371,13 +421,24 @@ void weir_http_server_drain(struct weir_http_server *server) {
         struct weir_http_connection *connection = WEIR_CONTAINER_OF(link, struct weir_http_connection, link);
         next = link->next;
         connection->keep_alive = false;
-        if (connection->phase == PHASE_IDLE && connection->pipelined.length == 0)
+        if (connection->phase != PHASE_IDLE || connection->pipelined.length > 0)
+            continue;
+        if (weir_stream_pending_bytes(connection->stream) > 0)
+            close_gently(connection);
+        else
             close_now(connection);
     }
 }
 
 size_t weir_http_server_connections(const struct weir_http_server *server) {
     return server->count;
+}
+
+size_t weir_http_server_unsent(const struct weir_http_server *server) {
+    size_t count = 0;
+    for (const struct weir_list *link = server->connections.next; link != &server->connections; link = link->next)
+        count += ((const struct weir_http_connection *)(const void *)link)->phase == PHASE_CLOSING;
+    return count;
 }
 
 void weir_http_connection_serve(struct weir_http_connection *connection, const struct weir_http_request_events *events,
@@ -397,11 +458,6 @@ bool weir_http_connection_must_close(const struct weir_http_connection *connecti
     return connection->phase == PHASE_BODY && !body_is_discardable(connection);
 }
 
-size_t weir_http_server_unsent(const struct weir_http_server *server) {
-    (void)server;
-    return 0;
-}
-
 void weir_http_connection_end_by_close(struct weir_http_connection *connection) {
     connection->keep_alive = false;
 }
@@ -412,13 +468,13 @@ bool weir_http_connection_is_http10(const struct weir_http_connection *connectio
 
 enum weir_status weir_http_connection_write(struct weir_http_connection *connection, const struct weir_span *parts,
                                             size_t count) {
-    if (connection->phase == PHASE_CLOSED)
+    if (is_over(connection))
         return WEIR_ECLOSED;
     return weir_stream_write(connection->stream, parts, count);
 }
 
 size_t weir_http_connection_pending_bytes(const struct weir_http_connection *connection) {
-    return connection->phase == PHASE_CLOSED ? 0 : weir_stream_pending_bytes(connection->stream);
+    return is_over(connection) ? 0 : weir_stream_pending_bytes(connection->stream);
 }
 
 void weir_http_connection_continue(struct weir_http_connection *connection) {
@@ -431,7 +487,7 @@ void weir_http_connection_continue(struct weir_http_connection *connection) {
 }
 
 void weir_http_connection_finish(struct weir_http_connection *connection) {
-    if (connection->phase == PHASE_CLOSED)
+    if (is_over(connection))
         return;
     bool close = weir_http_connection_must_close(connection);
     connection->events = NULL;

@@ -161,7 +161,8 @@ class Simulator(Process):
 
 
 class Gateway(Process):
-    """`weir serve` with a file of its own, a data folder of its own and one key; `tls` is the context to speak to it with."""
+    """`weir serve` with a file of its own (with settings None: with no file), a data folder of its own and one key; `tls` is
+    the context to speak to it with."""
 
     def __init__(self, binary, folder, settings, environment=None, tls=None):
         self.binary = str(binary)
@@ -170,8 +171,11 @@ class Gateway(Process):
         self.config = folder / "weir.yaml"
         self.settings = settings
         self.tls = tls
-        self.write_settings()
-        super().__init__("weir", [binary, "serve", "-c", self.config], folder, environment)
+        self.file_words = []
+        if settings is not None:
+            self.file_words = ["-c", self.config]
+            self.write_settings()
+        super().__init__("weir", [binary, "serve", *self.file_words], folder, environment)
         self.address = self.operator = None
         self.key = None
         self.log_from = 0
@@ -246,14 +250,14 @@ class Gateway(Process):
         return result
 
     def create_key(self, name, *more):
-        lines = self.command("key", "create", "-c", self.config, "--name", name, *more).stdout.splitlines()
+        lines = self.command("key", "create", *self.file_words, "--name", name, *more).stdout.splitlines()
         assert len(lines) == 1, f"the key stands alone on standard output: {lines!r}"
         return lines[0]
 
     def ledger(self, *filters):
         """The ledger's entries, oldest first."""
         filters = filters or ("--limit", "10000")
-        text = self.command("ledger", "list", "-c", self.config, "--json", *filters).stdout.strip()
+        text = self.command("ledger", "list", *self.file_words, "--json", *filters).stdout.strip()
         if not text:
             return []
         return json.loads(text) if text.startswith("[") else [json.loads(line) for line in text.splitlines()]
