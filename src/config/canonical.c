@@ -12,8 +12,8 @@ static void indent(struct weir_buffer *out, size_t depth) {
         weir_buffer_append_byte(out, ' ');
 }
 
-static void append_rows(struct weir_buffer *out, const struct weir_option_table *table, const void *values, size_t depth,
-                        bool first_is_placed);
+static void append_rows(struct weir_buffer *out, const struct weir_option_table *table, const void *values,
+                        size_t depth, bool first_is_placed);
 
 static void append_row(struct weir_buffer *out, const struct weir_option *row, const void *values, size_t depth) {
     const void *field = config__field(values, row);
@@ -33,8 +33,8 @@ static void append_row(struct weir_buffer *out, const struct weir_option *row, c
     }
 }
 
-static void append_rows(struct weir_buffer *out, const struct weir_option_table *table, const void *values, size_t depth,
-                        bool first_is_placed) {
+static void append_rows(struct weir_buffer *out, const struct weir_option_table *table, const void *values,
+                        size_t depth, bool first_is_placed) {
     for (size_t i = 0; i < table->count; i++) {
         if (i > 0 || !first_is_placed)
             indent(out, depth);
@@ -81,7 +81,8 @@ void weir_config_needs_restart(const struct weir_config_section *before, const s
         weir_bug_on(table != after[i].table);
         for (size_t j = 0; j < table->count; j++) {
             const struct weir_option *row = &table->rows[j];
-            if (row->live || config__value_equal(row, config__field(before[i].values, row), config__field(after[i].values, row)))
+            if (row->live ||
+                config__value_equal(row, config__field(before[i].values, row), config__field(after[i].values, row)))
                 continue;
             if (!is_top(&before[i]))
                 weir_buffer_printf(out, "%s.", table->section);

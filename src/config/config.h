@@ -28,7 +28,8 @@ const char *weir_config_environment(void *context, const char *name);
  * `name` is the file's name for messages. WEIR_EINVAL: `problems` has one line each, "weir.yaml:12:5: unknown setting …". */
 WEIR_MUST enum weir_status weir_config_read(struct weir_arena *arena, struct weir_span text, const char *name,
                                             const struct weir_config_section *sections, size_t count,
-                                            weir_config_lookup lookup, void *lookup_context, struct weir_buffer *problems);
+                                            weir_config_lookup lookup, void *lookup_context,
+                                            struct weir_buffer *problems);
 /* Reads a whole file (at most WEIR_MAX_CONFIG_BYTES) into the arena. WEIR_ENOTFOUND, WEIR_EIO, WEIR_ELIMIT. */
 WEIR_MUST enum weir_status weir_config_load(struct weir_arena *arena, const char *path, struct weir_span *text,
                                             struct weir_error *error);
@@ -43,8 +44,8 @@ WEIR_MUST enum weir_status weir_config_explain(const struct weir_config_section 
 /* The reference page docs/reference/settings.md, generated from the rows. */
 void weir_config_reference(const struct weir_config_section *sections, size_t count, struct weir_buffer *out);
 /* The names of non-live settings that differ between two readings, one a line: what a reload cannot change. */
-void weir_config_needs_restart(const struct weir_config_section *before, const struct weir_config_section *after, size_t count,
-                               struct weir_buffer *out);
+void weir_config_needs_restart(const struct weir_config_section *before, const struct weir_config_section *after,
+                               size_t count, struct weir_buffer *out);
 /* The canonical text of all settings, for hashing a revision: YAML that reads back to itself. References to secrets
  * (env:NAME, file:PATH) stand in it as they are, a literal secret is "(hidden)", so that a change of one does not show. */
 void weir_config_canonical(const struct weir_config_section *sections, size_t count, struct weir_buffer *out);

@@ -63,15 +63,9 @@ static void write_value(struct weir_json_writer *writer, const struct weir_optio
     switch (row->kind) {
     case WEIR_OPTION_INTEGER:
     case WEIR_OPTION_DURATION:
-    case WEIR_OPTION_SIZE:
-        weir_json_write_int64(writer, *(const int64_t *)field);
-        return;
-    case WEIR_OPTION_BOOL:
-        weir_json_write_bool(writer, *(const bool *)field);
-        return;
-    case WEIR_OPTION_TEXT:
-        weir_json_write_string(writer, *(const struct weir_span *)field);
-        return;
+    case WEIR_OPTION_SIZE: weir_json_write_int64(writer, *(const int64_t *)field); return;
+    case WEIR_OPTION_BOOL: weir_json_write_bool(writer, *(const bool *)field); return;
+    case WEIR_OPTION_TEXT: weir_json_write_string(writer, *(const struct weir_span *)field); return;
     case WEIR_OPTION_SECRET:
         if (((const struct weir_span *)field)->length == 0)
             weir_json_write_null(writer);
@@ -90,8 +84,7 @@ static void write_value(struct weir_json_writer *writer, const struct weir_optio
         weir_json_write_end(writer);
         return;
     case WEIR_OPTION_LIST:
-    default:
-        weir_json_write_int64(writer, (int64_t)((const struct weir_option_items *)field)->count);
+    default: weir_json_write_int64(writer, (int64_t)((const struct weir_option_items *)field)->count);
     }
 }
 
@@ -115,9 +108,10 @@ static void explain_json(struct explanation *all, const struct weir_option *row,
         }
         weir_json_write_end(writer);
     }
-    weir_json_member_text(writer, "unit", row->kind == WEIR_OPTION_DURATION ? "ms"
-                                          : row->kind == WEIR_OPTION_SIZE   ? "bytes"
-                                                                            : row->unit);
+    weir_json_member_text(writer, "unit",
+                          row->kind == WEIR_OPTION_DURATION ? "ms"
+                          : row->kind == WEIR_OPTION_SIZE   ? "bytes"
+                                                            : row->unit);
     weir_json_member_text(writer, "default", row->initial);
     weir_json_member_text(writer, "environment", row->environment);
     weir_json_member_bool(writer, "required", row->required);

@@ -3,9 +3,11 @@
 
 size_t config__utf8(struct weir_span text, size_t at, uint32_t *point) {
     unsigned char first = (unsigned char)text.at[at];
-    size_t bytes = first < 0x80 ? 1 : first >= 0xc2 && first < 0xe0 ? 2 : first >= 0xe0 && first < 0xf0 ? 3
-                                                                       : first >= 0xf0 && first < 0xf5  ? 4
-                                                                                                        : 0;
+    size_t bytes = first < 0x80                    ? 1
+                   : first >= 0xc2 && first < 0xe0 ? 2
+                   : first >= 0xe0 && first < 0xf0 ? 3
+                   : first >= 0xf0 && first < 0xf5 ? 4
+                                                   : 0;
     if (bytes == 0 || bytes > text.length - at)
         return 0;
     uint32_t value = bytes == 1 ? first : (uint32_t)first & (0x7fU >> bytes);
@@ -35,9 +37,9 @@ bool config__is_utf8(struct weir_span text) {
 
 const char *config__kind_name(enum weir_option_kind kind) {
     static const char *const names[] = {
-        [WEIR_OPTION_TEXT] = "text",     [WEIR_OPTION_INTEGER] = "integer",   [WEIR_OPTION_BOOL] = "bool",
-        [WEIR_OPTION_DURATION] = "duration", [WEIR_OPTION_SIZE] = "size",     [WEIR_OPTION_CHOICE] = "choice",
-        [WEIR_OPTION_SECRET] = "secret", [WEIR_OPTION_TEXTS] = "list of texts", [WEIR_OPTION_LIST] = "list",
+        [WEIR_OPTION_TEXT] = "text",         [WEIR_OPTION_INTEGER] = "integer",     [WEIR_OPTION_BOOL] = "bool",
+        [WEIR_OPTION_DURATION] = "duration", [WEIR_OPTION_SIZE] = "size",           [WEIR_OPTION_CHOICE] = "choice",
+        [WEIR_OPTION_SECRET] = "secret",     [WEIR_OPTION_TEXTS] = "list of texts", [WEIR_OPTION_LIST] = "list",
     };
     return names[kind];
 }
@@ -119,21 +121,13 @@ void config__append_value(struct weir_buffer *out, const struct weir_option *row
     const struct weir_span *text = field;
     const struct weir_texts *texts = field;
     switch (row->kind) {
-    case WEIR_OPTION_TEXT:
-        append_text(out, *text, false, style);
-        return;
+    case WEIR_OPTION_TEXT: append_text(out, *text, false, style); return;
     case WEIR_OPTION_SECRET:
         append_text(out, text->length == 0 || config__is_reference(*text) ? *text : WEIR_SPAN("(hidden)"), true, style);
         return;
-    case WEIR_OPTION_INTEGER:
-        weir_buffer_append_int64(out, *(const int64_t *)field);
-        return;
-    case WEIR_OPTION_DURATION:
-        config__append_duration(out, *(const int64_t *)field);
-        return;
-    case WEIR_OPTION_SIZE:
-        config__append_size(out, *(const int64_t *)field);
-        return;
+    case WEIR_OPTION_INTEGER: weir_buffer_append_int64(out, *(const int64_t *)field); return;
+    case WEIR_OPTION_DURATION: config__append_duration(out, *(const int64_t *)field); return;
+    case WEIR_OPTION_SIZE: config__append_size(out, *(const int64_t *)field); return;
     case WEIR_OPTION_BOOL:
         weir_buffer_append(out, *(const bool *)field ? WEIR_SPAN("true") : WEIR_SPAN("false"));
         return;
@@ -150,8 +144,7 @@ void config__append_value(struct weir_buffer *out, const struct weir_option *row
         weir_buffer_append_byte(out, ']');
         return;
     case WEIR_OPTION_LIST:
-    default:
-        weir_bug_on(true);
+    default: weir_bug_on(true);
     }
 }
 
@@ -184,20 +177,14 @@ static bool texts_equal(const struct weir_texts *a, const struct weir_texts *b) 
 bool config__value_equal(const struct weir_option *row, const void *a, const void *b) {
     switch (row->kind) {
     case WEIR_OPTION_TEXT:
-    case WEIR_OPTION_SECRET:
-        return weir_span_equal(*(const struct weir_span *)a, *(const struct weir_span *)b);
+    case WEIR_OPTION_SECRET: return weir_span_equal(*(const struct weir_span *)a, *(const struct weir_span *)b);
     case WEIR_OPTION_INTEGER:
     case WEIR_OPTION_DURATION:
-    case WEIR_OPTION_SIZE:
-        return *(const int64_t *)a == *(const int64_t *)b;
-    case WEIR_OPTION_BOOL:
-        return *(const bool *)a == *(const bool *)b;
-    case WEIR_OPTION_CHOICE:
-        return *(const int *)a == *(const int *)b;
-    case WEIR_OPTION_TEXTS:
-        return texts_equal(a, b);
+    case WEIR_OPTION_SIZE: return *(const int64_t *)a == *(const int64_t *)b;
+    case WEIR_OPTION_BOOL: return *(const bool *)a == *(const bool *)b;
+    case WEIR_OPTION_CHOICE: return *(const int *)a == *(const int *)b;
+    case WEIR_OPTION_TEXTS: return texts_equal(a, b);
     case WEIR_OPTION_LIST:
-    default:
-        return items_equal(row->items, a, b);
+    default: return items_equal(row->items, a, b);
     }
 }

@@ -10,13 +10,13 @@
 #include "config/config.h"
 
 enum {
-    CONFIG__MAX_DEPTH = 32,       /* nesting of the file */
-    CONFIG__MAX_MEMBERS = 256,    /* names in one mapping; duplicates are searched in linear time */
-    CONFIG__MAX_NODES = 200000,   /* values in one file */
-    CONFIG__MAX_PROBLEMS = 50,    /* lines; the rest is counted */
+    CONFIG__MAX_DEPTH = 32,           /* nesting of the file */
+    CONFIG__MAX_MEMBERS = 256,        /* names in one mapping; duplicates are searched in linear time */
+    CONFIG__MAX_NODES = 200000,       /* values in one file */
+    CONFIG__MAX_PROBLEMS = 50,        /* lines; the rest is counted */
     CONFIG__MAX_TEXT_BYTES = 1 << 20, /* one text after its variables are replaced, one `file:` */
-    CONFIG__MAX_SHOWN_BYTES = 60, /* of a wrong value in a message */
-    CONFIG__MAX_WORD_BYTES = 64   /* that nearest.c compares */
+    CONFIG__MAX_SHOWN_BYTES = 60,     /* of a wrong value in a message */
+    CONFIG__MAX_WORD_BYTES = 64       /* that nearest.c compares */
 };
 
 /* 1-based, as editors count; columns are characters. */
@@ -29,13 +29,13 @@ enum config__shape { CONFIG__SCALAR, CONFIG__SEQUENCE, CONFIG__MAPPING };
 
 struct config__node {
     enum config__shape shape;
-    bool is_null;                   /* a plain scalar that is empty, ~ or null: as if it were not there */
+    bool is_null; /* a plain scalar that is empty, ~ or null: as if it were not there */
     struct config__place place;
-    struct weir_span key;           /* as a member of a mapping */
+    struct weir_span key; /* as a member of a mapping */
     struct config__place key_place;
-    struct weir_span text;          /* SCALAR; ends in NUL and holds none */
+    struct weir_span text; /* SCALAR; ends in NUL and holds none */
     struct config__node *first, *last, *next;
-    size_t count;                   /* members or elements */
+    size_t count; /* members or elements */
 };
 
 enum config__source { CONFIG__FROM_FILE, CONFIG__FROM_ENVIRONMENT, CONFIG__FROM_DEFAULT };
@@ -94,7 +94,8 @@ const struct config__node *config__node_find(const struct config__node *mapping,
 /* --- expand.c --- */
 /* `${NAME}`, `${NAME:-word}` and `$${` in `raw`. WEIR_EINVAL: a problem was noted. The result ends in NUL. */
 WEIR_MUST enum weir_status config__expand(struct config__reader *reader, const struct config__origin *origin,
-                                          const struct config__path *path, struct weir_span raw, struct weir_span *text);
+                                          const struct config__path *path, struct weir_span raw,
+                                          struct weir_span *text);
 /* The same for TEXT, with `env:NAME` and `file:PATH` as a whole. */
 WEIR_MUST enum weir_status config__expand_text(struct config__reader *reader, const struct config__origin *origin,
                                                const struct config__path *path, struct weir_span raw,
@@ -114,8 +115,8 @@ struct weir_span config__unexpand(struct weir_buffer *scratch, struct weir_span 
 void config__parse(struct config__reader *reader, const struct config__origin *origin, const struct config__path *path,
                    const struct weir_option *row, struct weir_span raw, void *field);
 /* TEXTS from a sequence. */
-void config__parse_texts(struct config__reader *reader, const struct config__path *path, const struct config__node *node,
-                         struct weir_texts *field);
+void config__parse_texts(struct config__reader *reader, const struct config__path *path,
+                         const struct config__node *node, struct weir_texts *field);
 /* "from 1KiB to 1GiB", or "" where there are no bounds. */
 void config__append_bounds(struct weir_buffer *out, const struct weir_option *row);
 

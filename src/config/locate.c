@@ -4,7 +4,8 @@
 #include "config/impl.h"
 
 /* Takes the next name off "models[0].targets" and finds it below `node`; NULL where it is not in the file. */
-static const struct config__node *step(const struct config__node *node, struct weir_span *setting, struct config__place *place) {
+static const struct config__node *step(const struct config__node *node, struct weir_span *setting,
+                                       struct config__place *place) {
     if (weir_span_starts_with(*setting, WEIR_SPAN("["))) {
         uint64_t index = 0;
         size_t end = weir_span_index(*setting, ']');

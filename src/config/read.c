@@ -112,27 +112,15 @@ static void clear_fields(const struct weir_option_table *table, void *values) {
         void *field = (char *)values + row->offset;
         switch (row->kind) {
         case WEIR_OPTION_TEXT:
-        case WEIR_OPTION_SECRET:
-            *(struct weir_span *)field = (struct weir_span){.at = "", .length = 0};
-            break;
+        case WEIR_OPTION_SECRET: *(struct weir_span *)field = (struct weir_span){.at = "", .length = 0}; break;
         case WEIR_OPTION_INTEGER:
         case WEIR_OPTION_DURATION:
-        case WEIR_OPTION_SIZE:
-            *(int64_t *)field = 0;
-            break;
-        case WEIR_OPTION_BOOL:
-            *(bool *)field = false;
-            break;
-        case WEIR_OPTION_CHOICE:
-            *(int *)field = 0;
-            break;
-        case WEIR_OPTION_TEXTS:
-            *(struct weir_texts *)field = (struct weir_texts){.at = NULL, .count = 0};
-            break;
+        case WEIR_OPTION_SIZE: *(int64_t *)field = 0; break;
+        case WEIR_OPTION_BOOL: *(bool *)field = false; break;
+        case WEIR_OPTION_CHOICE: *(int *)field = 0; break;
+        case WEIR_OPTION_TEXTS: *(struct weir_texts *)field = (struct weir_texts){.at = NULL, .count = 0}; break;
         case WEIR_OPTION_LIST:
-        default:
-            *(struct weir_option_items *)field = (struct weir_option_items){.at = NULL, .count = 0};
-            break;
+        default: *(struct weir_option_items *)field = (struct weir_option_items){.at = NULL, .count = 0}; break;
         }
     }
 }
@@ -277,12 +265,14 @@ static void read_top(struct config__reader *reader, const struct target *targets
     }
 }
 
-static void fill_all_absent(struct config__reader *reader, const struct target *targets, const struct config__node *root) {
+static void fill_all_absent(struct config__reader *reader, const struct target *targets,
+                            const struct config__node *root) {
     for (size_t i = 0; i < reader->count; i++) {
         const struct weir_option_table *table = targets[i].table;
         const struct config__path section = {.name = table->section};
-        const struct config__node *mapping =
-            is_top(table) ? root : config__node_find(root, weir_span_of_string(table->section));
+        const struct config__node *mapping = is_top(table)
+                                                 ? root
+                                                 : config__node_find(root, weir_span_of_string(table->section));
         for (size_t j = 0; j < table->count; j++) {
             const struct weir_option *row = &table->rows[j];
             const struct config__node *member = config__node_find(mapping, weir_span_of_string(row->name));

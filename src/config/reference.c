@@ -52,8 +52,9 @@ static void append_table(struct weir_buffer *out, const struct weir_option_table
         weir_buffer_printf(out, "\n%s `%.*s`\n", heading, WEIR_SPAN_PRINT(name));
     else
         weir_buffer_printf(out, "\n%s Top level\n", heading);
-    weir_buffer_append(out, WEIR_SPAN("\n| setting | kind | default | bounds | environment variable | live | what it is |\n"
-                                      "|---|---|---|---|---|---|---|\n"));
+    weir_buffer_append(out,
+                       WEIR_SPAN("\n| setting | kind | default | bounds | environment variable | live | what it is |\n"
+                                 "|---|---|---|---|---|---|---|\n"));
     for (size_t i = 0; i < table->count; i++)
         append_row(out, &table->rows[i]);
     for (size_t i = 0; i < table->count; i++) {
@@ -70,13 +71,15 @@ static void append_table(struct weir_buffer *out, const struct weir_option_table
 
 void weir_config_reference(const struct weir_config_section *sections, size_t count, struct weir_buffer *out) {
     weir_buffer_append(
-        out, WEIR_SPAN("# Settings\n\n"
-                       "Generated from the option tables; do not edit.\n\n"
-                       "A value comes from the file, else from its environment variable (when that is not empty), else it is\n"
-                       "the default. In the file `${NAME}` stands for a variable, `${NAME:-word}` gives a default, `$${` is a\n"
-                       "literal `${`. A text or secret may be `env:NAME` or `file:PATH` as a whole; `$$env:` and `$$file:`\n"
-                       "are literal. Durations are written `250ms`, `30s`, `5m`, `2h`, `7d`; sizes `512`, `64KiB`, `1MiB`,\n"
-                       "`2GiB`. *Live* settings are taken by a running server on SIGHUP; the others need a restart.\n"));
+        out,
+        WEIR_SPAN(
+            "# Settings\n\n"
+            "Generated from the option tables; do not edit.\n\n"
+            "A value comes from the file, else from its environment variable (when that is not empty), else it is\n"
+            "the default. In the file `${NAME}` stands for a variable, `${NAME:-word}` gives a default, `$${` is a\n"
+            "literal `${`. A text or secret may be `env:NAME` or `file:PATH` as a whole; `$$env:` and `$$file:`\n"
+            "are literal. Durations are written `250ms`, `30s`, `5m`, `2h`, `7d`; sizes `512`, `64KiB`, `1MiB`,\n"
+            "`2GiB`. *Live* settings are taken by a running server on SIGHUP; the others need a restart.\n"));
     for (size_t i = 0; i < count; i++)
         append_table(out, sections[i].table, "##", weir_span_of_string(sections[i].table->section));
 }

@@ -134,8 +134,11 @@ static void append_choices(struct weir_buffer *out, const struct weir_option *ro
 /* `parsed`: it has the right form but is out of bounds. */
 static void append_expectation(struct weir_buffer *out, const struct weir_option *row, bool parsed) {
     static const char *const nouns[] = {
-        [WEIR_OPTION_INTEGER] = "a whole number", [WEIR_OPTION_DURATION] = "a duration", [WEIR_OPTION_SIZE] = "a size",
-        [WEIR_OPTION_BOOL] = "true or false",     [WEIR_OPTION_LIST] = NULL,
+        [WEIR_OPTION_INTEGER] = "a whole number",
+        [WEIR_OPTION_DURATION] = "a duration",
+        [WEIR_OPTION_SIZE] = "a size",
+        [WEIR_OPTION_BOOL] = "true or false",
+        [WEIR_OPTION_LIST] = NULL,
     };
     weir_buffer_printf(out, "expected %s", nouns[row->kind]);
     if (!parsed && row->kind == WEIR_OPTION_DURATION)
@@ -251,14 +254,10 @@ void config__parse(struct config__reader *reader, const struct config__origin *o
     bool flag = false;
     switch (row->kind) {
     case WEIR_OPTION_TEXT:
-    case WEIR_OPTION_SECRET:
-        *(struct weir_span *)field = text;
-        return;
+    case WEIR_OPTION_SECRET: *(struct weir_span *)field = text; return;
     case WEIR_OPTION_INTEGER:
     case WEIR_OPTION_DURATION:
-    case WEIR_OPTION_SIZE:
-        parse_number(reader, origin, path, row, raw, text, field);
-        return;
+    case WEIR_OPTION_SIZE: parse_number(reader, origin, path, row, raw, text, field); return;
     case WEIR_OPTION_BOOL:
         if (parse_bool(weir_span_trim(text), origin->source == CONFIG__FROM_ENVIRONMENT, &flag))
             *(bool *)field = flag;
@@ -271,17 +270,14 @@ void config__parse(struct config__reader *reader, const struct config__origin *o
         else
             wrong_value(reader, origin, path, row, raw, text, false);
         return;
-    case WEIR_OPTION_TEXTS:
-        parse_comma_list(reader, text, field);
-        return;
+    case WEIR_OPTION_TEXTS: parse_comma_list(reader, text, field); return;
     case WEIR_OPTION_LIST:
-    default:
-        weir_bug_on(true);
+    default: weir_bug_on(true);
     }
 }
 
-void config__parse_texts(struct config__reader *reader, const struct config__path *path, const struct config__node *node,
-                         struct weir_texts *field) {
+void config__parse_texts(struct config__reader *reader, const struct config__path *path,
+                         const struct config__node *node, struct weir_texts *field) {
     *field = (struct weir_texts){.at = NULL, .count = 0};
     struct weir_span *texts = weir_arena_array(reader->arena, node->count, sizeof *texts);
     if (texts == NULL) {

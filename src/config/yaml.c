@@ -71,8 +71,8 @@ static enum weir_status syntax_problem(struct builder *builder, const yaml_parse
         return out_of_memory(builder);
     const char *problem = parser->problem != NULL ? parser->problem : "it cannot be read";
     if (parser->error == YAML_READER_ERROR) {
-        config__problem_at(builder->reader, place_of_offset(builder->text, parser->problem_offset), "not valid YAML: %s",
-                           problem);
+        config__problem_at(builder->reader, place_of_offset(builder->text, parser->problem_offset),
+                           "not valid YAML: %s", problem);
         return WEIR_EINVAL;
     }
     bool tab = byte_at(builder->text, parser->problem_mark.index) == '\t';
@@ -197,12 +197,12 @@ static enum weir_status take_event(struct builder *builder, const yaml_event_t *
     switch (event->type) {
     case YAML_DOCUMENT_START_EVENT:
         if (++builder->documents > 1) {
-            config__problem_at(builder->reader, place_of(event->start_mark), "a second document begins; one is allowed");
+            config__problem_at(builder->reader, place_of(event->start_mark),
+                               "a second document begins; one is allowed");
             return WEIR_EINVAL;
         }
         return WEIR_OK;
-    case YAML_ALIAS_EVENT:
-        return refuse(builder, event->start_mark, "aliases");
+    case YAML_ALIAS_EVENT: return refuse(builder, event->start_mark, "aliases");
     case YAML_SCALAR_EVENT:
         status = check_properties(builder, event, event->data.scalar.anchor, event->data.scalar.tag);
         return status == WEIR_OK ? take_scalar(builder, event) : status;
@@ -213,15 +213,12 @@ static enum weir_status take_event(struct builder *builder, const yaml_event_t *
         status = check_properties(builder, event, event->data.mapping_start.anchor, event->data.mapping_start.tag);
         return status == WEIR_OK ? open_collection(builder, CONFIG__MAPPING, event->start_mark) : status;
     case YAML_SEQUENCE_END_EVENT:
-    case YAML_MAPPING_END_EVENT:
-        builder->depth--;
-        return WEIR_OK;
+    case YAML_MAPPING_END_EVENT: builder->depth--; return WEIR_OK;
     case YAML_NO_EVENT:
     case YAML_STREAM_START_EVENT:
     case YAML_STREAM_END_EVENT:
     case YAML_DOCUMENT_END_EVENT:
-    default:
-        return WEIR_OK;
+    default: return WEIR_OK;
     }
 }
 

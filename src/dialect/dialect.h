@@ -79,6 +79,9 @@ struct weir_dialect {
                                   struct weir_span upstream_model, struct weir_json_splice *splice);
     /* Reads a whole JSON answer. WEIR_EINVAL: it is not JSON. */
     enum weir_status (*read_answer)(struct weir_span body, struct weir_answer *answer);
+    /* Looks for the usage in a piece of an answer that is too large to be held whole (its beginning, or its end). Fills tokens and has_usage of
+     * *answer; false: it is not there. */
+    bool (*find_usage)(struct weir_span piece, struct weir_answer *answer);
     /* Puts what was used into a whole answer. `estimated` tokens are written where it has no usage. */
     enum weir_status (*edit_answer)(struct weir_arena *arena, struct weir_span body, const struct weir_answer *answer,
                                     const struct weir_tokens *estimated, int64_t used_cu_milli,

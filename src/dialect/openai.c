@@ -242,6 +242,44 @@ static enum weir_status read_answer(struct weir_span body, struct weir_answer *a
     return WEIR_OK;
 }
 
+/* From the last mention to the first: in valid JSON the quoted word and a colon can only be a member's name, for a quote inside a string is
+ * escaped. */
+static bool find_usage(struct weir_span piece, struct weir_answer *answer) {
+    static const char name[] = "\"usage\"";
+    static const struct weir_json_want wants[] = {{"prompt_tokens"},
+                                                  {"completion_tokens"},
+                                                  {"prompt_tokens_details.cached_tokens"},
+                                                  {"prompt_tokens_details.cache_write_tokens"},
+                                                  {"completion_tokens_details.reasoning_tokens"}};
+    enum { USAGE_MAX_BYTES = 4096 };
+    for (size_t at = piece.length; at >= sizeof name - 1; at--) {
+        size_t start = at - (sizeof name - 1);
+        if (piece.at[start] != '"' || memcmp(piece.at + start, name, sizeof name - 1) != 0)
+            continue;
+        size_t value = at;
+        while (value < piece.length && (piece.at[value] == ':' || strchr(" \t\r\n", piece.at[value]) != NULL))
+            value++;
+        size_t limit = piece.length - value < USAGE_MAX_BYTES ? piece.length - value : USAGE_MAX_BYTES;
+        struct weir_json_found found[5];
+        /* Its end is the brace after which it is an object: usage objects are small and hold few others. */
+        for (size_t end = 0; end < limit; end++) {
+            if (piece.at[value + end] != '}' ||
+                weir_json_scan(weir_span_of(piece.at + value, end + 1), wants, 5, found, NULL, NULL) != WEIR_OK)
+                continue;
+            answer->has_usage = found[0].kind == WEIR_JSON_NUMBER;
+            answer->tokens = (struct weir_tokens){.input = read_tokens(&found[0]),
+                                                  .output = read_tokens(&found[1]),
+                                                  .cached = read_tokens(&found[2]),
+                                                  .cache_write = read_tokens(&found[3]),
+                                                  .reasoning = read_tokens(&found[4])};
+            break;
+        }
+        if (answer->has_usage)
+            return true;
+    }
+    return false;
+}
+
 static enum weir_status edit_answer(struct weir_arena *arena, struct weir_span body, const struct weir_answer *answer,
                                     const struct weir_tokens *estimated, int64_t used_cu_milli,
                                     struct weir_json_splice *splice) {
@@ -415,6 +453,7 @@ const struct weir_dialect dialect__openai = {
     .read_call = read_call,
     .edit_call = edit_call,
     .read_answer = read_answer,
+    .find_usage = find_usage,
     .edit_answer = edit_answer,
     .read_event = read_event,
     .hide_usage = hide_usage,

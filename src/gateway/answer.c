@@ -107,7 +107,7 @@ void gateway__answer_error(struct weir_request *request) {
     const struct weir_reason_row *row = weir_reason_row(request->reason);
     struct weir_error_answer error = gateway__error_of(request);
     struct weir_buffer head, body;
-    weir_buffer_init(&head, WEIR_MAX_HEAD_BYTES);
+    weir_buffer_init(&head, 2 * WEIR_MAX_HEAD_BYTES); /* the upstream's fields and ours */
     weir_buffer_init(&body, 2 * WEIR_MAX_BUFFERED_ANSWER_BYTES);
     bool upstreams_own = write_upstream_error(request, &error, &body);
     bool is_dialect_route = weir_span_starts_with(request->head->path, WEIR_SPAN("/v1/"));
@@ -133,7 +133,7 @@ void gateway__answer_error(struct weir_request *request) {
     if (row->status == 401)
         (void)weir_http_write_field(&head, WEIR_SPAN("WWW-Authenticate"), WEIR_SPAN("Bearer"));
     if (request->reason == WEIR_REASON_METHOD_NOT_ALLOWED)
-        (void)weir_http_write_field(&head, WEIR_SPAN("Allow"), weir_span_of_string(request->field));
+        (void)weir_http_write_field(&head, WEIR_SPAN("Allow"), weir_span_of_string(request->allow));
     send_whole(request, &head, weir_buffer_span(&body));
     weir_buffer_release(&head);
     weir_buffer_release(&body);

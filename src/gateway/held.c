@@ -6,10 +6,11 @@
 #include "base/memory.h"
 #include "gateway/impl.h"
 
-static struct gateway__pool *pool_find(struct weir_worker *worker, struct weir_span identity) {
+static struct gateway__pool *pool_find(struct weir_worker *worker, struct weir_span identity,
+                                       int64_t connect_timeout_ms) {
     for (struct weir_list *link = worker->pools.next; link != &worker->pools; link = link->next) {
         struct gateway__pool *pool = WEIR_CONTAINER_OF(link, struct gateway__pool, link);
-        if (weir_span_equal(pool->identity, identity))
+        if (weir_span_equal(pool->identity, identity) && pool->connect_timeout_ms == connect_timeout_ms)
             return pool;
     }
     return NULL;
@@ -42,6 +43,7 @@ static struct gateway__pool *pool_make(struct weir_worker *worker, const struct 
     if (weir_pool_new(worker->loop, worker->resolver, &settings, &pool->pool, &error) != WEIR_OK)
         goto failed;
     pool->identity = weir_span_of(identity, provider->identity.length);
+    pool->connect_timeout_ms = published->settings->timeouts.connect_ms;
     weir_list_append(&worker->pools, &pool->link);
     return pool;
 failed:
@@ -52,7 +54,7 @@ failed:
 
 static enum weir_status pool_open(struct weir_worker *worker, const struct weir_published *published,
                                   const struct weir_provider *provider, struct gateway__pool **opened) {
-    struct gateway__pool *pool = pool_find(worker, provider->identity);
+    struct gateway__pool *pool = pool_find(worker, provider->identity, published->settings->timeouts.connect_ms);
     if (pool == NULL)
         pool = pool_make(worker, published, provider);
     if (pool == NULL)

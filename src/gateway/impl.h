@@ -20,6 +20,7 @@
 struct gateway__pool {
     struct weir_list link;
     struct weir_span identity; /* a heap copy */
+    int64_t connect_timeout_ms;
     struct weir_pool *pool;
     size_t users;
 };
@@ -49,12 +50,12 @@ struct weir_worker {
     struct weir_list spare_requests;
     size_t request_count, spare_count, held_count;
     struct weir_timer second, drain;
-    int64_t drain_left_ms, connections_told;
+    int64_t drain_until_ns, connections_told;
     struct weir_buffer log_batch; /* access-log lines of this turn */
     struct weir_deferred log_flush;
     bool log_flush_armed;
     char date[32]; /* of the Date field, once a second */
-    bool draining, drained_any;
+    bool draining;
 };
 
 enum gateway__next {
@@ -111,6 +112,7 @@ struct gateway__relay {
     bool has_last;
     struct weir_sse sse;
     int64_t content_events;
+    size_t passed_bytes; /* RELAY_PASS */
     bool finish_seen;
     bool head_sent; /* status line and fields are out */
     bool chunked;
@@ -167,6 +169,7 @@ struct weir_request {
     /* how it ended */
     enum weir_reason reason;
     const char *field;              /* for the error, NULL without */
+    const char *allow;              /* a 405: the methods that the path takes */
     struct weir_span detail;        /* in the arena */
     unsigned status;                /* that the client got; 0: none */
     unsigned upstream_error_status; /* the status to pass on with an upstream's error; 0 */

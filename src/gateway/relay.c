@@ -20,6 +20,9 @@ void gateway__relay_reset(struct weir_request *request) {
     relay->has_last = false;
     relay->finish_seen = false;
     relay->content_events = 0;
+    request->has_usage = false; /* what a failed attempt has used is not the client's */
+    request->tokens = (struct weir_tokens){.input = 0};
+    relay->passed_bytes = 0;
 }
 
 static bool is_success(const struct weir_request *request) {
@@ -81,13 +84,38 @@ void gateway__write_upstream_fields(struct weir_request *request, struct weir_bu
 
 /* --- answers too large to hold --- */
 
+/* The usage stands near the beginning or the end of an answer; what passes in between is only counted. */
+enum { TAIL_BYTES = 64 * 1024 };
+
+static void look_for_usage(struct weir_request *request, struct weir_span piece) {
+    struct weir_answer answer = {.has_usage = false};
+    if (request->has_usage || !request->dialect->find_usage(piece, &answer))
+        return;
+    request->has_usage = true;
+    request->tokens = answer.tokens;
+}
+
+/* Keeps the newest bytes. `out` is free while an answer is passed through. */
+static void keep_tail(struct weir_request *request, struct weir_span data) {
+    struct weir_buffer *tail = &request->relay.out;
+    request->relay.passed_bytes += data.length;
+    request->relay.content_events = weir_dialect_estimate_tokens(request->relay.passed_bytes);
+    if (data.length > TAIL_BYTES)
+        data = weir_span_from(data, data.length - TAIL_BYTES);
+    if (tail->length + data.length > 2 * TAIL_BYTES)
+        weir_buffer_consume(tail, tail->length - (TAIL_BYTES < tail->length ? TAIL_BYTES : tail->length));
+    weir_buffer_append(tail, data);
+}
+
 /* Sends what was held and goes on piece by piece; the last bytes wait for the journal. */
 enum weir_status gateway__relay_pass_begin(struct weir_request *request) {
     struct gateway__relay *relay = &request->relay;
     struct weir_buffer head;
-    weir_buffer_init(&head, WEIR_MAX_HEAD_BYTES);
+    weir_buffer_init(&head, 2 * WEIR_MAX_HEAD_BYTES); /* the upstream's fields and ours */
     relay->mode = RELAY_PASS;
     relay->chunked = !weir_http_connection_is_http10(request->connection);
+    if (!relay->chunked)
+        weir_http_connection_end_by_close(request->connection);
     gateway__write_head(request, request->upstream.status, &head);
     gateway__write_upstream_fields(request, &head);
     if (relay->chunked) {
@@ -101,6 +129,10 @@ enum weir_status gateway__relay_pass_begin(struct weir_request *request) {
         status = weir_http_connection_write(request->connection, &part, 1);
     weir_buffer_release(&head);
     relay->head_sent = status == WEIR_OK;
+    weir_buffer_clear(&relay->out);
+    look_for_usage(request, weir_span_first(weir_buffer_span(&relay->body),
+                                            relay->body.length < TAIL_BYTES ? relay->body.length : TAIL_BYTES));
+    keep_tail(request, weir_buffer_span(&relay->body));
     return status;
 }
 
@@ -120,6 +152,7 @@ static enum weir_status pass_piece(struct weir_request *request, struct weir_spa
 static enum weir_status pass_body(struct weir_request *request, struct weir_span data) {
     struct weir_buffer *held = &request->relay.body;
     enum weir_status status = pass_piece(request, weir_buffer_span(held), WEIR_SPAN(""));
+    keep_tail(request, data);
     weir_buffer_clear(held);
     weir_buffer_append(held, data);
     return status;
@@ -127,6 +160,7 @@ static enum weir_status pass_body(struct weir_request *request, struct weir_span
 
 static enum gateway__next pass_end(struct weir_request *request) {
     char trailer[80];
+    look_for_usage(request, weir_buffer_span(&request->relay.out));
     gateway__settle(request);
     int length = snprintf(trailer, sizeof trailer, "0\r\nx-weir-used-cu-milli: %lld\r\n\r\n",
                           (long long)request->entry.cost_cu_milli);

@@ -12,6 +12,8 @@ static void write_stream_head(struct weir_request *request, struct weir_buffer *
     if (relay->head_sent)
         return;
     relay->chunked = !weir_http_connection_is_http10(request->connection);
+    if (!relay->chunked)
+        weir_http_connection_end_by_close(request->connection);
     gateway__write_head(request, request->upstream.status, head);
     gateway__write_upstream_fields(request, head);
     if (weir_http_head_find(request->upstream.head, WEIR_SPAN("cache-control")) == NULL)
@@ -31,7 +33,7 @@ static enum weir_status flush(struct weir_request *request, struct weir_span end
     if (weir_buffer_status(&relay->out) != WEIR_OK)
         return WEIR_ELIMIT;
     struct weir_buffer head;
-    weir_buffer_init(&head, WEIR_MAX_HEAD_BYTES);
+    weir_buffer_init(&head, 2 * WEIR_MAX_HEAD_BYTES); /* the upstream's fields and ours */
     write_stream_head(request, &head);
     char chunk_head[WEIR_HTTP_CHUNK_HEAD_SIZE];
     bool chunk = relay->chunked && relay->out.length > 0;
@@ -119,6 +121,12 @@ static void release_marked(struct weir_request *request) {
     relay->has_last = false;
 }
 
+/* The last chunk with the trailer that the head has announced. */
+static struct weir_span end_of_body(const struct weir_request *request, char text[80]) {
+    int length = snprintf(text, 80, "0\r\nx-weir-used-cu-milli: %lld\r\n\r\n", (long long)request->entry.cost_cu_milli);
+    return weir_span_of(text, (size_t)length);
+}
+
 /* Everything has been said: settle, then the marked event, the terminal one and the end of the body. */
 static enum weir_status complete(struct weir_request *request, struct weir_span done) {
     struct gateway__relay *relay = &request->relay;
@@ -126,13 +134,12 @@ static enum weir_status complete(struct weir_request *request, struct weir_span 
     gateway__settle(request);
     release_marked(request);
     weir_buffer_append(&relay->out, done);
-    int length = snprintf(end, sizeof end, "0\r\nx-weir-used-cu-milli: %lld\r\n\r\n",
-                          (long long)request->entry.cost_cu_milli);
-    enum weir_status status = flush(request, weir_span_of(end, (size_t)length));
+    enum weir_status status = flush(request, end_of_body(request, end));
     if (status != WEIR_OK)
         return status;
     gateway__client_done(request);
     relay->mode = RELAY_DRAIN;
+    gateway__upstream_pause(request, false); /* nobody tells any more when the client has room */
     weir_metrics_add_active(request->worker->metrics, 0, -1, 0);
     return WEIR_OK;
 }
@@ -218,7 +225,8 @@ void gateway__stream_fail(struct weir_request *request) {
     bool already_told = request->reason == WEIR_REASON_UPSTREAM_ERROR && relay->out.length > 0;
     if (!already_told)
         request->dialect->write_error_event(&relay->out, &error);
-    if (flush(request, WEIR_SPAN("0\r\n\r\n")) == WEIR_OK) {
+    char end[80];
+    if (flush(request, end_of_body(request, end)) == WEIR_OK) {
         gateway__client_done(request);
     } else if (request->connection != NULL) {
         weir_http_connection_abort(request->connection);

@@ -8,19 +8,6 @@
 
 enum { SPARE_REQUESTS = 256, KEPT_BUFFER_BYTES = 64 * 1024, ARENA_FIRST_BYTES = 8 * 1024 };
 
-static struct weir_request *object_new(void) {
-    struct weir_request *request = weir_memory_new(1, sizeof *request);
-    if (request == NULL)
-        return NULL;
-    request->arena = weir_arena_new(ARENA_FIRST_BYTES, WEIR_MAX_REQUEST_ARENA_BYTES);
-    if (request->arena == NULL) {
-        weir_memory_free(request);
-        return NULL;
-    }
-    weir_sse_init(&request->relay.sse, WEIR_MAX_EVENT_BYTES);
-    return request;
-}
-
 static void object_free(struct weir_request *request) {
     weir_http1_free(&request->upstream.parser);
     weir_arena_free(&request->arena);
@@ -42,18 +29,34 @@ static struct weir_buffer kept(struct weir_buffer *buffer, size_t max_bytes) {
 }
 
 /* Zeroes all but what is kept. */
-static void object_clear(struct weir_request *request, int64_t max_body_bytes) {
+static void object_clear(struct weir_request *request, size_t max_body_bytes) {
     struct weir_request clean = {.arena = request->arena,
                                  .upstream = {.parser = request->upstream.parser},
                                  .relay = {.sse = request->relay.sse},
-                                 .body = kept(&request->body, (size_t)max_body_bytes),
+                                 .body = kept(&request->body, max_body_bytes),
                                  .detail = WEIR_SPAN("")};
     clean.relay.body = kept(&request->relay.body, WEIR_MAX_BUFFERED_ANSWER_BYTES);
     clean.relay.out = kept(&request->relay.out, WEIR_MAX_EVENT_BYTES + WEIR_MIB);
     clean.relay.last = kept(&request->relay.last, WEIR_MAX_EVENT_BYTES);
+    if (clean.relay.sse.held.capacity > KEPT_BUFFER_BYTES || clean.relay.sse.joined.capacity > KEPT_BUFFER_BYTES)
+        weir_sse_release(&clean.relay.sse);
     weir_sse_clear(&clean.relay.sse);
     weir_arena_reset(request->arena);
     *request = clean;
+}
+
+static struct weir_request *object_new(void) {
+    struct weir_request *request = weir_memory_new(1, sizeof *request);
+    if (request == NULL)
+        return NULL;
+    request->arena = weir_arena_new(ARENA_FIRST_BYTES, WEIR_MAX_REQUEST_ARENA_BYTES);
+    if (request->arena == NULL) {
+        weir_memory_free(request);
+        return NULL;
+    }
+    weir_sse_init(&request->relay.sse, WEIR_MAX_EVENT_BYTES);
+    object_clear(request, 0);
+    return request;
 }
 
 static struct weir_request *request_new(struct weir_worker *worker) {
@@ -62,15 +65,15 @@ static struct weir_request *request_new(struct weir_worker *worker) {
         request = object_new();
         if (request == NULL)
             return NULL;
-    } else {
-        request = WEIR_CONTAINER_OF(worker->spare_requests.next, struct weir_request, link);
+    } else { /* the one that was used last: it is still in the caches */
+        request = WEIR_CONTAINER_OF(worker->spare_requests.previous, struct weir_request, link);
         weir_list_remove(&request->link);
         worker->spare_count--;
     }
     const struct weir_published *published = worker->live->published;
     int64_t limit = published->settings->limits.max_request_bytes, largest = published->revision->max_request_bytes;
-    object_clear(request,
-                 largest > limit ? largest : limit); /* which model's limit counts is known once the body is read */
+    /* Which model's limit counts is known once the body is read. */
+    request->body.max_bytes = (size_t)(largest > limit ? largest : limit);
     request->worker = worker;
     request->held = worker->live;
     gateway__held_ref(request->held);
@@ -93,6 +96,7 @@ void gateway__request_free(struct weir_request *request) {
         object_free(request);
         return;
     }
+    object_clear(request, 0); /* now: what waits for the next request must hold no large buffers of the last one */
     weir_list_append(&worker->spare_requests, &request->link);
     worker->spare_count++;
 }
@@ -260,8 +264,9 @@ static void on_request(void *owner, struct weir_http_connection *connection, con
         return;
     const char *allow = NULL;
     request->endpoint = gateway__endpoint_find(request->head->method, request->head->path, &allow);
+    request->allow = allow;
     if (request->endpoint == NULL && allow != NULL)
-        (void)gateway__fail(request, WEIR_REASON_METHOD_NOT_ALLOWED, allow, "this one takes %s", allow);
+        (void)gateway__fail(request, WEIR_REASON_METHOD_NOT_ALLOWED, NULL, "this one takes %s", allow);
     else if (request->endpoint == NULL)
         (void)gateway__fail(request, WEIR_REASON_PATH_NOT_FOUND, NULL, "%.*s",
                             (int)(request->head->path.length < 100 ? request->head->path.length : 100),

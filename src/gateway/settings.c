@@ -14,7 +14,8 @@ static const struct weir_option limits_rows[] = {
      .environment = "MAX_REQUEST_SIZE_BYTES",
      .unit = "bytes",
      .live = true,
-     .prose = "The largest request body, counted as it arrives. A larger one is answered 413. Models can lower it."},
+     .prose =
+         "The largest request body, counted as it arrives. A larger one is answered 413. Models can have their own limit."},
     {.name = "max_connections",
      .kind = WEIR_OPTION_INTEGER,
      .offset = AT(limits, max_connections),

@@ -8,7 +8,7 @@
 static enum weir_usage_source usage_source(const struct weir_request *request) {
     if (request->has_usage)
         return WEIR_USAGE_PROVIDER;
-    if (request->relay.content_events == 0 && request->relay.mode != RELAY_PASS)
+    if (request->relay.content_events == 0)
         return WEIR_USAGE_NONE;
     return request->reason == WEIR_REASON_NONE ? WEIR_USAGE_ESTIMATED : WEIR_USAGE_ABORTED;
 }

@@ -157,6 +157,7 @@ enum gateway__next gateway__step_record(struct weir_request *request) {
     bool aborted = request->reason == WEIR_REASON_CLIENT_CLOSED;
     unsigned status = aborted ? 499 : request->status;
     int64_t now_ns = weir_loop_now_ns(request->worker->loop);
+    bool streamed = request->relay.mode == RELAY_STREAM || request->relay.mode == RELAY_DRAIN;
     const struct weir_provider *provider = request->target != NULL ? request->target->provider : NULL;
     struct weir_metrics_request numbers = {
         .endpoint = endpoint,
@@ -165,7 +166,7 @@ enum gateway__next gateway__step_record(struct weir_request *request) {
         .status = status,
         .reason = request->reason,
         .duration_us = since_start_us(request, now_ns),
-        .first_byte_us = request->relay.mode == RELAY_STREAM ? since_start_us(request, request->first_byte_ns) : 0,
+        .first_byte_us = streamed ? since_start_us(request, request->first_byte_ns) : 0,
         .tokens = request->tokens,
         .cost_cu_milli = entry->cost_cu_milli};
     if (request->candidates.model == NULL && request->price != NULL)
@@ -193,7 +194,7 @@ enum gateway__next gateway__step_record(struct weir_request *request) {
         .outcome = weir_span_of_string(weir_outcome_name(aborted                               ? WEIR_OUTCOME_ABORTED
                                                          : request->reason != WEIR_REASON_NONE ? WEIR_OUTCOME_ERROR
                                                                                                : WEIR_OUTCOME_OK)),
-        .stream = request->relay.mode == RELAY_STREAM || request->call.stream,
+        .stream = streamed || request->call.stream,
         .duration_us = numbers.duration_us,
         .first_byte_us = since_start_us(request, request->first_byte_ns),
         .tokens = request->tokens,

@@ -3,7 +3,9 @@
 #include "base/memory.h"
 #include "gateway/impl.h"
 
-enum { LOG_BATCH_BYTES = 64 * 1024, LAST_WRITES_MS = 100 };
+#include <unistd.h>
+
+enum { LOG_BATCH_BYTES = 64 * 1024, DRAIN_TICK_MS = 20, LAST_WRITES_MS = 2000, NAP_US = 1000 };
 
 static struct weir_http_server_settings server_settings(const struct weir_gateway_settings *settings) {
     return (struct weir_http_server_settings){.head_timeout_ms = settings->timeouts.head_ms,
@@ -45,14 +47,7 @@ void gateway__flush_log_later(struct weir_worker *worker) {
 
 /* --- draining --- */
 
-static void finish(void *argument) {
-    struct weir_worker *worker = argument;
-    weir_loop_stop(worker->loop);
-}
-
-static void on_drain_tick(void *argument);
-
-/* Those that are still running are told why they end; what was written gets a moment to leave. */
+/* Those that are still running are told why they end. */
 static void cut_requests(struct weir_worker *worker) {
     struct weir_list *link = worker->requests.next;
     while (link != &worker->requests) {
@@ -62,26 +57,19 @@ static void cut_requests(struct weir_worker *worker) {
         gateway__resume(request,
                         request->relay.complete ? NEXT : gateway__fail(request, WEIR_REASON_SHUTTING_DOWN, NULL, NULL));
     }
-    weir_timer_start(worker->loop, &worker->drain, LAST_WRITES_MS, finish, worker);
 }
 
-static void watch_drain(struct weir_worker *worker, int64_t left_ms) {
-    if (worker->request_count == 0) {
-        weir_timer_start(worker->loop, &worker->drain, worker->drained_any ? LAST_WRITES_MS : 0, finish, worker);
-        return;
-    }
-    worker->drained_any = true;
-    if (left_ms <= 0) {
-        cut_requests(worker);
-        return;
-    }
-    worker->drain_left_ms = left_ms;
-    weir_timer_start(worker->loop, &worker->drain, left_ms < 20 ? left_ms : 20, on_drain_tick, worker);
-}
-
+/* Until nothing is in flight and all answers are on their way; past the deadline the answers alone get a little longer. */
 static void on_drain_tick(void *argument) {
     struct weir_worker *worker = argument;
-    watch_drain(worker, worker->drain_left_ms - 20);
+    int64_t left_ms = (worker->drain_until_ns - weir_loop_now_ns(worker->loop)) / 1000000;
+    if (left_ms <= 0)
+        cut_requests(worker);
+    bool busy = worker->request_count > 0 || weir_http_server_unsent(worker->server) > 0;
+    if (!busy || left_ms <= -LAST_WRITES_MS)
+        weir_loop_stop(worker->loop);
+    else
+        weir_timer_start(worker->loop, &worker->drain, DRAIN_TICK_MS, on_drain_tick, worker);
 }
 
 /* --- messages from the control thread --- */
@@ -117,7 +105,8 @@ static void run_stop(struct weir_message *message) {
     struct weir_worker *worker = stop->worker;
     worker->draining = true;
     weir_http_server_drain(worker->server);
-    watch_drain(worker, stop->timeout_ms);
+    worker->drain_until_ns = weir_loop_now_ns(worker->loop) + stop->timeout_ms * 1000000;
+    on_drain_tick(worker);
     weir_memory_free(stop);
 }
 
@@ -159,7 +148,8 @@ static void *run(void *argument) {
     on_second(worker);
     weir_loop_run(worker->loop);
     release(worker);
-    while (weir_loop_run_once(worker->loop)) {}
+    while (weir_loop_run_once(worker->loop)) /* connections that linger until their clients have seen the end */
+        (void)usleep(NAP_US);
     weir_log_flush(weir_loop_log(worker->loop));
     worker->gateway->on_stopped(worker->gateway->context);
     return NULL;

@@ -35,19 +35,24 @@ static int check(const char *path) {
     return status == WEIR_OK ? 0 : MAIN_EXIT_FAILED;
 }
 
+/* "now" is what a start in this directory would use: its weir.yaml, the environment, the defaults. */
 static int explain(const char *setting, bool json) {
     struct main__settings settings;
     struct weir_config_section sections[MAIN_SECTION_COUNT];
     struct weir_buffer out;
+    enum weir_status status = WEIR_ENOMEM;
+    struct weir_arena *arena = weir_arena_new(0, 4 * WEIR_MAX_CONFIG_BYTES);
     weir_buffer_init(&out, WEIR_MIB);
-    main__settings_sections(&settings, sections);
-    enum weir_status status = weir_config_explain(sections, MAIN_SECTION_COUNT, weir_span_of_string(setting), json,
-                                                  &out);
-    if (status == WEIR_OK)
-        print(&out);
-    else
-        fprintf(stderr, "%.*s", WEIR_SPAN_PRINT(weir_buffer_span(&out)));
+    if (arena != NULL && main__settings_for_command(arena, NULL, &settings) == WEIR_OK) {
+        main__settings_sections(&settings, sections);
+        status = weir_config_explain(sections, MAIN_SECTION_COUNT, weir_span_of_string(setting), json, &out);
+        if (status == WEIR_OK)
+            print(&out);
+        else
+            fprintf(stderr, "%.*s", WEIR_SPAN_PRINT(weir_buffer_span(&out)));
+    }
     weir_buffer_release(&out);
+    weir_arena_free(&arena);
     return status == WEIR_OK ? 0 : MAIN_EXIT_FAILED;
 }
 

@@ -192,6 +192,7 @@ static bool read_query(const struct ledger_flags *flags, struct weir_ledger_quer
         return false;
     query->limit = limit;
     query->after_sequence = (int64_t)after;
+    query->newest = flags->after == NULL;
     query->key_id = weir_span_of_string(flags->key);
     query->request_id = weir_span_of_string(flags->request);
     return true;
@@ -204,8 +205,10 @@ static int run(struct weir_engine *engine, struct weir_ledger_query *query, bool
     size_t before;
     enum weir_status status;
     weir_buffer_init(&output.text, WEIR_MIB);
-    if (all)
+    if (all) {
         query->limit = 1000;
+        query->newest = false;
+    }
     do {
         before = output.count;
         status = weir_engine_sqlite.ledger_each(engine, query, visit, &output, &error);
@@ -220,7 +223,7 @@ static int run(struct weir_engine *engine, struct weir_ledger_query *query, bool
         printf("%s", csv_head);
     if (output.count == 0)
         fprintf(stderr, "no entries\n");
-    if (!all && output.count > 0 && output.count == (query->limit != 0 ? query->limit : 100))
+    if (!all && !query->newest && output.count > 0 && output.count == (query->limit != 0 ? query->limit : 100))
         fprintf(stderr, "there may be more: --after %lld\n", (long long)output.last_sequence);
     return fflush(stdout) == 0 ? 0 : MAIN_EXIT_FAILED;
 }
@@ -237,7 +240,8 @@ int main__ledger(int argc, char **argv) {
         {"--request", NULL, MAIN_FLAG_TEXT, &flags.request, "ID",
          "of this request: X-Request-Id, ours or the client's"},
         {"--limit", NULL, MAIN_FLAG_TEXT, &flags.limit, "N", "list: at most so many (default 100)"},
-        {"--after", NULL, MAIN_FLAG_TEXT, &flags.after, "N", "behind this sequence number"},
+        {"--after", NULL, MAIN_FLAG_TEXT, &flags.after, "N",
+         "list: the page behind this sequence number, from the oldest on"},
         {"--json", NULL, MAIN_FLAG_SWITCH, &flags.json, NULL, "list: one JSON object a line"},
         {"--format", NULL, MAIN_FLAG_TEXT, &flags.format, "FORMAT", "export: jsonl (default) or csv"},
     };

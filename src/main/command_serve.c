@@ -15,7 +15,7 @@
 #include <unistd.h>
 #include <uv.h>
 
-enum { WATCH_MS = 250, KEYS_WAIT_MS = 10000 };
+enum { WATCH_MS = 250, KEYS_WAIT_MS = 10000, NAP_US = 1000 };
 
 static const struct weir_log *log_of(const struct main__server *server) {
     return &server->gateway.log;
@@ -98,6 +98,10 @@ static void reload(struct main__server *server) {
                                   : main__settings_load(arena, server->config_path, &fresh, &problems);
     if (status == WEIR_OK)
         status = main__implicit_catalog(arena, &fresh, server->simulator.pid > 0 ? server->simulator.base_url : NULL);
+    if (status == WEIR_OK && fresh.catalog.providers.count == 0) {
+        weir_buffer_append(&problems, WEIR_SPAN("providers: the file names none any more, nor does the environment\n"));
+        status = WEIR_EINVAL;
+    }
     if (status == WEIR_OK) {
         warn_about_restarts(server, &fresh);
         *pending = (struct reload){.server = server};
@@ -215,12 +219,12 @@ static void on_stopped(void *context) {
 static void stop(struct main__server *server) {
     if (server->stopping)
         return;
+    int64_t timeout_ms = server->live->settings.general.shutdown_timeout_ms;
     server->stopping = true;
     server->board.draining = true;
-    weir_log(log_of(server), WEIR_LOG_INFO, "draining",
-             WEIR_LOG_I("timeout_ms", server->settings.general.shutdown_timeout_ms));
+    weir_log(log_of(server), WEIR_LOG_INFO, "draining", WEIR_LOG_I("timeout_ms", timeout_ms));
     for (unsigned i = 0; i < server->worker_count; i++)
-        weir_worker_stop(server->workers[i], server->settings.general.shutdown_timeout_ms);
+        weir_worker_stop(server->workers[i], timeout_ms);
 }
 
 static void on_stop_signal(uv_signal_t *handle, int signal_number) {
@@ -482,7 +486,8 @@ static void shut(struct main__server *server) {
     weir_timer_stop(&server->watch);
     weir_store_free(&server->store); /* ingests what is left */
     if (server->loop != NULL)
-        while (weir_loop_run_once(server->loop)) {}
+        while (weir_loop_run_once(server->loop))
+            (void)usleep(NAP_US);
     weir_loop_free(&server->loop);
     main__published_free(&server->first);
     weir_keys_free(&server->gateway.keys);

@@ -96,7 +96,7 @@ static struct weir_span host_of(struct weir_span authority) {
 static enum weir_reason check(const struct weir_operator *plane, const struct weir_http_head *head) {
     const struct weir_span *origin = weir_http_head_find(head, WEIR_SPAN("origin"));
     struct weir_url url;
-    if (plane->settings.loopback_only && head->minor_version > 0 &&
+    if (plane->settings.loopback_only && (head->minor_version > 0 || head->authority.length > 0) &&
         !weir_url_host_is_loopback(host_of(head->authority)))
         return WEIR_REASON_HOST_NOT_ALLOWED;
     if (origin != NULL &&

@@ -202,11 +202,13 @@ static enum weir_status prepare_listing(struct weir_engine *engine, const struct
     }
     /* The unary plus keeps the range from being preferred to the far smaller set that an id names. */
     const char *plus = query->request_id.length > 0 ? "+" : "";
-    char sql[sizeof(columns) + 256];
-    (void)snprintf(sql, sizeof(sql), "%s WHERE %ssequence > ?1 AND %ssequence <= ?2%s%s%s%s ORDER BY sequence LIMIT ?8",
-                   columns, plus, plus, query->from_utc_us != 0 ? " AND start_utc_us >= ?3" : "",
+    char sql[sizeof(columns) + 320];
+    (void)snprintf(sql, sizeof(sql),
+                   "%s%s WHERE %ssequence > ?1 AND %ssequence <= ?2%s%s%s%s ORDER BY sequence%s LIMIT ?8%s",
+                   query->newest ? "SELECT * FROM (" : "", columns, plus, plus,
+                   query->from_utc_us != 0 ? " AND start_utc_us >= ?3" : "",
                    query->until_utc_us != 0 ? " AND start_utc_us < ?4" : "", bounds->key >= 0 ? " AND key = ?5" : "",
-                   by_id);
+                   by_id, query->newest ? " DESC" : "", query->newest ? ") ORDER BY 1" : "");
     if (sqlite3_prepare_v2(engine->database, sql, -1, statement, NULL) != SQLITE_OK) {
         return store__sqlite_fail(engine, "list the ledger", error);
     }

@@ -34,6 +34,7 @@ struct weir_ledger_query {
     struct weir_span request_id; /* weir's own or the client's */
     int64_t after_sequence;      /* cursor: entries behind it */
     size_t limit;                /* 0: 100; at most 10000 */
+    bool newest;                 /* the last `limit` entries instead of the first; in order of sequence all the same */
 };
 
 /* State for readiness and metrics. All counters grow only. */

@@ -58,8 +58,9 @@ static const struct {
     const char *endpoint;
     const char *operation;
 } operations[] = {
-    {"chat.completions", "chat"},  {"completions", "text_completion"}, {"embeddings", "embeddings"},
-    {"responses", "chat"},         {"messages", "chat"},               {"generate_content", "generate_content"},
+    {"chat.completions", "chat"}, {"completions", "text_completion"},
+    {"embeddings", "embeddings"}, {"responses", "chat"},
+    {"messages", "chat"},         {"generate_content", "generate_content"},
 };
 
 static const char *operation_of(const char *endpoint) {
@@ -162,8 +163,9 @@ static void append_decimal(struct weir_buffer *out, int64_t value, unsigned digi
     for (unsigned i = 0; i < digits; i++)
         scale *= 10;
     uint64_t magnitude = value < 0 ? (uint64_t)0 - (uint64_t)value : (uint64_t)value;
-    int length = snprintf(text, sizeof text, "%s%llu.%0*llu", value < 0 ? "-" : "", (unsigned long long)(magnitude / scale),
-                          (int)(digits > 0 ? digits : 1), (unsigned long long)(magnitude % scale));
+    int length = snprintf(text, sizeof text, "%s%llu.%0*llu", value < 0 ? "-" : "",
+                          (unsigned long long)(magnitude / scale), (int)(digits > 0 ? digits : 1),
+                          (unsigned long long)(magnitude % scale));
     size_t used = (size_t)length;
     while (text[used - 1] == '0' && text[used - 2] != '.')
         used--;
@@ -311,7 +313,8 @@ static void write_family(struct exposition *exposition, enum telemetry__metric m
         size_t bucket_count = bounds != NULL ? bounds->count + 2 : 0;
         for (size_t j = 0; well && j < exposition->merged_count; j++) {
             const struct telemetry__series *series = exposition->merged[j];
-            if ((source->of_model && series->provider.length == 0) || (bounds != NULL && observations(series, source) == 0))
+            if ((source->of_model && series->provider.length == 0) ||
+                (bounds != NULL && observations(series, source) == 0))
                 continue;
             struct weir_span labels = build_labels(exposition, row->labels, series, source->type);
             struct sample *sample = sample_of(exposition, map, labels, bucket_count, &end);
@@ -360,7 +363,8 @@ static void write_worker_cpu(struct exposition *exposition) {
     }
 }
 
-static void write_row(struct exposition *exposition, const struct weir_metrics_facts *facts, enum telemetry__metric metric) {
+static void write_row(struct exposition *exposition, const struct weir_metrics_facts *facts,
+                      enum telemetry__metric metric) {
     const struct weir_metrics *metrics = exposition->metrics;
     const struct weir_span none = {.at = "", .length = 0};
     write_head(exposition, &telemetry__rows[metric]);
@@ -371,9 +375,7 @@ static void write_row(struct exposition *exposition, const struct weir_metrics_f
     case TELEMETRY__TOKENS:
     case TELEMETRY__GENAI_DURATION:
     case TELEMETRY__GENAI_FIRST_CHUNK:
-    case TELEMETRY__GENAI_TOKEN_USAGE:
-        write_family(exposition, metric);
-        return;
+    case TELEMETRY__GENAI_TOKEN_USAGE: write_family(exposition, metric); return;
     case TELEMETRY__ACTIVE_REQUESTS:
         write_integer(exposition, metric, none, sum_of(metrics, offsetof(struct weir_metrics_set, active_requests)));
         return;
@@ -386,45 +388,22 @@ static void write_row(struct exposition *exposition, const struct weir_metrics_f
     case TELEMETRY__LABELS_FOLDED:
         write_integer(exposition, metric, none, sum_of(metrics, offsetof(struct weir_metrics_set, folded)));
         return;
-    case TELEMETRY__WORKER_CPU:
-        write_worker_cpu(exposition);
-        return;
-    case TELEMETRY__STORE_CPU:
-        write_decimal(exposition, metric, none, facts->store_cpu_ns, 9);
-        return;
-    case TELEMETRY__CONTROL_CPU:
-        write_decimal(exposition, metric, none, facts->control_cpu_ns, 9);
-        return;
+    case TELEMETRY__WORKER_CPU: write_worker_cpu(exposition); return;
+    case TELEMETRY__STORE_CPU: write_decimal(exposition, metric, none, facts->store_cpu_ns, 9); return;
+    case TELEMETRY__CONTROL_CPU: write_decimal(exposition, metric, none, facts->control_cpu_ns, 9); return;
     case TELEMETRY__JOURNAL_BACKLOG:
         write_integer(exposition, metric, none, (int64_t)facts->journal_backlog_bytes);
         return;
-    case TELEMETRY__LEDGER_INGESTED:
-        write_integer(exposition, metric, none, (int64_t)facts->ingested_records);
-        return;
-    case TELEMETRY__READY:
-        write_integer(exposition, metric, none, facts->ready);
-        return;
-    case TELEMETRY__STORE_UP:
-        write_integer(exposition, metric, none, facts->store_available);
-        return;
-    case TELEMETRY__JOURNAL_UP:
-        write_integer(exposition, metric, none, facts->journal_available);
-        return;
-    case TELEMETRY__KEYS:
-        write_integer(exposition, metric, none, (int64_t)facts->keys);
-        return;
-    case TELEMETRY__REVISION:
-        write_integer(exposition, metric, none, (int64_t)facts->revision);
-        return;
-    case TELEMETRY__BUILD_INFO:
-        write_build_info(exposition, facts);
-        return;
-    case TELEMETRY__START_TIME:
-        write_decimal(exposition, metric, none, facts->start_utc_us, 6);
-        return;
+    case TELEMETRY__LEDGER_INGESTED: write_integer(exposition, metric, none, (int64_t)facts->ingested_records); return;
+    case TELEMETRY__READY: write_integer(exposition, metric, none, facts->ready); return;
+    case TELEMETRY__STORE_UP: write_integer(exposition, metric, none, facts->store_available); return;
+    case TELEMETRY__JOURNAL_UP: write_integer(exposition, metric, none, facts->journal_available); return;
+    case TELEMETRY__KEYS: write_integer(exposition, metric, none, (int64_t)facts->keys); return;
+    case TELEMETRY__REVISION: write_integer(exposition, metric, none, (int64_t)facts->revision); return;
+    case TELEMETRY__BUILD_INFO: write_build_info(exposition, facts); return;
+    case TELEMETRY__START_TIME: write_decimal(exposition, metric, none, facts->start_utc_us, 6); return;
     case TELEMETRY__METRICS:
-    default:
-        weir_bug_on(true);
+    default: weir_bug_on(true);
     }
 }
 

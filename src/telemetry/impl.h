@@ -30,10 +30,10 @@ struct telemetry__row {
 extern const struct telemetry__row telemetry__rows[TELEMETRY__METRICS];
 
 enum {
-    TELEMETRY__MAX_SERIES = 1000,    /* label sets a worker, with their own provider and model */
-    TELEMETRY__MAX_FOLDED = 256,     /* besides: with provider and model "other" */
+    TELEMETRY__MAX_SERIES = 1000, /* label sets a worker, with their own provider and model */
+    TELEMETRY__MAX_FOLDED = 256,  /* besides: with provider and model "other" */
     TELEMETRY__MAX_LABEL_BYTES = 128,
-    TELEMETRY__SLOTS = 4096,         /* of the hash table; a power of two, at least twice the label sets */
+    TELEMETRY__SLOTS = 4096, /* of the hash table; a power of two, at least twice the label sets */
     TELEMETRY__TOKEN_TYPES = 5
 };
 
@@ -48,10 +48,7 @@ extern const struct telemetry__bounds telemetry__operation_bounds;
 extern const struct telemetry__bounds telemetry__token_bounds;
 
 /* A histogram takes bounds + 1 buckets and its sum. */
-enum {
-    TELEMETRY__REQUEST_CELLS = 16 + 2,
-    TELEMETRY__GENAI_CELLS = 14 + 2
-};
+enum { TELEMETRY__REQUEST_CELLS = 16 + 2, TELEMETRY__GENAI_CELLS = 14 + 2 };
 enum {
     TELEMETRY__CELL_REQUESTS,
     TELEMETRY__CELL_COST,
@@ -66,7 +63,7 @@ enum {
 
 /* One label set. The labels are written before it is published and never after. */
 struct telemetry__series {
-    const char *endpoint; /* static */
+    const char *endpoint;             /* static */
     struct weir_span provider, model; /* into `text` */
     unsigned status;
     enum weir_reason reason;

@@ -9,26 +9,26 @@
 #include "base/memory.h"
 
 const struct telemetry__row telemetry__rows[TELEMETRY__METRICS] = {
-#define X(row, exposed, row_kind, row_unit, row_labels, row_prose)                                                    \
-    [TELEMETRY__##row] = {.name = exposed, .kind = TELEMETRY__##row_kind, .unit = row_unit, .labels = row_labels,      \
-                          .prose = row_prose},
+#define X(row, exposed, row_kind, row_unit, row_labels, row_prose) \
+    [TELEMETRY__##row] = {                                         \
+        .name = exposed, .kind = TELEMETRY__##row_kind, .unit = row_unit, .labels = row_labels, .prose = row_prose},
 #include "telemetry/metrics.def"
 #undef X
 };
 
-const struct telemetry__bounds telemetry__request_bounds = {
-    .count = 16,
-    .are_microseconds = true,
-    .at = {1000, 2500, 5000, 10000, 25000, 50000, 100000, 250000, 500000, 1000000, 2500000, 5000000, 10000000, 30000000,
-           60000000, 120000000}};
-const struct telemetry__bounds telemetry__operation_bounds = {
-    .count = 14,
-    .are_microseconds = true,
-    .at = {10000, 20000, 40000, 80000, 160000, 320000, 640000, 1280000, 2560000, 5120000, 10240000, 20480000, 40960000,
-           81920000}};
-const struct telemetry__bounds telemetry__token_bounds = {
-    .count = 14,
-    .at = {1, 4, 16, 64, 256, 1024, 4096, 16384, 65536, 262144, 1048576, 4194304, 16777216, 67108864}};
+const struct telemetry__bounds telemetry__request_bounds = {.count = 16,
+                                                            .are_microseconds = true,
+                                                            .at = {1000, 2500, 5000, 10000, 25000, 50000, 100000,
+                                                                   250000, 500000, 1000000, 2500000, 5000000, 10000000,
+                                                                   30000000, 60000000, 120000000}};
+const struct telemetry__bounds telemetry__operation_bounds = {.count = 14,
+                                                              .are_microseconds = true,
+                                                              .at = {10000, 20000, 40000, 80000, 160000, 320000, 640000,
+                                                                     1280000, 2560000, 5120000, 10240000, 20480000,
+                                                                     40960000, 81920000}};
+const struct telemetry__bounds telemetry__token_bounds = {.count = 14,
+                                                          .at = {1, 4, 16, 64, 256, 1024, 4096, 16384, 65536, 262144,
+                                                                 1048576, 4194304, 16777216, 67108864}};
 
 /* What a label set is looked up by. */
 struct key {
@@ -90,7 +90,8 @@ static void publish(struct weir_metrics_set *set, struct telemetry__series *seri
 }
 
 /* NULL when there is no such label set and no room, or no memory, for it. */
-static struct telemetry__series *find(struct weir_metrics_set *set, const struct key *key, size_t *used, size_t maximum) {
+static struct telemetry__series *find(struct weir_metrics_set *set, const struct key *key, size_t *used,
+                                      size_t maximum) {
     uint64_t hash = hash_of(key);
     size_t slot = (size_t)hash & (TELEMETRY__SLOTS - 1);
     for (; set->slots[slot] != NULL; slot = (slot + 1) & (TELEMETRY__SLOTS - 1)) {

@@ -9,7 +9,7 @@
 #include "base/reasons.h"
 #include "base/tokens.h"
 
-struct weir_metrics; /* all sets */
+struct weir_metrics;     /* all sets */
 struct weir_metrics_set; /* one worker's */
 
 WEIR_MUST enum weir_status weir_metrics_new(unsigned workers, struct weir_metrics **metrics);
@@ -19,7 +19,7 @@ struct weir_metrics_set *weir_metrics_of(struct weir_metrics *metrics, unsigned 
 /* One finished request. `status` is the HTTP status the client got (499 where it left). Label values come from configuration (route
  * names, providers, models that resolved), never from a client's bytes; at most 1,000 label sets a metric, then "other". */
 struct weir_metrics_request {
-    const char *endpoint;  /* "chat.completions", "models", "health", … static */
+    const char *endpoint;      /* "chat.completions", "models", "health", … static */
     struct weir_span provider; /* empty: none */
     struct weir_span model;    /* resolved; empty: none */
     unsigned status;
@@ -51,7 +51,8 @@ struct weir_metrics_facts {
     int64_t start_utc_us;
 };
 /* Prometheus text format 0.0.4, or OpenMetrics 1.0.0 when asked. */
-void weir_metrics_write(const struct weir_metrics *metrics, const struct weir_metrics_facts *facts, bool openmetrics, struct weir_buffer *out);
+void weir_metrics_write(const struct weir_metrics *metrics, const struct weir_metrics_facts *facts, bool openmetrics,
+                        struct weir_buffer *out);
 /* The reference page docs/reference/metrics.md, from the rows. */
 void weir_metrics_reference(struct weir_buffer *out);
 

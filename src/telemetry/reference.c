@@ -3,11 +3,13 @@
 
 void weir_metrics_reference(struct weir_buffer *out) {
     static const char *const kinds[] = {"counter", "gauge", "histogram"};
-    weir_buffer_append(out, WEIR_SPAN("# Metrics\n\n"
-                                      "Generated from `src/telemetry/metrics.def`; do not edit.\n\n"
-                                      "`/metrics` answers in the Prometheus text format 0.0.4, or in OpenMetrics 1.0.0 where\n"
-                                      "the `Accept` header asks for it.\n\n"
-                                      "| name | kind | unit | labels | what it says |\n|---|---|---|---|---|\n"));
+    weir_buffer_append(out,
+                       WEIR_SPAN(
+                           "# Metrics\n\n"
+                           "Generated from `src/telemetry/metrics.def`; do not edit.\n\n"
+                           "`/metrics` answers in the Prometheus text format 0.0.4, or in OpenMetrics 1.0.0 where\n"
+                           "the `Accept` header asks for it.\n\n"
+                           "| name | kind | unit | labels | what it says |\n|---|---|---|---|---|\n"));
     for (size_t i = 0; i < TELEMETRY__METRICS; i++) {
         const struct telemetry__row *row = &telemetry__rows[i];
         weir_buffer_printf(out, "| `%s` | %s | %s | ", row->name, kinds[row->kind], row->unit);

@@ -11,9 +11,9 @@
 enum {
     MAX_PATH_BYTES = 512,
     MAX_TEXT_BYTES = 160,
-    TEXTS = 14,       /* besides the path */
-    MAX_ESCAPE = 6,   /* \u00XX for one byte */
-    NAME_BYTES = 32,  /* ,"name":"" */
+    TEXTS = 14,      /* besides the path */
+    MAX_ESCAPE = 6,  /* \u00XX for one byte */
+    NAME_BYTES = 32, /* ,"name":"" */
     NUMBERS = 16,
     NUMBER_BYTES = NAME_BYTES + 20,
     LINE_BYTES = 256 + MAX_ESCAPE * MAX_PATH_BYTES + TEXTS * (NAME_BYTES + MAX_ESCAPE * MAX_TEXT_BYTES) +
@@ -117,7 +117,8 @@ static void put_request(struct line *out, const struct weir_request_line *line) 
     member_text(out, WEIR_SPAN(",\"upstream_model\":"), line->upstream_model, MAX_TEXT_BYTES);
     member_number(out, WEIR_SPAN(",\"status\":"), (int64_t)line->status, true);
     if (line->reason != WEIR_REASON_NONE)
-        member_text(out, WEIR_SPAN(",\"reason\":"), weir_span_of_string(weir_reason_row(line->reason)->name), MAX_TEXT_BYTES);
+        member_text(out, WEIR_SPAN(",\"reason\":"), weir_span_of_string(weir_reason_row(line->reason)->name),
+                    MAX_TEXT_BYTES);
     member_text(out, WEIR_SPAN(",\"outcome\":"), line->outcome, MAX_TEXT_BYTES);
     put(out, line->stream ? WEIR_SPAN(",\"stream\":true") : WEIR_SPAN(",\"stream\":false"));
     member_number(out, WEIR_SPAN(",\"duration_us\":"), line->duration_us, true);

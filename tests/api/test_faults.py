@@ -105,9 +105,21 @@ def test_an_unreachable_provider(make_gateway, sim):
     assert answer.headers["retry-after"] == "5"
 
 
-def test_an_idle_connection_that_the_peer_closed_costs_no_request(gateway, sim):
-    for _ in range(20):
-        assert gateway.chat(headers=faults.fault("close-idle")).status == 200
+@pytest.mark.parametrize("stream", [False, True])
+def test_an_idle_connection_that_the_peer_closed_costs_no_request(make_gateway, make_sim, stream):
+    """The provider closes a kept connection just when the next request goes out on it: 50 times, and never a failure."""
+    simulator = make_sim()
+    instance = make_gateway(simulator)
+    ids = []
+    for number in range(50):
+        answer = instance.chat(model=f"sim/idle-{number}", stream=stream, headers=faults.fault("close-idle"))
+        assert answer.status == 200 and answer.complete, (number, answer)
+        ids.append(answer.headers["x-request-id"])
+    served = [row["model"] for row in simulator.log()]
+    assert served == [f"idle-{number}" for number in range(50)], "each was served once"
+    entries = instance.wait_ledger(50)
+    assert [entry["request_id"] for entry in entries] == ids
+    assert {entry["outcome"] for entry in entries} == {"ok"}
 
 
 def test_interim_answers_are_skipped(gateway):

@@ -125,3 +125,44 @@ def test_request_ids_and_trace_context(gateway, sim):
     assert entry["client_request_id"] == "mine-1"
     assert entry["trace_id"] == "0af7651916cd43dd8448eb211c80319c"
     assert "team=a" in str(entry["tags"]) and "feature=b" in str(entry["tags"])
+
+
+def upstream_headers(sim):
+    return {name.lower(): value for name, value in dict(sim.last_request()["headers"]).items()}
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_without_a_trace_one_begins_here(gateway, sim, stream):
+    answer = gateway.chat(stream=stream)
+    trace = re.fullmatch("00-([0-9a-f]{32})-([0-9a-f]{16})-0[01]", upstream_headers(sim)["traceparent"])
+    assert trace and set(trace[1]) != {"0"} and set(trace[2]) != {"0"}
+    assert gateway.entry_of(answer.headers["x-request-id"])["trace_id"] == trace[1]
+
+
+@pytest.mark.parametrize("wrong", [
+    "00-00000000000000000000000000000000-b7ad6b7169203331-01", "00-0af7651916cd43dd8448eb211c80319c-0000000000000000-01",
+    "ff-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01", "00-0AF7651916CD43DD8448EB211C80319C-b7ad6b7169203331-01",
+    "0af7651916cd43dd8448eb211c80319c", "x" * 500,
+])
+def test_a_wrong_traceparent_is_replaced(gateway, sim, wrong):
+    answer = send(gateway, json.dumps(chat_body()).encode(), traceparent=wrong)
+    assert answer.status == 200
+    sent = upstream_headers(sim)["traceparent"]
+    assert re.fullmatch("00-[0-9a-f]{32}-[0-9a-f]{16}-0[01]", sent) and sent.split("-")[1] not in wrong.lower()
+    assert gateway.entry_of(answer.headers["x-request-id"])["trace_id"] == sent.split("-")[1]
+
+
+@pytest.mark.parametrize(("sent", "kept"), [
+    ("team=search, feature=summary", "team=search,feature=summary"),
+    (" team=search ,, ,", "team=search"),
+    (",".join(f"t{number}=v" for number in range(12)), ",".join(f"t{number}=v" for number in range(10))),
+    (f"a=1,{'x' * 65}=2,b=3", "a=1,b=3"),
+    ("a=1,b=<script>,c=\u00e9,d=4", "a=1,d=4"),
+    ("", None),
+])
+def test_tags_are_kept_in_the_ledger_and_stay_here(gateway, sim, sent, kept):
+    for stream in (False, True):
+        answer = gateway.chat(chat_body(stream=stream), headers={"x-weir-tags": sent.encode("utf-8").decode("latin-1")})
+        assert answer.status == 200
+        assert (gateway.entry_of(answer.headers["x-request-id"])["tags"] or None) == kept
+        assert "x-weir-tags" not in upstream_headers(sim)

@@ -168,3 +168,13 @@ def all_entries(instance):
         if len(page) < 10000:
             return entries
         after = page[-1]["sequence"]
+
+
+def test_an_answer_too_large_to_hold_is_charged_by_its_own_usage(make_gateway, sim):
+    instance = make_gateway(sim, limits={"default_output_tokens": 2_000_000})
+    answer = instance.chat(headers={"x-sim-fault": "huge=3000000"}, model="sim-small")
+    assert answer.status == 200 and len(answer.body) > 2_500_000
+    usage = json.loads(answer.body)["usage"]
+    entry = instance.entry_of(answer.headers["x-request-id"])
+    assert entry["usage_source"] == "provider"
+    assert (entry["input_tokens"], entry["output_tokens"]) == (usage["prompt_tokens"], usage["completion_tokens"])

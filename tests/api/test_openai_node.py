@@ -55,5 +55,27 @@ def test_error_classes(seen):
     assert seen["authentication"] == {"name": "AuthenticationError", "status": 401, "code": "key_invalid", "requestID": True}
     assert seen["notFound"] == {"name": "NotFoundError", "status": 404, "code": "model_not_found", "requestID": True}
     assert seen["rateLimit"]["name"] == "RateLimitError" and seen["rateLimit"]["status"] == 429
+    assert seen["badRequest"] == {"name": "BadRequestError", "status": 400, "code": "field_missing", "requestID": True}
+    assert seen["malformed"]["name"] == "BadRequestError" and seen["malformed"]["requestID"]
+    assert seen["tooLarge"]["status"] == 413 and seen["tooLarge"]["requestID"]
+    assert seen["noSuchPath"]["name"] == "NotFoundError"
+
+
+@pytest.mark.parametrize(("upstream", "name", "status"), [
+    (400, "BadRequestError", 400), (401, "InternalServerError", 502), (403, "InternalServerError", 502), (404, "NotFoundError", 404),
+    (409, "ConflictError", 409), (422, "UnprocessableEntityError", 422), (429, "RateLimitError", 429),
+    (500, "InternalServerError", 500), (503, "InternalServerError", 503),
+])
+def test_error_classes_of_what_the_provider_says(seen, upstream, name, status):
+    """The provider's refusal of our credential is our trouble, not the client's: its class must not ask for a new key."""
+    error = seen[f"upstream{upstream}"]
+    assert (error["name"], error["status"], error["requestID"]) == (name, status, True)
+
+
+def test_connections_that_end(seen):
     assert seen["timeout"]["name"] == "APIConnectionTimeoutError"
+    assert seen["unreachable"]["name"] == "APIConnectionError"
+    assert seen["abortedEarly"]["name"] == "APIUserAbortError"
     assert seen["broken"] != "no error", "a broken stream is no success"
+    assert seen["aborted"] == "no error" and 3 <= seen["piecesUntilAborted"] < 100, "the package ends such a loop silently"
+    assert seen["after"] == "stop"

@@ -26,7 +26,7 @@ def bare(weir_binary, tmp_path):
 
 def refusal(instance):
     """What a start that fails says; nothing may have been made on disk."""
-    result = instance.command("serve", check=False, env=instance.environment)
+    result = instance.command("serve", check=False)
     assert result.returncode == 1, result
     assert not result.stdout
     assert sorted(path.name for path in instance.folder.iterdir()) == []
@@ -100,10 +100,12 @@ def test_a_provider_of_the_environment_is_listed_and_not_contacted(bare):
     assert "sk-nobody" not in instance.stderr()
 
 
-def test_a_provider_at_an_address_of_the_environment_answers(bare, sim):
-    instance = bare(VLLM_ENDPOINT=f"http://{sim.address}", ENVIRONMENT="prod").start()
+def test_a_provider_at_an_address_of_the_environment_is_asked_without_a_key(bare, make_sim):
+    simulator = make_sim("--no-auth")
+    instance = bare(VLLM_ENDPOINT=f"http://{simulator.address}", ENVIRONMENT="prod").start()
     assert instance.chat(model="whatever-it-serves").status == 200
-    assert sim.last_body()["model"] == "whatever-it-serves"
+    assert simulator.last_body()["model"] == "whatever-it-serves"
+    assert "authorization" not in simulator.last_request()["headers"]
 
 
 def test_a_port_that_is_taken_is_told(bare):

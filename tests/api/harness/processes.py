@@ -241,9 +241,9 @@ class Gateway(Process):
         return self.start()
 
     def command(self, *arguments, check=True, env=None):
-        """Runs `weir ARGUMENTS`; the result has text in stdout and stderr."""
+        """Runs `weir ARGUMENTS` in the gateway's own environment; the result has text in stdout and stderr."""
         result = subprocess.run([self.binary, *[str(word) for word in arguments]], cwd=self.folder, capture_output=True,
-                                text=True, timeout=60 * SCALE, env=clean_environment(env))
+                                text=True, timeout=60 * SCALE, env=clean_environment({**(self.environment or {}), **(env or {})}))
         assert not SANITIZER_WORDS.search(result.stderr), result.stderr
         if check:
             assert result.returncode == 0, f"weir {' '.join(map(str, arguments))}: {result.returncode}\n{result.stderr}"

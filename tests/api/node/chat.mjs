@@ -50,19 +50,35 @@ seen.rateLimit = await errorOf(() => client.chat.completions.create({ model: "si
   { headers: JSON.parse(process.env.FAULT_429) }));
 seen.timeout = await errorOf(() => client.chat.completions.create({ model: "sim-small", messages },
   { headers: { "x-sim-ttft": "20000" }, timeout: 500 }));
+seen.badRequest = await errorOf(() => client.chat.completions.create({ messages }));
+seen.malformed = await errorOf(() => client.chat.completions.create({ model: "sim-small", messages: "no list" }));
+seen.tooLarge = await errorOf(() => client.chat.completions.create(
+  { model: "sim-small", messages: [{ role: "user", content: "x".repeat(1_200_000) }] }));
+seen.noSuchPath = await errorOf(() => client.post("/nowhere", { body: {} }));
+for (const status of [400, 401, 403, 404, 409, 422, 429, 500, 503])
+  seen[`upstream${status}`] = await errorOf(() => client.chat.completions.create({ model: "sim-small", messages },
+    { headers: { "x-sim-fault": `status=${status}` } }));
+const nobody = new OpenAI({ baseURL: "http://127.0.0.1:9/v1", apiKey: "x", maxRetries: 0 });
+seen.unreachable = await errorOf(() => nobody.models.list());
+const early = new AbortController();
+setTimeout(() => early.abort(), 300);
+seen.abortedEarly = await errorOf(() => client.chat.completions.create({ model: "sim-small", messages },
+  { headers: { "x-sim-ttft": "20000" }, signal: early.signal }));
 seen.broken = await errorOf(async () => {
   const stream = await client.chat.completions.create({ model: "sim-small", messages, stream: true },
     { headers: JSON.parse(process.env.FAULT_TRUNCATED) });
   for await (const _ of stream) { /* read to its end */ }
 });
 const stopped = new AbortController();
+let pieces = 0;
 seen.aborted = await errorOf(async () => {
   const stream = await client.chat.completions.create({ model: "sim-small", messages, stream: true },
-    { headers: { "x-sim-rate": "20" }, signal: stopped.signal });
+    { headers: { "x-sim-rate": "20", "x-sim-tokens": "2000" }, signal: stopped.signal });
   for await (const _ of stream) {
-    stopped.abort();
+    if (++pieces === 3) stopped.abort();
   }
-  return stream;
 });
+seen.piecesUntilAborted = pieces;
+seen.after = (await client.chat.completions.create({ model: "sim-small", messages })).choices[0].finish_reason;
 
 console.log(JSON.stringify(seen));

@@ -11,8 +11,10 @@ static const struct weir_option target_rows[] = {
     {.name = "provider", .kind = WEIR_OPTION_TEXT, .offset = offsetof(struct target, provider), .required = true},
     {.name = "weight", .kind = WEIR_OPTION_INTEGER, .offset = offsetof(struct target, weight), .initial = "1"},
 };
-static const struct weir_option_table target_table = {
-    .section = "targets", .rows = target_rows, .count = 2, .size = sizeof(struct target)};
+static const struct weir_option_table target_table = {.section = "targets",
+                                                      .rows = target_rows,
+                                                      .count = 2,
+                                                      .size = sizeof(struct target)};
 
 struct model {
     struct weir_span name;
@@ -24,8 +26,10 @@ static const struct weir_option model_rows[] = {
     {.name = "key", .kind = WEIR_OPTION_SECRET, .offset = offsetof(struct model, key)},
     {.name = "targets", .kind = WEIR_OPTION_LIST, .offset = offsetof(struct model, targets), .items = &target_table},
 };
-static const struct weir_option_table model_table = {
-    .section = "models", .rows = model_rows, .count = 3, .size = sizeof(struct model)};
+static const struct weir_option_table model_table = {.section = "models",
+                                                     .rows = model_rows,
+                                                     .count = 3,
+                                                     .size = sizeof(struct model)};
 
 struct top {
     int mode;
@@ -36,7 +40,10 @@ static const struct weir_option top_rows[] = {
     {.name = "mode", .kind = WEIR_OPTION_CHOICE, .offset = offsetof(struct top, mode), .choices = modes},
     {.name = "models", .kind = WEIR_OPTION_LIST, .offset = offsetof(struct top, models), .items = &model_table},
 };
-static const struct weir_option_table top_table = {.section = "", .rows = top_rows, .count = 2, .size = sizeof(struct top)};
+static const struct weir_option_table top_table = {.section = "",
+                                                   .rows = top_rows,
+                                                   .count = 2,
+                                                   .size = sizeof(struct top)};
 
 struct limits {
     int64_t size, number, time;
@@ -45,16 +52,26 @@ struct limits {
     struct weir_texts texts;
 };
 static const struct weir_option limits_rows[] = {
-    {.name = "size", .kind = WEIR_OPTION_SIZE, .offset = offsetof(struct limits, size), .initial = "1MiB", .minimum = 1,
+    {.name = "size",
+     .kind = WEIR_OPTION_SIZE,
+     .offset = offsetof(struct limits, size),
+     .initial = "1MiB",
+     .minimum = 1,
      .maximum = 1 << 30},
-    {.name = "number", .kind = WEIR_OPTION_INTEGER, .offset = offsetof(struct limits, number), .minimum = -5, .maximum = 5},
+    {.name = "number",
+     .kind = WEIR_OPTION_INTEGER,
+     .offset = offsetof(struct limits, number),
+     .minimum = -5,
+     .maximum = 5},
     {.name = "time", .kind = WEIR_OPTION_DURATION, .offset = offsetof(struct limits, time), .unit = "ms"},
     {.name = "flag", .kind = WEIR_OPTION_BOOL, .offset = offsetof(struct limits, flag), .initial = "on"},
     {.name = "text", .kind = WEIR_OPTION_TEXT, .offset = offsetof(struct limits, text), .initial = "word"},
     {.name = "texts", .kind = WEIR_OPTION_TEXTS, .offset = offsetof(struct limits, texts)},
 };
-static const struct weir_option_table limits_table = {
-    .section = "limits", .rows = limits_rows, .count = 6, .size = sizeof(struct limits)};
+static const struct weir_option_table limits_table = {.section = "limits",
+                                                      .rows = limits_rows,
+                                                      .count = 6,
+                                                      .size = sizeof(struct limits)};
 
 struct settings {
     struct top top;
@@ -105,7 +122,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         weir_config_canonical(again.sections, 2, &second);
         weir_bug_on(!weir_span_equal(weir_buffer_span(&first), weir_buffer_span(&second)));
         weir_buffer_clear(&second);
-        weir_config_explain(settings.sections, 2, WEIR_SPAN(""), (size & 1) != 0, &second) == WEIR_OK ? (void)0 : abort();
+        weir_config_explain(settings.sections, 2, WEIR_SPAN(""), (size & 1) != 0, &second) == WEIR_OK ? (void)0
+                                                                                                      : abort();
     }
     weir_buffer_clear(&second);
     weir_config_locate(arena, text, "f", WEIR_SPAN("models[0].targets[1].weight"), &second);

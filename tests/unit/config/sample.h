@@ -9,13 +9,23 @@ struct sample_target {
     int64_t weight;
 };
 static const struct weir_option sample_target_rows[] = {
-    {.name = "provider", .kind = WEIR_OPTION_TEXT, .offset = offsetof(struct sample_target, provider), .required = true,
+    {.name = "provider",
+     .kind = WEIR_OPTION_TEXT,
+     .offset = offsetof(struct sample_target, provider),
+     .required = true,
      .prose = "Which provider."},
-    {.name = "weight", .kind = WEIR_OPTION_INTEGER, .offset = offsetof(struct sample_target, weight), .initial = "1",
-     .minimum = 0, .maximum = 100, .prose = "Its share."},
+    {.name = "weight",
+     .kind = WEIR_OPTION_INTEGER,
+     .offset = offsetof(struct sample_target, weight),
+     .initial = "1",
+     .minimum = 0,
+     .maximum = 100,
+     .prose = "Its share."},
 };
-static const struct weir_option_table sample_targets = {
-    .section = "targets", .rows = sample_target_rows, .count = 2, .size = sizeof(struct sample_target)};
+static const struct weir_option_table sample_targets = {.section = "targets",
+                                                        .rows = sample_target_rows,
+                                                        .count = 2,
+                                                        .size = sizeof(struct sample_target)};
 
 struct sample_model {
     struct weir_span name;
@@ -23,15 +33,26 @@ struct sample_model {
     struct weir_option_items targets;
 };
 static const struct weir_option sample_model_rows[] = {
-    {.name = "name", .kind = WEIR_OPTION_TEXT, .offset = offsetof(struct sample_model, name), .required = true,
+    {.name = "name",
+     .kind = WEIR_OPTION_TEXT,
+     .offset = offsetof(struct sample_model, name),
+     .required = true,
      .prose = "What clients ask for."},
-    {.name = "api_key", .kind = WEIR_OPTION_SECRET, .offset = offsetof(struct sample_model, api_key),
+    {.name = "api_key",
+     .kind = WEIR_OPTION_SECRET,
+     .offset = offsetof(struct sample_model, api_key),
      .prose = "Its credential."},
-    {.name = "targets", .kind = WEIR_OPTION_LIST, .offset = offsetof(struct sample_model, targets),
-     .items = &sample_targets, .required = true, .prose = "Where it is served."},
+    {.name = "targets",
+     .kind = WEIR_OPTION_LIST,
+     .offset = offsetof(struct sample_model, targets),
+     .items = &sample_targets,
+     .required = true,
+     .prose = "Where it is served."},
 };
-static const struct weir_option_table sample_models = {
-    .section = "models", .rows = sample_model_rows, .count = 3, .size = sizeof(struct sample_model)};
+static const struct weir_option_table sample_models = {.section = "models",
+                                                       .rows = sample_model_rows,
+                                                       .count = 3,
+                                                       .size = sizeof(struct sample_model)};
 
 struct sample_top {
     int environment;
@@ -40,13 +61,24 @@ struct sample_top {
 };
 static const char *const sample_environments[] = {"dev", "stage", "prod", "development=dev", "production=prod", NULL};
 static const struct weir_option sample_top_rows[] = {
-    {.name = "environment", .kind = WEIR_OPTION_CHOICE, .offset = offsetof(struct sample_top, environment),
-     .choices = sample_environments, .initial = "dev", .environment = "ENVIRONMENT", .prose = "Which one it serves."},
-    {.name = "models", .kind = WEIR_OPTION_LIST, .offset = offsetof(struct sample_top, models), .items = &sample_models,
-     .live = true, .prose = "What is offered."},
+    {.name = "environment",
+     .kind = WEIR_OPTION_CHOICE,
+     .offset = offsetof(struct sample_top, environment),
+     .choices = sample_environments,
+     .initial = "dev",
+     .environment = "ENVIRONMENT",
+     .prose = "Which one it serves."},
+    {.name = "models",
+     .kind = WEIR_OPTION_LIST,
+     .offset = offsetof(struct sample_top, models),
+     .items = &sample_models,
+     .live = true,
+     .prose = "What is offered."},
 };
-static const struct weir_option_table sample_top_table = {
-    .section = "", .rows = sample_top_rows, .count = 2, .size = sizeof(struct sample_top)};
+static const struct weir_option_table sample_top_table = {.section = "",
+                                                          .rows = sample_top_rows,
+                                                          .count = 2,
+                                                          .size = sizeof(struct sample_top)};
 
 struct sample_limits {
     int64_t max_request_bytes;
@@ -59,26 +91,68 @@ struct sample_limits {
     struct weir_texts origins;
 };
 static const struct weir_option sample_limits_rows[] = {
-    {.name = "max_request_bytes", .kind = WEIR_OPTION_SIZE, .offset = offsetof(struct sample_limits, max_request_bytes),
-     .initial = "1MiB", .minimum = 1024, .maximum = 1 << 30, .environment = "MAX_REQUEST_SIZE_BYTES", .unit = "bytes",
-     .live = true, .prose = "The largest request body."},
-    {.name = "workers", .kind = WEIR_OPTION_INTEGER, .offset = offsetof(struct sample_limits, workers), .initial = "4",
-     .minimum = 1, .maximum = 256, .prose = "Data threads | one per core."},
-    {.name = "idle", .kind = WEIR_OPTION_DURATION, .offset = offsetof(struct sample_limits, idle_ms), .initial = "30s",
-     .minimum = 100, .maximum = 3600000, .unit = "s", .live = true, .prose = "How long nothing may happen."},
-    {.name = "grace", .kind = WEIR_OPTION_DURATION, .offset = offsetof(struct sample_limits, grace_ms), .live = true,
+    {.name = "max_request_bytes",
+     .kind = WEIR_OPTION_SIZE,
+     .offset = offsetof(struct sample_limits, max_request_bytes),
+     .initial = "1MiB",
+     .minimum = 1024,
+     .maximum = 1 << 30,
+     .environment = "MAX_REQUEST_SIZE_BYTES",
+     .unit = "bytes",
+     .live = true,
+     .prose = "The largest request body."},
+    {.name = "workers",
+     .kind = WEIR_OPTION_INTEGER,
+     .offset = offsetof(struct sample_limits, workers),
+     .initial = "4",
+     .minimum = 1,
+     .maximum = 256,
+     .prose = "Data threads | one per core."},
+    {.name = "idle",
+     .kind = WEIR_OPTION_DURATION,
+     .offset = offsetof(struct sample_limits, idle_ms),
+     .initial = "30s",
+     .minimum = 100,
+     .maximum = 3600000,
+     .unit = "s",
+     .live = true,
+     .prose = "How long nothing may happen."},
+    {.name = "grace",
+     .kind = WEIR_OPTION_DURATION,
+     .offset = offsetof(struct sample_limits, grace_ms),
+     .live = true,
      .prose = "Without bounds or unit."},
-    {.name = "strict", .kind = WEIR_OPTION_BOOL, .offset = offsetof(struct sample_limits, strict), .initial = "no",
-     .environment = "STRICT", .live = true, .prose = "Whether to be strict."},
-    {.name = "greeting", .kind = WEIR_OPTION_TEXT, .offset = offsetof(struct sample_limits, greeting),
-     .initial = "hello", .environment = "GREETING", .live = true, .prose = "A text."},
-    {.name = "admin_token", .kind = WEIR_OPTION_SECRET, .offset = offsetof(struct sample_limits, admin_token),
-     .environment = "ADMIN_TOKEN", .live = true, .prose = "A secret."},
-    {.name = "origins", .kind = WEIR_OPTION_TEXTS, .offset = offsetof(struct sample_limits, origins),
-     .environment = "CORS_ORIGINS", .live = true, .prose = "Texts."},
+    {.name = "strict",
+     .kind = WEIR_OPTION_BOOL,
+     .offset = offsetof(struct sample_limits, strict),
+     .initial = "no",
+     .environment = "STRICT",
+     .live = true,
+     .prose = "Whether to be strict."},
+    {.name = "greeting",
+     .kind = WEIR_OPTION_TEXT,
+     .offset = offsetof(struct sample_limits, greeting),
+     .initial = "hello",
+     .environment = "GREETING",
+     .live = true,
+     .prose = "A text."},
+    {.name = "admin_token",
+     .kind = WEIR_OPTION_SECRET,
+     .offset = offsetof(struct sample_limits, admin_token),
+     .environment = "ADMIN_TOKEN",
+     .live = true,
+     .prose = "A secret."},
+    {.name = "origins",
+     .kind = WEIR_OPTION_TEXTS,
+     .offset = offsetof(struct sample_limits, origins),
+     .environment = "CORS_ORIGINS",
+     .live = true,
+     .prose = "Texts."},
 };
-static const struct weir_option_table sample_limits_table = {
-    .section = "limits", .rows = sample_limits_rows, .count = 8, .size = sizeof(struct sample_limits)};
+static const struct weir_option_table sample_limits_table = {.section = "limits",
+                                                             .rows = sample_limits_rows,
+                                                             .count = 8,
+                                                             .size = sizeof(struct sample_limits)};
 
 struct sample {
     struct sample_top top;
@@ -113,7 +187,8 @@ static inline const char *sample_lookup(void *context, const char *name) {
     return NULL;
 }
 
-static inline enum weir_status sample_read_span(struct sample *sample, struct weir_span text, const char **environment) {
+static inline enum weir_status sample_read_span(struct sample *sample, struct weir_span text,
+                                                const char **environment) {
     weir_buffer_clear(&sample->problems);
     enum weir_status status = weir_config_read(sample->arena, text, "weir.yaml", sample->sections, 2, sample_lookup,
                                                environment, &sample->problems);

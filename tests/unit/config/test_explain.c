@@ -9,14 +9,15 @@
 #include "json/scan.h"
 #include "sample.h"
 
-static const char *const text_of_sample = "environment: stage\n"
-                                          "limits:\n"
-                                          "  greeting: \"a\\tb: 'c' \\\"d\\\" $${X} é\\u2028\"\n"
-                                          "  origins: [one, \"two, three\", '$$env:HOME']\n"
-                                          "  admin_token: sk-top-secret\n"
-                                          "models:\n"
-                                          "  - {name: fast, api_key: 'env:KEY', targets: [{provider: p, weight: 2}, {provider: q}]}\n"
-                                          "  - {name: '$$file:x', targets: []}\n";
+static const char *const text_of_sample =
+    "environment: stage\n"
+    "limits:\n"
+    "  greeting: \"a\\tb: 'c' \\\"d\\\" $${X} é\\u2028\"\n"
+    "  origins: [one, \"two, three\", '$$env:HOME']\n"
+    "  admin_token: sk-top-secret\n"
+    "models:\n"
+    "  - {name: fast, api_key: 'env:KEY', targets: [{provider: p, weight: 2}, {provider: q}]}\n"
+    "  - {name: '$$file:x', targets: []}\n";
 
 static char *buffer_text(struct weir_buffer *buffer) {
     weir_buffer_append_byte(buffer, '\0');
@@ -31,7 +32,8 @@ static void one_setting_for_people(void **state) {
     sample_open(&sample);
     weir_buffer_init(&out, 1 << 20);
     assert_int_equal(sample_read(&sample, text_of_sample, NULL), WEIR_OK);
-    assert_int_equal(weir_config_explain(sample.sections, 2, WEIR_SPAN("limits.max_request_bytes"), false, &out), WEIR_OK);
+    assert_int_equal(weir_config_explain(sample.sections, 2, WEIR_SPAN("limits.max_request_bytes"), false, &out),
+                     WEIR_OK);
     assert_string_equal(buffer_text(&out), "limits.max_request_bytes\n"
                                            "  The largest request body.\n"
                                            "  kind      size, from 1KiB to 1GiB\n"
@@ -59,7 +61,8 @@ static void one_setting_for_people(void **state) {
     assert_non_null(strstr(models, "kind      text, required\n"));
     assert_null(strstr(models, "limits"));
     weir_buffer_clear(&out);
-    assert_int_equal(weir_config_explain(sample.sections, 2, WEIR_SPAN("models[3].targets[0].weight"), false, &out), WEIR_OK);
+    assert_int_equal(weir_config_explain(sample.sections, 2, WEIR_SPAN("models[3].targets[0].weight"), false, &out),
+                     WEIR_OK);
     assert_memory_equal(buffer_text(&out), "models[].targets[].weight\n", 26);
     weir_buffer_clear(&out);
     assert_int_equal(weir_config_explain(sample.sections, 2, WEIR_SPAN("models.targets.weight"), false, &out), WEIR_OK);
@@ -80,9 +83,10 @@ static void all_settings_as_json(void **state) {
     assert_int_equal(root.kind, WEIR_JSON_ARRAY);
     assert_int_equal(root.elements, 2 + 3 + 2 + 8);
     assert_null(strstr(buffer_text(&out), "top-secret"));
-    assert_non_null(strstr(out.at, "{\"name\":\"limits.workers\",\"kind\":\"integer\",\"minimum\":1,\"maximum\":256,\"unit\":null,"
-                                   "\"default\":\"4\",\"environment\":null,\"required\":false,\"live\":false,"
-                                   "\"prose\":\"Data threads | one per core.\",\"value\":4}"));
+    assert_non_null(
+        strstr(out.at, "{\"name\":\"limits.workers\",\"kind\":\"integer\",\"minimum\":1,\"maximum\":256,\"unit\":null,"
+                       "\"default\":\"4\",\"environment\":null,\"required\":false,\"live\":false,"
+                       "\"prose\":\"Data threads | one per core.\",\"value\":4}"));
     assert_non_null(strstr(out.at, "\"choices\":[\"dev\",\"stage\",\"prod\"]"));
     weir_buffer_release(&out);
     sample_close(&sample);
@@ -98,8 +102,10 @@ static void unknown_settings_get_near_ones(void **state) {
     assert_int_equal(weir_config_explain(sample.sections, 2, WEIR_SPAN("limits.wrokers"), false, &out), WEIR_ENOTFOUND);
     assert_memory_equal(buffer_text(&out), "unknown setting 'limits.wrokers'; did you mean 'limits.workers'", 63);
     weir_buffer_clear(&out);
-    assert_int_equal(weir_config_explain(sample.sections, 2, WEIR_SPAN("max_request_size"), false, &out), WEIR_ENOTFOUND);
-    assert_string_equal(buffer_text(&out), "unknown setting 'max_request_size'; did you mean 'limits.max_request_bytes'?\n");
+    assert_int_equal(weir_config_explain(sample.sections, 2, WEIR_SPAN("max_request_size"), false, &out),
+                     WEIR_ENOTFOUND);
+    assert_string_equal(buffer_text(&out),
+                        "unknown setting 'max_request_size'; did you mean 'limits.max_request_bytes'?\n");
     weir_buffer_clear(&out);
     assert_int_equal(weir_config_explain(sample.sections, 2, WEIR_SPAN("zzzzzz"), false, &out), WEIR_ENOTFOUND);
     assert_string_equal(buffer_text(&out), "unknown setting 'zzzzzz'\n");
@@ -124,11 +130,14 @@ static void the_reference_page(void **state) {
     assert_non_null(strstr(page, "\n### `models[]`\n"));
     assert_non_null(strstr(page, "\n### `models[].targets[]`\n"));
     assert_non_null(strstr(page, "\n## `limits`\n"));
-    assert_non_null(strstr(page, "\n| `environment` | choice | `dev` | `dev`, `stage`, `prod` | `ENVIRONMENT` | no | Which one it "
-                                 "serves. |\n"));
-    assert_non_null(strstr(page, "\n| `max_request_bytes` | size | `1MiB` | from 1KiB to 1GiB | `MAX_REQUEST_SIZE_BYTES` | yes | "
-                                 "The largest request body. |\n"));
-    assert_non_null(strstr(page, "\n| `workers` | integer | `4` | from 1 to 256 |  | no | Data threads \\| one per core. |\n"));
+    assert_non_null(
+        strstr(page, "\n| `environment` | choice | `dev` | `dev`, `stage`, `prod` | `ENVIRONMENT` | no | Which one it "
+                     "serves. |\n"));
+    assert_non_null(
+        strstr(page, "\n| `max_request_bytes` | size | `1MiB` | from 1KiB to 1GiB | `MAX_REQUEST_SIZE_BYTES` | yes | "
+                     "The largest request body. |\n"));
+    assert_non_null(
+        strstr(page, "\n| `workers` | integer | `4` | from 1 to 256 |  | no | Data threads \\| one per core. |\n"));
     assert_non_null(strstr(page, "\n| `name` (required) | text |  |  |  | no | What clients ask for. |\n"));
     weir_buffer_release(&out);
     sample_close(&sample);
@@ -218,7 +227,9 @@ static void what_needs_a_restart(void **state) {
     assert_int_equal(sample_read(&after, text_of_sample, NULL), WEIR_OK);
     weir_config_needs_restart(before.sections, after.sections, 2, &out);
     assert_int_equal(out.length, 0);
-    assert_int_equal(sample_read(&after, "environment: prod\nlimits: {workers: 5, idle: 1s, admin_token: b}\nmodels: []\n", NULL),
+    assert_int_equal(sample_read(&after,
+                                 "environment: prod\nlimits: {workers: 5, idle: 1s, admin_token: b}\nmodels: []\n",
+                                 NULL),
                      WEIR_OK);
     weir_config_needs_restart(before.sections, after.sections, 2, &out);
     assert_string_equal(buffer_text(&out), "environment\nlimits.workers\n");
@@ -233,11 +244,16 @@ static void places_of_settings(void **state) {
         const char *setting;
         const char *place;
     } cases[] = {
-        {"environment", "weir.yaml:1:14"},      {"limits", "weir.yaml:2:1"},
-        {"limits.origins[1]", "weir.yaml:3:18"}, {"limits.origins[7]", "weir.yaml:3:3"},
-        {"models[0].name", "weir.yaml:5:11"},   {"models[0].targets[0].provider", "weir.yaml:6:26"},
-        {"models[1].name", "weir.yaml:4:1"},    {"limits.workers", "weir.yaml:2:1"},
-        {"quux", "weir.yaml"},                  {"models[x", "weir.yaml:4:1"},
+        {"environment", "weir.yaml:1:14"},
+        {"limits", "weir.yaml:2:1"},
+        {"limits.origins[1]", "weir.yaml:3:18"},
+        {"limits.origins[7]", "weir.yaml:3:3"},
+        {"models[0].name", "weir.yaml:5:11"},
+        {"models[0].targets[0].provider", "weir.yaml:6:26"},
+        {"models[1].name", "weir.yaml:4:1"},
+        {"limits.workers", "weir.yaml:2:1"},
+        {"quux", "weir.yaml"},
+        {"models[x", "weir.yaml:4:1"},
     };
     const char *text = "environment: dev\nlimits:\n  origins: [one, two]\nmodels:\n  - name: fast\n"
                        "    targets: [{provider: p}]\n";
@@ -246,7 +262,8 @@ static void places_of_settings(void **state) {
         struct weir_buffer out;
         sample_open(&sample);
         weir_buffer_init(&out, 1 << 10);
-        weir_config_locate(sample.arena, weir_span_of_string(text), "weir.yaml", weir_span_of_string(cases[i].setting), &out);
+        weir_config_locate(sample.arena, weir_span_of_string(text), "weir.yaml", weir_span_of_string(cases[i].setting),
+                           &out);
         assert_string_equal(buffer_text(&out), cases[i].place);
         weir_buffer_release(&out);
         sample_close(&sample);
@@ -260,9 +277,10 @@ static void near_names(void **state) {
         const char *word;
         const char *nearest;
     } cases[] = {
-        {"limits", "limits"},   {"lmits", "limits"},       {"ilmits", "limits"}, {"LIMITS", "limits"}, {"model", "models"},
-        {"provders", "providers"}, {"tiemout", "timeouts"}, {"x", NULL},         {"", NULL},           {"completely", NULL},
-        {"no", "on"},
+        {"limits", "limits"},    {"lmits", "limits"}, {"ilmits", "limits"},
+        {"LIMITS", "limits"},    {"model", "models"}, {"provders", "providers"},
+        {"tiemout", "timeouts"}, {"x", NULL},         {"", NULL},
+        {"completely", NULL},    {"no", "on"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         const char *nearest = weir_config_nearest(weir_span_of_string(cases[i].word), names, 5);

@@ -113,8 +113,13 @@ static void environment_stands_between_file_and_default(void **state) {
     (void)state;
     struct sample sample;
     sample_open(&sample);
-    const char *environment[] = {"MAX_REQUEST_SIZE_BYTES=4096", "STRICT=1", "GREETING=file:/not ${expanded}",
-                                 "CORS_ORIGINS=a, b,,c", "ADMIN_TOKEN=top-secret", "ENVIRONMENT=", NULL};
+    const char *environment[] = {"MAX_REQUEST_SIZE_BYTES=4096",
+                                 "STRICT=1",
+                                 "GREETING=file:/not ${expanded}",
+                                 "CORS_ORIGINS=a, b,,c",
+                                 "ADMIN_TOKEN=top-secret",
+                                 "ENVIRONMENT=",
+                                 NULL};
     assert_int_equal(sample_read(&sample, "", environment), WEIR_OK);
     assert_int_equal(sample.limits.max_request_bytes, 4096);
     assert_true(sample.limits.strict);
@@ -124,7 +129,8 @@ static void environment_stands_between_file_and_default(void **state) {
     assert_string_equal(sample.limits.admin_token.at, "env:ADMIN_TOKEN"); /* the bytes stay where they are */
     assert_int_equal(sample.top.environment, 0);                          /* empty is as good as unset */
 
-    assert_int_equal(sample_read(&sample, "limits: {max_request_bytes: 8KiB, strict: ~, greeting: ''}", environment), WEIR_OK);
+    assert_int_equal(sample_read(&sample, "limits: {max_request_bytes: 8KiB, strict: ~, greeting: ''}", environment),
+                     WEIR_OK);
     assert_int_equal(sample.limits.max_request_bytes, 8192);
     assert_true(sample.limits.strict); /* nothing in the file */
     assert_string_equal(sample.limits.greeting.at, "");
@@ -170,7 +176,8 @@ static void variables_inside_texts(void **state) {
     struct sample sample;
     sample_open(&sample);
     const char *more[] = {"N=12", "LIST=a,b", "KEY=sk-1", NULL};
-    assert_int_equal(sample_read(&sample, "limits: {workers: '${N}', origins: '${LIST}', admin_token: '${KEY}'}", more), WEIR_OK);
+    assert_int_equal(sample_read(&sample, "limits: {workers: '${N}', origins: '${LIST}', admin_token: '${KEY}'}", more),
+                     WEIR_OK);
     assert_int_equal(sample.limits.workers, 12);
     assert_int_equal(sample.limits.origins.count, 2);
     assert_string_equal(sample.limits.admin_token.at, "env:KEY");
@@ -227,13 +234,15 @@ static void wrong_values(void **state) {
     static const struct wrong cases[] = {
         {"limits:\n  max_request_bytes: many\n",
          "weir.yaml:2:22: limits.max_request_bytes: expected a size like 1MiB, got 'many'\n"},
-        {"limits: {max_request_bytes: 1MB}", "weir.yaml:1:29: limits.max_request_bytes: expected a size like 1MiB, got '1MB'\n"},
+        {"limits: {max_request_bytes: 1MB}",
+         "weir.yaml:1:29: limits.max_request_bytes: expected a size like 1MiB, got '1MB'\n"},
         {"limits: {max_request_bytes: 2GiB}",
          "weir.yaml:1:29: limits.max_request_bytes: expected a size from 1KiB to 1GiB, got '2GiB'\n"},
         {"limits: {max_request_bytes: 99999999999999TiB}",
          "weir.yaml:1:29: limits.max_request_bytes: expected a size like 1MiB, got '99999999999999TiB'\n"},
         {"limits: {workers: 0}", "weir.yaml:1:19: limits.workers: expected a whole number from 1 to 256, got '0'\n"},
-        {"limits: {workers: 1.5}", "weir.yaml:1:19: limits.workers: expected a whole number from 1 to 256, got '1.5'\n"},
+        {"limits: {workers: 1.5}",
+         "weir.yaml:1:19: limits.workers: expected a whole number from 1 to 256, got '1.5'\n"},
         {"limits: {workers: -1}", "weir.yaml:1:19: limits.workers: expected a whole number from 1 to 256, got '-1'\n"},
         {"limits: {workers: 99999999999999999999}",
          "weir.yaml:1:19: limits.workers: expected a whole number from 1 to 256, got '99999999999999999999'\n"},
@@ -246,15 +255,15 @@ static void wrong_values(void **state) {
          "weir.yaml:1:17: limits.grace: expected a duration like 250ms, 30s, 5m, 2h or 7d, got '-1s'\n"},
         {"limits: {strict: maybe}", "weir.yaml:1:18: limits.strict: expected true or false, got 'maybe'\n"},
         {"limits: {strict: 1}", "weir.yaml:1:18: limits.strict: expected true or false, got '1'\n"},
-        {"environment: prd", "weir.yaml:1:14: environment: expected one of dev, stage, prod; got 'prd'; did you mean 'prod'?\n"},
+        {"environment: prd",
+         "weir.yaml:1:14: environment: expected one of dev, stage, prod; got 'prd'; did you mean 'prod'?\n"},
         {"environment: moon", "weir.yaml:1:14: environment: expected one of dev, stage, prod; got 'moon'\n"},
         {"limits: {greeting: [a]}", "weir.yaml:1:20: limits.greeting: expected a single value, got a list\n"},
         {"limits: {greeting: {a: b}}", "weir.yaml:1:20: limits.greeting: expected a single value, got a mapping\n"},
         {"limits: {admin_token: [sk-1]}", "weir.yaml:1:23: limits.admin_token: expected a single value, got a list\n"},
         {"limits: {origins: {a: b}}", "weir.yaml:1:19: limits.origins: expected a list of texts, got a mapping\n"},
-        {"limits: {origins: [a, [b], ~]}",
-         "weir.yaml:1:23: limits.origins[1]: expected a text, got a list\n"
-         "weir.yaml:1:28: limits.origins[2]: expected a text, got nothing\n"},
+        {"limits: {origins: [a, [b], ~]}", "weir.yaml:1:23: limits.origins[1]: expected a text, got a list\n"
+                                           "weir.yaml:1:28: limits.origins[2]: expected a text, got nothing\n"},
         {"limits: 5", "weir.yaml:1:9: limits: expected a mapping of settings, got a text\n"},
         {"- a", "weir.yaml:1:1: expected a mapping of settings, got a list\n"},
         {"just words", "weir.yaml:1:1: expected a mapping of settings, got a text\n"},
@@ -273,13 +282,16 @@ static void wrong_values(void **state) {
 static void unknown_and_missing_settings(void **state) {
     (void)state;
     static const struct wrong cases[] = {
-        {"environment: dev\n\n  # about limits\nlmits: {}\n", "weir.yaml:4:1: unknown setting 'lmits'; did you mean 'limits'?\n"},
+        {"environment: dev\n\n  # about limits\nlmits: {}\n",
+         "weir.yaml:4:1: unknown setting 'lmits'; did you mean 'limits'?\n"},
         {"limits:\n  max_requst_bytes: 1\n",
          "weir.yaml:2:3: unknown setting 'limits.max_requst_bytes'; did you mean 'limits.max_request_bytes'?\n"},
         {"limits:\n  maxRequestBytes: 1\n",
          "weir.yaml:2:3: unknown setting 'limits.maxRequestBytes'; did you mean 'limits.max_request_bytes'?\n"},
-        {"max_request_bytes: 1", "weir.yaml:1:1: unknown setting 'max_request_bytes'; did you mean 'limits.max_request_bytes'?\n"},
-        {"limits: {environment: dev}", "weir.yaml:1:10: unknown setting 'limits.environment'; did you mean 'environment'?\n"},
+        {"max_request_bytes: 1",
+         "weir.yaml:1:1: unknown setting 'max_request_bytes'; did you mean 'limits.max_request_bytes'?\n"},
+        {"limits: {environment: dev}",
+         "weir.yaml:1:10: unknown setting 'limits.environment'; did you mean 'environment'?\n"},
         {"quux: 1", "weir.yaml:1:1: unknown setting 'quux'\n"},
         {"models:\n  - nmae: a\n    targets: []\n",
          "weir.yaml:2:5: unknown setting 'models[0].nmae'; did you mean 'models[0].name'?\n"
@@ -298,15 +310,18 @@ static void yaml_that_is_not_taken(void **state) {
         {"limits:\n\tworkers: 1\n",
          "weir.yaml:2:1: not valid YAML: found character that cannot start any token while scanning for the next token; "
          "indent with spaces, not tabs\n"},
-        {"limits: {workers: 1\n", "weir.yaml:2:1: not valid YAML: did not find expected ',' or '}' while parsing a flow mapping\n"},
+        {"limits: {workers: 1\n",
+         "weir.yaml:2:1: not valid YAML: did not find expected ',' or '}' while parsing a flow mapping\n"},
         {"a: b: c\n", "weir.yaml:1:5: not valid YAML: mapping values are not allowed in this context\n"},
-        {"limits: \"open\n", "weir.yaml:2:1: not valid YAML: found unexpected end of stream while scanning a quoted scalar\n"},
+        {"limits: \"open\n",
+         "weir.yaml:2:1: not valid YAML: found unexpected end of stream while scanning a quoted scalar\n"},
         {"limits:\n  greeting: \xff\n", "weir.yaml:2:13: not valid YAML: invalid leading UTF-8 octet\n"},
         {"limits: &a {workers: 1}\n", "weir.yaml:1:9: anchors are not supported here\n"},
         {"limits: *a\n", "weir.yaml:1:9: aliases are not supported here\n"},
         {"limits: !!map {}\n", "weir.yaml:1:9: tags are not supported here\n"},
         {"limits: {}\n---\nlimits: {}\n", "weir.yaml:2:1: a second document begins; one is allowed\n"},
-        {"limits: {}\nenvironment: dev\nlimits: {workers: 2}\n", "weir.yaml:3:1: 'limits' stands twice; first at weir.yaml:1:1\n"},
+        {"limits: {}\nenvironment: dev\nlimits: {workers: 2}\n",
+         "weir.yaml:3:1: 'limits' stands twice; first at weir.yaml:1:1\n"},
         {"limits:\n  workers: 1\n  workers: 1\n", "weir.yaml:3:3: 'workers' stands twice; first at weir.yaml:2:3\n"},
         {"{[a]: b}\n", "weir.yaml:1:2: a name must be a single word\n"},
         {"limits: [[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[", "weir.yaml:1:40: nested more than 32 deep\n"},
@@ -342,9 +357,10 @@ static void problems_with_variables(void **state) {
     check_wrong(cases, sizeof cases / sizeof cases[0], environment);
 
     static const struct wrong from_environment[] = {
-        {"", "environment variable ENVIRONMENT: environment: expected one of dev, stage, prod; got 'moon'\n"
-             "environment variable MAX_REQUEST_SIZE_BYTES: limits.max_request_bytes: expected a size like 1MiB, got 'many'\n"
-             "environment variable STRICT: limits.strict: expected true or false, got 'x'\n"},
+        {"",
+         "environment variable ENVIRONMENT: environment: expected one of dev, stage, prod; got 'moon'\n"
+         "environment variable MAX_REQUEST_SIZE_BYTES: limits.max_request_bytes: expected a size like 1MiB, got 'many'\n"
+         "environment variable STRICT: limits.strict: expected true or false, got 'x'\n"},
     };
     const char *wrong[] = {"MAX_REQUEST_SIZE_BYTES=many", "STRICT=x", "ENVIRONMENT=moon", NULL};
     check_wrong(from_environment, 1, wrong);

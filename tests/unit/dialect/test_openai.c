@@ -154,6 +154,31 @@ static void answers_get_what_was_used(void **state) {
     assert_int_not_equal(dialect->read_answer(WEIR_SPAN("<html>"), &answer), WEIR_OK);
 }
 
+static void usage_is_found_in_a_piece(void **state) {
+    (void)state;
+    static const struct {
+        const char *piece;
+        bool found;
+        int64_t input, output;
+    } rows[] = {
+        {"ab\"}}],\"usage\":{\"prompt_tokens\":5,\"completion_tokens\":2,\"prompt_tokens_details\":{\"cached_tokens\":1}},\"x\":1}",
+         true, 5, 2},
+        {"\"usage\" : {\"prompt_tokens\" : 7, \"completion_tokens\":8}", true, 7, 8},
+        {"\"usage\":{\"prompt_tokens\":1,\"completion_tokens\":1},\"y\":{\"usage\":null}", true, 1, 1},
+        {"said \\\"usage\\\":{\\\"prompt_tokens\\\":9}", false, 0, 0},
+        {"\"usage\":{\"prompt_tokens\":5,\"comp", false, 0, 0},
+        {"\"usage\":{}", false, 0, 0},
+        {"\"usage\"", false, 0, 0},
+        {"", false, 0, 0},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct weir_answer answer = {.has_usage = false};
+        assert_int_equal(dialect->find_usage(weir_span_of_string(rows[i].piece), &answer), rows[i].found);
+        assert_int_equal(answer.tokens.input, rows[i].input);
+        assert_int_equal(answer.tokens.output, rows[i].output);
+    }
+}
+
 static void usage_details_are_read(void **state) {
     (void)state;
     struct weir_answer answer;
@@ -279,6 +304,7 @@ int main(void) {
         cmocka_unit_test(bad_requests_name_the_field),
         cmocka_unit_test(answers_get_what_was_used),
         cmocka_unit_test(usage_details_are_read),
+        cmocka_unit_test(usage_is_found_in_a_piece),
         cmocka_unit_test(events_are_told_apart),
         cmocka_unit_test(null_usage_is_hidden_and_the_last_event_marked),
         cmocka_unit_test(errors_have_the_familys_shape),

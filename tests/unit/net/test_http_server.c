@@ -388,7 +388,7 @@ static void test_pipelining(void **state) {
     static const enum moment moments[] = {AT_COMPLETE, LATER};
     for (size_t i = 0; i < sizeof moments / sizeof *moments; i++) {
         struct scene *scene = scene_open(state, &usual, moments[i]);
-        for (size_t split = 0; split < sizeof pipeline; split++) {
+        for (size_t split = 0; split < sizeof pipeline; split += moments[i] == LATER ? 9 : 1) {
             check_pipeline(scene, split);
         }
         struct client client;
@@ -878,7 +878,7 @@ static void test_reader_of_nothing_is_given_up(void **state) {
 
 /* Who asks again and again and reads nothing is not answered without end. */
 static void test_pipelining_without_reading(void **state) {
-    enum { ASKED = 400 };
+    enum { ASKED = 200, HEAD_BYTES = sizeof OK "Content-Length: 131075\r\n\r\n/x=" - 1 };
     struct scene *scene = scene_open(state, &usual, AT_COMPLETE);
     struct client client;
     scene->pad_bytes = 128 * WEIR_KIB;
@@ -886,19 +886,18 @@ static void test_pipelining_without_reading(void **state) {
     for (int i = 0; i < ASKED; i++) {
         client_say(&client, GET("/x"));
     }
-    run_for_ms(scene->fixture, 100);
+    run_for_ms(scene->fixture, 50);
     size_t begun = scene->count;
     assert_true(begun < ASKED);
-    run_for_ms(scene->fixture, 50);
+    run_for_ms(scene->fixture, 20);
     assert_int_equal(scene->count, begun);
-    int64_t until_ns = weir_loop_now_ns(scene->fixture->loop) + INT64_C(20000000000);
-    while (client.got.length < ASKED * scene->pad_bytes && weir_loop_now_ns(scene->fixture->loop) < until_ns) {
+    while (client.got.length < ASKED * (HEAD_BYTES + scene->pad_bytes) && !client.ended && !client.was_reset) {
         (void)client_step(&client, true);
     }
+    run_turns(scene->fixture, 5);
+    (void)client_step(&client, true);
+    assert_int_equal(client.got.length, ASKED * (HEAD_BYTES + scene->pad_bytes));
     assert_int_equal(scene->count, ASKED);
-    for (int i = 0; i < ASKED; i++) {
-        client_expect(&client, "/x=");
-    }
     client_close(&client);
     scene_close(scene);
 }

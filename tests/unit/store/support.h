@@ -31,9 +31,10 @@ static inline void scratch_remove(const char *path) {
         struct dirent *row;
         while ((row = readdir(listing)) != NULL) {
             char child[PATH_SIZE + 300];
-            if (strlen(path) >= PATH_SIZE || strcmp(row->d_name, ".") == 0 || strcmp(row->d_name, "..") == 0)
+            if (strcmp(row->d_name, ".") == 0 || strcmp(row->d_name, "..") == 0)
                 continue;
-            (void)snprintf(child, sizeof(child), "%s/%s", path, row->d_name);
+            if (snprintf(child, sizeof(child), "%s/%s", path, row->d_name) >= (int)sizeof(child))
+                continue;
             if (unlink(child) != 0)
                 scratch_remove(child);
         }

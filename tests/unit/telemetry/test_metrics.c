@@ -122,7 +122,8 @@ static size_t check_format(const char *text, bool openmetrics) {
             assert_null(old);
         } else if (strncmp(text, "# TYPE ", 7) == 0) {
             assert_int_equal(strncmp(text + 7, family, strlen(family)), 0);
-            snprintf(kind, sizeof kind, "%.*s", (int)(end - text - 8 - (long)strlen(family)), text + 8 + strlen(family));
+            snprintf(kind, sizeof kind, "%.*s", (int)(end - text - 8 - (long)strlen(family)),
+                     text + 8 + strlen(family));
         } else if (strncmp(text, "# UNIT ", 7) == 0) {
             assert_true(openmetrics);
             const char *unit = text + 8 + strlen(family);
@@ -217,7 +218,8 @@ static void failures_carry_their_reason(void **state) {
     request.tokens = (struct weir_tokens){0};
     weir_metrics_record(weir_metrics_of(metrics, 0), &request);
     char *text = expose(metrics, false);
-    assert_line(text, "gen_ai_client_operation_duration_seconds_count{" GENAI ",error_type=\"upstream_first_byte_timeout\"} 1");
+    assert_line(text, "gen_ai_client_operation_duration_seconds_count{" GENAI
+                      ",error_type=\"upstream_first_byte_timeout\"} 1");
     assert_null(strstr(text, "time_to_first_chunk_seconds_count{"));
     assert_null(strstr(text, "gen_ai_client_token_usage_count{"));
     weir_memory_free(text);
@@ -390,8 +392,9 @@ static void the_reference_names_every_metric(void **state) {
     weir_buffer_init(&out, 1 << 20);
     weir_metrics_reference(&out);
     weir_buffer_append_byte(&out, '\0');
-    assert_line(out.at, "| `weir_requests_total` | counter |  | `endpoint`, `status`, `reason` | Finished requests by the "
-                        "status that the client got; 499 where the client left. |");
+    assert_line(out.at,
+                "| `weir_requests_total` | counter |  | `endpoint`, `status`, `reason` | Finished requests by the "
+                "status that the client got; 499 where the client left. |");
 #define X(name, exposed, ...) assert_non_null(strstr(out.at, "| `" exposed "` |"));
 #include "telemetry/metrics.def"
 #undef X
@@ -400,10 +403,14 @@ static void the_reference_names_every_metric(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(requests_are_summed_over_workers), cmocka_unit_test(failures_carry_their_reason),
-        cmocka_unit_test(gauges_and_facts),                 cmocka_unit_test(openmetrics_names_and_units),
-        cmocka_unit_test(labels_are_escaped_and_cut),       cmocka_unit_test(label_sets_are_bounded),
-        cmocka_unit_test(too_small_a_buffer_is_a_failure),  cmocka_unit_test(readers_beside_writers),
+        cmocka_unit_test(requests_are_summed_over_workers),
+        cmocka_unit_test(failures_carry_their_reason),
+        cmocka_unit_test(gauges_and_facts),
+        cmocka_unit_test(openmetrics_names_and_units),
+        cmocka_unit_test(labels_are_escaped_and_cut),
+        cmocka_unit_test(label_sets_are_bounded),
+        cmocka_unit_test(too_small_a_buffer_is_a_failure),
+        cmocka_unit_test(readers_beside_writers),
         cmocka_unit_test(the_reference_names_every_metric),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -106,12 +106,26 @@ static void any_bytes_make_a_valid_line(void **state) {
     static char bytes[5000];
     memset(bytes, 1, sizeof bytes);
     struct weir_span big = weir_span_of(bytes, sizeof bytes);
-    line = (struct weir_request_line){.request_id = big, .client_request_id = big, .trace_id = big, .key_id = big,
-                                      .workspace = big, .method = big, .path = big, .endpoint = big, .model = big,
-                                      .provider = big, .upstream_model = big, .outcome = big, .client_address = big,
-                                      .status = 4294967295U, .reason = WEIR_REASON_UPSTREAM_FIRST_BYTE_TIMEOUT,
-                                      .duration_us = INT64_MIN, .first_byte_us = INT64_MIN, .cost_cu_milli = INT64_MIN,
-                                      .attempts = 4294967295U, .revision = UINT64_MAX,
+    line = (struct weir_request_line){.request_id = big,
+                                      .client_request_id = big,
+                                      .trace_id = big,
+                                      .key_id = big,
+                                      .workspace = big,
+                                      .method = big,
+                                      .path = big,
+                                      .endpoint = big,
+                                      .model = big,
+                                      .provider = big,
+                                      .upstream_model = big,
+                                      .outcome = big,
+                                      .client_address = big,
+                                      .status = 4294967295U,
+                                      .reason = WEIR_REASON_UPSTREAM_FIRST_BYTE_TIMEOUT,
+                                      .duration_us = INT64_MIN,
+                                      .first_byte_us = INT64_MIN,
+                                      .cost_cu_milli = INT64_MIN,
+                                      .attempts = 4294967295U,
+                                      .revision = UINT64_MAX,
                                       .tokens = {INT64_MIN, INT64_MIN, INT64_MIN, INT64_MIN, INT64_MIN}};
     log_to_text(&log, &line);
     assert_valid();

@@ -19,11 +19,13 @@ static void what_is_taken(void **state) {
     } cases[] = {
         {"00-" TRACE "-" PARENT "-01", "00-" TRACE "-" PARENT "-01"},
         {"00-" TRACE "-" PARENT "-00", "00-" TRACE "-" PARENT "-00"},
-        {"00-" TRACE "-" PARENT "-ff", "00-" TRACE "-" PARENT "-03"}, /* flags that nobody has defined are not passed on */
+        {"00-" TRACE "-" PARENT "-ff",
+         "00-" TRACE "-" PARENT "-03"}, /* flags that nobody has defined are not passed on */
         {"01-" TRACE "-" PARENT "-01", "00-" TRACE "-" PARENT "-01"}, /* a later version as far as it is known */
         {"cc-" TRACE "-" PARENT "-01-what-the-future-will-be-like", "00-" TRACE "-" PARENT "-01"},
         {"fe-" TRACE "-" PARENT "-09-", "00-" TRACE "-" PARENT "-01"},
-        {"00-00000000000000000000000000000001-0000000000000001-00", "00-00000000000000000000000000000001-0000000000000001-00"},
+        {"00-00000000000000000000000000000001-0000000000000001-00",
+         "00-00000000000000000000000000000001-0000000000000001-00"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         struct weir_traceparent traceparent;

@@ -1,0 +1,321 @@
+"""Clients and providers that behave badly: slow, half gone, greedy, broken. First one habit at a time, then all at once at random;
+afterwards the gateway must stand as before, with nothing left running and every call in its books."""
+import contextlib
+import json
+import os
+import random
+import select
+import signal
+import socket
+import threading
+import time
+
+import pytest
+
+from harness import faults, plain
+from harness.load import by_model
+from harness.processes import chat_body
+from harness.waiting import SCALE, until
+
+ACTIVE = ("weir_active_requests", "weir_active_streams")
+
+
+class Provider:
+    """An upstream of which a test writes every byte: `serve` gets each connection after the request on it was read."""
+
+    def __init__(self, serve):
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.base_url = "http://127.0.0.1:{}/v1".format(self.listener.getsockname()[1])
+        self.serve = serve
+        self.errors = []
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self):
+        while True:
+            try:
+                connection, _ = self.listener.accept()
+            except OSError:
+                return
+            threading.Thread(target=self._one, args=(connection,), daemon=True).start()
+
+    def _one(self, connection):
+        with contextlib.suppress(ConnectionError), connection:
+            data = b""
+            while b"\r\n\r\n" not in data:
+                data += connection.recv(65536) or b"\r\n\r\n"
+            head, _, body = data.partition(b"\r\n\r\n")
+            length = int(head.lower().partition(b"content-length:")[2].split(b"\r\n")[0] or 0)
+            while len(body) < length:
+                body += connection.recv(65536)
+            self.serve(connection)
+
+    def close(self):
+        self.listener.close()
+
+
+@pytest.fixture
+def provide():
+    made = []
+
+    def make(serve):
+        made.append(Provider(serve))
+        return made[-1]
+
+    yield make
+    for provider in made:
+        provider.close()
+
+
+STREAM_HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
+USAGE = {"prompt_tokens": 3, "completion_tokens": 1, "total_tokens": 4}
+
+
+def chunk(data):
+    return b"%x\r\n%s\r\n" % (len(data), data)
+
+
+def event(text="", finish=None, **more):
+    choice = {"index": 0, "delta": {"content": text}, "finish_reason": finish}
+    return b"data: " + json.dumps({"id": "c", "object": "chat.completion.chunk", "choices": [choice], **more}).encode() + b"\n\n"
+
+
+def ask(instance, version="1.1", path="/v1/chat/completions", method="POST", body=None, **fields):
+    """The bytes of one request."""
+    data = b"" if method != "POST" else json.dumps(body or chat_body(stream=True)).encode()
+    lines = [f"{method} {path} HTTP/{version}", f"Host: {instance.address}", f"Authorization: Bearer {instance.key}"]
+    if data:
+        lines += ["Content-Type: application/json", f"Content-Length: {len(data)}"]
+    lines += [f"{name.replace('_', '-')}: {value}" for name, value in fields.items()]
+    return "\r\n".join(lines).encode() + b"\r\n\r\n" + data
+
+
+def slow_reader(instance, buffer_bytes=4096):
+    """A connection whose receive buffer takes little, so that what is not read stays in the gateway."""
+    raw = plain.RawConnection.__new__(plain.RawConnection)
+    raw.socket = socket.socket()
+    raw.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer_bytes)
+    raw.socket.settimeout(60)
+    raw.socket.connect(plain.split_address(instance.address))
+    raw.pending = b""
+    return raw
+
+
+def gauges(instance):
+    found = instance.metrics()
+    return {name: sum(value for (metric, _), value in found.items() if metric == name) for name in ACTIVE}
+
+
+def wait_quiet(instance, seconds=10):
+    """Nothing is in flight any more."""
+    return until(lambda: not any(gauges(instance).values()), f"no active requests and streams; {gauges(instance)}", seconds, step=0.1)
+
+
+# --- one habit at a time ---
+
+
+@pytest.mark.parametrize("header", [{}, {"Connection": "keep-alive"}], ids=["plain", "keep-alive"])
+@pytest.mark.parametrize("shape", ["stream", "huge"])
+def test_http_1_0_gets_an_end_that_it_can_see(gateway, header, shape):
+    """1.0 knows no chunks: what has no length ends with the connection, whatever the client asked for."""
+    body = chat_body(stream=shape == "stream")
+    more = {"x-sim-fault": "huge=3000000"} if shape == "huge" else {"x-sim-tokens": "20"}
+    with plain.RawConnection(gateway.address) as raw:
+        raw.send(ask(gateway, "1.0", body=body, **header, **more))
+        status, headers = raw.read_head()
+        assert status == 200 and headers["connection"] == "close" and "transfer-encoding" not in headers
+        rest = raw.read_rest()
+    assert rest.endswith(b"data: [DONE]\n\n") if shape == "stream" else json.loads(rest)["choices"]
+
+
+def test_a_slow_reader_of_the_last_event_holds_nothing_up(make_gateway, provide):
+    """The answer's last write is larger than what a client may leave unread, and the provider's message ends a moment later: the
+    request is over when both are, not at its deadline."""
+    go_on = threading.Event()
+
+    def serve(connection):
+        connection.sendall(STREAM_HEAD + chunk(event("x" * 4_000_000, "stop")))
+        connection.sendall(chunk(b"data: [DONE]\n\n"))
+        go_on.wait(30)
+        connection.sendall(b"0\r\n\r\n")
+        connection.recv(1)
+
+    instance = make_gateway(provide(serve))
+    with slow_reader(instance) as raw:
+        raw.send(ask(instance))
+        until(lambda: instance.ledger(), "the ledger entry", 20)
+        go_on.set()
+        wait_quiet(instance, 5)
+        assert raw.read_answer("POST").events()[-1] == b"[DONE]"
+
+
+def test_a_provider_that_falls_silent_behind_a_slow_reader_is_given_up(make_gateway, provide):
+    def serve(connection):
+        connection.sendall(STREAM_HEAD)
+        for _ in range(8):
+            connection.sendall(chunk(event("y" * 1_000_000)))
+        connection.recv(1)
+
+    instance = make_gateway(provide(serve), timeouts={"idle": "1s"})
+    with slow_reader(instance) as raw:
+        raw.send(ask(instance))
+        raw.read_until(b"\n\n")
+        time.sleep(1.5)
+        rest = raw.read_rest()
+    assert b"upstream_idle_timeout" in rest[-2000:]
+    wait_quiet(instance, 5)
+
+
+def test_slow_readers_get_whole_answers_through_a_shutdown(make_gateway, provide):
+    """The answer is complete, but the client takes its time: neither `Connection: close` nor SIGTERM cuts it."""
+    def serve(connection):
+        connection.sendall(STREAM_HEAD)
+        for _ in range(4):
+            connection.sendall(chunk(event("z" * 2_000_000)))
+        connection.sendall(chunk(event("", "stop", usage=USAGE)) + chunk(b"data: [DONE]\n\n") + b"0\r\n\r\n")
+        connection.recv(1)
+
+    instance = make_gateway(provide(serve))
+    with slow_reader(instance, 65536) as raw:
+        raw.send(ask(instance, Connection="close"))
+        received = raw.read_until(b"\r\n\r\n")
+        while not instance.ledger():  # until everything is written, read only as much as that needs
+            received += raw.socket.recv(65536)
+        instance.signal(signal.SIGTERM)
+        time.sleep(3)
+        rest = raw.read_rest()
+    assert rest.endswith(b"\r\n\r\n") and b"data: [DONE]" in rest[-400:], rest[-400:]
+    assert instance.wait() == 0
+    assert [entry["outcome"] for entry in instance.ledger()] == ["ok"]
+
+
+def test_a_shutdown_does_not_spin(make_gateway, sim):
+    """A client that keeps its side open makes the end wait a moment; waiting costs no CPU time."""
+    instance = make_gateway(sim)
+    with plain.RawConnection(instance.address) as raw:
+        raw.send(f"GET /livez HTTP/1.1\r\nHost: {instance.address}\r\nConnection: close\r\n\r\n".encode())
+        assert raw.read_answer().status == 200
+        before = cpu_seconds(instance.pid)
+        instance.signal(signal.SIGTERM)
+        last, started = before, time.monotonic()
+        while instance.running and time.monotonic() - started < 10 * SCALE:
+            last = cpu_seconds(instance.pid) or last
+            time.sleep(0.01)
+    assert instance.wait() == 0
+    assert last - before < 0.5 * SCALE
+
+
+def cpu_seconds(pid):
+    try:
+        with open(f"/proc/{pid}/stat", encoding="ascii") as file:
+            words = file.read().rpartition(")")[2].split()
+    except OSError:
+        return None
+    return (int(words[11]) + int(words[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def test_the_time_to_a_streams_first_chunk_is_measured(make_gateway, sim):
+    instance = make_gateway(sim)
+    assert instance.chat(stream=True).events()[-1] == b"[DONE]"
+    wait_quiet(instance)
+    name = "gen_ai_client_operation_time_to_first_chunk_seconds_count"
+    assert sum(value for (metric, _), value in instance.metrics().items() if metric == name) == 1
+
+
+def test_usage_of_a_failed_attempt_is_not_charged(make_gateway, provide, sim):
+    """The first target tells of usage and breaks before anything could leave; the second one falls silent. What the client is charged for
+    is not the first one's."""
+    def serve(connection):
+        usage = {"prompt_tokens": 1000, "completion_tokens": 1000, "total_tokens": 2000}
+        data = b"data: " + json.dumps({"id": "c", "choices": [], "usage": usage}).encode() + b"\n\n"
+        connection.sendall(STREAM_HEAD + chunk(data))
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+
+    provider = provide(serve)
+    instance = make_gateway(sim, start=False)
+    sim_row = instance.settings["providers"][0]
+    instance.settings["providers"].append({**sim_row, "name": "broken", "base_url": provider.base_url})
+    instance.settings["models"] = [{"name": "sim-small", "targets": [{"provider": "broken", "model": "m", "order": 0},
+                                                                   {"provider": "sim", "model": "sim-small", "order": 1}]}]
+    instance.settings["timeouts"]["first_byte"] = "1s"
+    instance.write_settings()
+    instance.start()
+    answer = instance.chat(stream=True, headers=faults.SILENCE)
+    assert answer.status == 504, answer
+    entry = instance.entry_of(answer.headers["x-request-id"])
+    assert len(entry["attempts"]) == 2 and entry["cost_cu_milli"] == 0 and entry["output_tokens"] == 0, entry
+    wait_quiet(instance)
+
+
+def test_a_file_without_providers_changes_nothing(make_gateway, sim):
+    """An editor that was caught half-way leaves an empty file: no provider must not become the new truth."""
+    instance = make_gateway(sim)
+    instance.config.write_text("data_dir: ./data\n")
+    instance.signal(signal.SIGHUP)
+    until(lambda: [line for line in instance.log_lines() if line.get("event") in ("reload_refused", "revision_published")],
+          "an answer to SIGHUP", 10)
+    assert instance.chat().status == 200
+    assert "revision_published" not in [line.get("event") for line in instance.log_lines()]
+
+
+def test_a_new_connect_timeout_counts_after_a_reload(make_gateway):
+    class Swallow:
+        base_url = None
+
+    with socket.socket() as listener, contextlib.ExitStack() as stack:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(0)
+        address = listener.getsockname()
+        for _ in range(3):  # fills the backlog: who comes next waits for an answer to its SYN
+            filler = stack.enter_context(socket.socket())
+            filler.setblocking(False)
+            filler.connect_ex(address)
+        Swallow.base_url = f"http://127.0.0.1:{address[1]}/v1"
+        instance = make_gateway(Swallow, timeouts={"connect": "60s"})
+        instance.settings["timeouts"]["connect"] = "300ms"
+        instance.write_settings()
+        instance.signal(signal.SIGHUP)
+        until(lambda: [line for line in instance.log_lines() if line.get("event") == "revision_published"], "the new revision", 10)
+        started = time.monotonic()
+        answer = instance.chat()
+        assert answer.status == 504 and time.monotonic() - started < 10 * SCALE, answer
+
+
+def test_what_is_too_large_to_hold_is_not_free(make_gateway, sim):
+    """Its usage is not read, so it is estimated: from all the bytes that passed, not from the question alone."""
+    instance = make_gateway(sim)
+    answer = instance.chat(model="sim/gpt-4o-mini", max_tokens=2_000_000, headers=faults.fault("huge=3000000"))
+    assert answer.status == 200 and answer.complete and len(answer.body) > 3_000_000
+    entry = instance.entry_of(answer.headers["x-request-id"])
+    assert entry["usage_source"] in ("provider", "estimated")
+    assert 700_000 < entry["output_tokens"] < 900_000, entry
+
+
+def test_a_method_that_is_not_allowed_names_no_parameter(gateway):
+    answer = gateway.request("DELETE", "/v1/chat/completions")
+    assert answer.status == 405 and answer.headers["allow"] == "POST, OPTIONS"
+    assert answer.json()["error"]["param"] is None
+
+
+def test_the_operator_plane_checks_the_host_of_1_0_requests_too(gateway):
+    for host, status in (("Host: evil.example\r\n", 403), ("Host: localhost\r\n", 200), ("", 200)):
+        with plain.RawConnection(gateway.operator) as raw:
+            raw.send(f"GET /livez HTTP/1.0\r\n{host}\r\n".encode())
+            assert raw.read_answer().status == status, host
+
+
+def test_a_provider_head_as_large_as_heads_may_be(make_gateway, provide):
+    """64 KiB of fields, and our own besides."""
+    fields = b"".join(b"x-field-%d: %s\r\n" % (i, b"v" * 1000) for i in range(62))
+
+    def serve(connection):
+        connection.sendall(STREAM_HEAD[:-2] + fields + b"\r\n" + chunk(event("hello", "stop")) + chunk(b"data: [DONE]\n\n") + b"0\r\n\r\n")
+        connection.recv(1)
+
+    instance = make_gateway(provide(serve))
+    pad = 65536 - len(STREAM_HEAD) - len(fields)
+    fields += b"x-pad: %s\r\n" % (b"p" * (pad - 9))
+    with plain.RawConnection(instance.address) as raw:
+        raw.send(ask(instance))
+        status, headers = raw.read_head()
+        assert status == 200 and len(headers["x-field-0"]) == 1000
+        assert raw.read_chunks()[0].endswith(b"data: [DONE]\n\n")
