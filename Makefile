@@ -55,7 +55,8 @@ bench: build-stamps/bench build .venv/requirements.stamp ## requests/s and CPU a
 fuzz: build-stamps/build build-stamps/test .venv/requirements.stamp ## every fuzz target for WEIR_FUZZ_SECONDS (default 60)
 	@WEIR_FUZZ_SECONDS=$${WEIR_FUZZ_SECONDS:-60} $(PYTHON) tools/run_tests fuzz
 
-docs: build ## write the generated reference pages anew and check all links
+docs: build .venv/requirements.stamp ## write the generated reference pages anew and check all links
+	@$(PYTHON) tools/write_reference.py
 	@tools/check_docs --write
 
 clean: ## remove everything that was built

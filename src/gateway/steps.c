@@ -159,16 +159,17 @@ enum gateway__next gateway__step_record(struct weir_request *request) {
     int64_t now_ns = weir_loop_now_ns(request->worker->loop);
     bool streamed = request->relay.mode == RELAY_STREAM || request->relay.mode == RELAY_DRAIN;
     const struct weir_provider *provider = request->target != NULL ? request->target->provider : NULL;
-    struct weir_metrics_request numbers = {
-        .endpoint = endpoint,
-        .provider = provider != NULL ? provider->name : WEIR_SPAN(""),
-        .model = request->candidates.model != NULL ? request->candidates.model->name : WEIR_SPAN(""),
-        .status = status,
-        .reason = request->reason,
-        .duration_us = since_start_us(request, now_ns),
-        .first_byte_us = streamed ? since_start_us(request, request->first_byte_ns) : 0,
-        .tokens = request->tokens,
-        .cost_cu_milli = entry->cost_cu_milli};
+    struct weir_metrics_request numbers = {.endpoint = endpoint,
+                                           .provider = provider != NULL ? provider->name : WEIR_SPAN(""),
+                                           .model = request->candidates.model != NULL ? request->candidates.model->name
+                                                                                      : WEIR_SPAN(""),
+                                           .status = status,
+                                           .reason = request->reason,
+                                           .duration_us = since_start_us(request, now_ns),
+                                           .first_byte_us = streamed ? since_start_us(request, request->first_byte_ns)
+                                                                     : 0,
+                                           .tokens = request->tokens,
+                                           .cost_cu_milli = entry->cost_cu_milli};
     if (request->candidates.model == NULL && request->price != NULL)
         numbers.model = request->price->model;
     weir_metrics_record(request->worker->metrics, &numbers);

@@ -1,10 +1,9 @@
 """Clients and providers that behave badly: slow, half gone, greedy, broken. First one habit at a time, then all at once at random;
 afterwards the gateway must stand as before, with nothing left running and every call in its books."""
+import asyncio
 import contextlib
 import json
 import os
-import random
-import select
 import signal
 import socket
 import threading
@@ -13,7 +12,7 @@ import time
 import pytest
 
 from harness import faults, plain
-from harness.load import by_model
+from harness.abuse import Crowd
 from harness.processes import chat_body
 from harness.waiting import SCALE, until
 
@@ -89,7 +88,7 @@ def ask(instance, version="1.1", path="/v1/chat/completions", method="POST", bod
     return "\r\n".join(lines).encode() + b"\r\n\r\n" + data
 
 
-def slow_reader(instance, buffer_bytes=4096):
+def slow_reader(instance, buffer_bytes=65536):
     """A connection whose receive buffer takes little, so that what is not read stays in the gateway."""
     raw = plain.RawConnection.__new__(plain.RawConnection)
     raw.socket = socket.socket()
@@ -160,8 +159,8 @@ def test_a_provider_that_falls_silent_behind_a_slow_reader_is_given_up(make_gate
         raw.send(ask(instance))
         raw.read_until(b"\n\n")
         time.sleep(1.5)
-        rest = raw.read_rest()
-    assert b"upstream_idle_timeout" in rest[-2000:]
+        raw.pending = b""
+        assert b"upstream_idle_timeout" in raw.read_until(b"0\r\n")[-2000:]
     wait_quiet(instance, 5)
 
 
@@ -175,7 +174,7 @@ def test_slow_readers_get_whole_answers_through_a_shutdown(make_gateway, provide
         connection.recv(1)
 
     instance = make_gateway(provide(serve))
-    with slow_reader(instance, 65536) as raw:
+    with slow_reader(instance) as raw:
         raw.send(ask(instance, Connection="close"))
         received = raw.read_until(b"\r\n\r\n")
         while not instance.ledger():  # until everything is written, read only as much as that needs
@@ -319,3 +318,103 @@ def test_a_provider_head_as_large_as_heads_may_be(make_gateway, provide):
         status, headers = raw.read_head()
         assert status == 200 and len(headers["x-field-0"]) == 1000
         assert raw.read_chunks()[0].endswith(b"data: [DONE]\n\n")
+
+
+# --- all at once ---
+
+
+def books(crowd, entries, served):
+    """What is wrong with the ledger, as lines. The simulator's log is the oracle; its rows carry the gateway's request ids."""
+    problems, ledger, marks, rows = [], {}, {}, {}
+    for entry in entries:
+        if ledger.setdefault(entry["request_id"], entry) is not entry:
+            problems.append(f"twice in the ledger: {entry}")
+        if entry["outcome"] == "crashed" or entry["cost_cu_milli"] > entry["reserved_cu_milli"]:
+            problems.append(f"in the ledger: {entry}")
+        marks[entry["model"].partition("/")[2]] = entry
+    for row in served:
+        rows.setdefault(row["request_id"], []).append(row)
+    for request_id, found in rows.items():
+        entry = ledger.get(request_id)
+        if entry is None:
+            problems.append(f"served by the provider and not in the ledger: {found}")
+        elif len(found) == 1 and found[0]["complete"] and entry["usage_source"] == "provider":
+            booked = entry["input_tokens"], entry["output_tokens"]
+            if booked != (found[0]["prompt_tokens"], found[0]["completion_tokens"]):
+                problems.append(f"the provider counted {found[0]}, the ledger has {entry}")
+    for call in crowd.calls:
+        if call.finished and marks.get(call.mark, {}).get("outcome") != "ok":
+            problems.append(f"{call.mark}: its client holds the answer, the ledger has {marks.get(call.mark)}")
+    return problems
+
+
+async def abuse(instance, crowd, seconds):
+    """The crowd, while the settings are published anew every now and then."""
+    running = asyncio.ensure_future(crowd.run(seconds))
+    reloads = 0
+    while not running.done():
+        await asyncio.wait([running], timeout=2.5)
+        reloads += 1
+        instance.settings["limits"]["keep_alive_requests"] = 1000 + reloads
+        instance.write_settings()
+        instance.signal(signal.SIGHUP)
+    await running
+    return reloads
+
+
+@pytest.mark.tsan
+def test_everything_at_once(make_gateway, make_sim):
+    """WEIR_ABUSE_SEED and WEIR_ABUSE_SECONDS choose another or a longer run."""
+    seed, seconds = int(os.environ.get("WEIR_ABUSE_SEED", "1")), float(os.environ.get("WEIR_ABUSE_SECONDS", "20"))
+    simulator = make_sim()
+    instance = make_gateway(simulator, start=False, timeouts={"head": "2s", "body": "2s", "keep_alive": "3s", "connect": "2s",
+                                                              "first_byte": "2s", "idle": "2s", "request": "20s"})
+    with socket.create_server(("127.0.0.1", 0)) as unused:
+        gone = "http://127.0.0.1:{}/v1".format(unused.getsockname()[1])
+    instance.settings["providers"].append({"name": "gone", "base_url": gone})
+    instance.write_settings()
+    instance.start()
+    crowd = Crowd(instance, seed)
+    reloads = asyncio.run(abuse(instance, crowd, seconds))
+    assert not crowd.problems
+    instance.expect_alive()
+    wait_quiet(instance, 30)
+    assert plain.call(instance.address, "GET", "/readyz").status == 200
+    assert instance.chat().status == 200
+    until(lambda: sum(value for (name, _), value in instance.metrics().items() if name == "weir_open_connections") == 0,
+          "no open connections", 20)
+    # A restart settles what was left open as crashed: there must be nothing.
+    instance.restart()
+    instance.expect_clean()
+    served = simulator.log_file()
+    assert len(crowd.deeds) == len(Crowd.HABITS) and reloads > 2 and len(served) > 100, (crowd.deeds, reloads, len(served))
+    problems = books(crowd, instance.ledger(), served)
+    assert not problems, f"{len(problems)} of {len(served)}, seed {seed}\n" + "\n".join(problems[:20])
+    print(f"{len(served)} calls served, {len(instance.ledger())} in the ledger, {sum(call.finished for call in crowd.calls)} finished, {crowd.deeds}")
+
+
+async def stop_in_between(instance, crowd):
+    running = asyncio.ensure_future(crowd.run(6))
+    await asyncio.sleep(3)
+    instance.signal(signal.SIGTERM)
+    started = time.monotonic()
+    while instance.running and time.monotonic() - started < 20 * SCALE:
+        await asyncio.sleep(0.02)
+    running.cancel()
+    await asyncio.wait([running])
+    return time.monotonic() - started
+
+
+def test_a_shutdown_amid_everything(make_gateway, make_sim):
+    """It ends in time and in order, and nothing is left open in its books."""
+    simulator = make_sim()
+    instance = make_gateway(simulator, environment={"SHUTDOWN_TIMEOUT_SECONDS": "2"})
+    crowd = Crowd(instance, seed=7)
+    took = asyncio.run(stop_in_between(instance, crowd))
+    assert instance.wait() == 0 and took < 8 * SCALE, took
+    instance.expect_clean()
+    instance.start()
+    served = simulator.log_file()
+    assert len(served) > 20
+    problems = books(crowd, instance.ledger(), served)
+    assert not problems, f"{len(problems)} of {len(served)}\n" + "\n".join(problems[:20])
