@@ -52,6 +52,15 @@ void gateway__client_done(struct weir_request *request) {
     weir_http_connection_finish(connection);
 }
 
+void gateway__client_written(struct weir_request *request, enum weir_status status) {
+    if (status == WEIR_OK) {
+        gateway__client_done(request);
+    } else {
+        weir_http_connection_abort(request->connection);
+        request->connection = NULL;
+    }
+}
+
 static bool is_head_request(const struct weir_request *request) {
     return weir_span_equal(request->head->method, WEIR_SPAN("HEAD"));
 }
@@ -63,12 +72,7 @@ static void send_whole(struct weir_request *request, struct weir_buffer *head, s
     enum weir_status status = weir_buffer_status(head);
     if (status == WEIR_OK)
         status = weir_http_connection_write(request->connection, parts, 2);
-    if (status == WEIR_OK) {
-        gateway__client_done(request);
-    } else {
-        weir_http_connection_abort(request->connection);
-        request->connection = NULL;
-    }
+    gateway__client_written(request, status);
 }
 
 void gateway__answer_body(struct weir_request *request, unsigned status, struct weir_span content_type,

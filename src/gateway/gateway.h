@@ -68,6 +68,9 @@ struct weir_gateway {
     struct weir_board *board;
     struct weir_store *store;
     struct weir_log log;
+    /* Workers that were told to stop and have something in flight. None ends before it is 0 or its own time is over: the sockets of all
+     * take connections until the end, and each of these gets an answer. */
+    _Atomic unsigned *busy_workers;
     /* Writes the body of /metrics; called on a worker's thread. */
     void (*write_metrics)(void *context, bool openmetrics, struct weir_buffer *out);
     void *context;
@@ -86,7 +89,8 @@ WEIR_MUST enum weir_status weir_worker_start(const struct weir_gateway *gateway,
                                              struct weir_worker **worker, struct weir_error *error);
 /* From the control thread: the worker goes over to `published` for new requests; on_released tells when the one before is free. */
 WEIR_MUST enum weir_status weir_worker_publish(struct weir_worker *worker, const struct weir_published *published);
-/* From the control thread: new requests are refused, the rest is drained for at most `timeout_ms`; then the thread ends. */
+/* From the control thread: new requests are refused, the rest is drained for at most `timeout_ms`; then the thread ends. The worker is
+ * counted in *busy_workers before. */
 void weir_worker_stop(struct weir_worker *worker, int64_t timeout_ms);
 /* Joins the thread and frees. */
 void weir_worker_join(struct weir_worker **worker);

@@ -55,7 +55,7 @@ struct weir_worker {
     struct weir_deferred log_flush;
     bool log_flush_armed;
     char date[32]; /* of the Date field, once a second */
-    bool draining;
+    bool draining, told_quiet;
 };
 
 enum gateway__next {
@@ -223,6 +223,8 @@ void gateway__write_cors(const struct weir_request *request, struct weir_buffer 
 bool gateway__origin_allowed(const struct weir_request *request, struct weir_span origin);
 /* Ends the client's side: the answer is written. */
 void gateway__client_done(struct weir_request *request);
+/* The same after a write of `status`: a failed one resets the connection. */
+void gateway__client_written(struct weir_request *request, enum weir_status status);
 
 /* --- local.c: answers that need no provider --- */
 enum gateway__next gateway__answer_health(struct weir_request *request);

@@ -109,7 +109,7 @@ enum gateway__next gateway__answer_preflight(struct weir_request *request) {
     const char *allow = NULL;
     (void)gateway__endpoint_find(WEIR_SPAN(""), request->head->path, &allow);
     struct weir_buffer head;
-    weir_buffer_init(&head, WEIR_MAX_HEAD_BYTES);
+    weir_buffer_init(&head, 2 * WEIR_MAX_HEAD_BYTES); /* the fields that are asked for, and ours */
     gateway__write_head(request, 204, &head);
     (void)weir_http_write_field(&head, WEIR_SPAN("Allow"),
                                 weir_span_of_string(allow != NULL ? allow : "GET, HEAD, POST, OPTIONS"));
@@ -122,8 +122,10 @@ enum gateway__next gateway__answer_preflight(struct weir_request *request) {
     }
     weir_http_write_head_end(&head);
     const struct weir_span part = weir_buffer_span(&head);
-    if (weir_http_connection_write(request->connection, &part, 1) == WEIR_OK)
-        gateway__client_done(request);
+    enum weir_status status = weir_buffer_status(&head);
+    if (status == WEIR_OK)
+        status = weir_http_connection_write(request->connection, &part, 1);
     weir_buffer_release(&head);
+    gateway__client_written(request, status);
     return NEXT;
 }

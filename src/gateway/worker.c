@@ -59,14 +59,20 @@ static void cut_requests(struct weir_worker *worker) {
     }
 }
 
-/* Until nothing is in flight and all answers are on their way; past the deadline the answers alone get a little longer. */
+/* Until nothing is in flight and all answers are on their way, here and in the other workers; past the deadline the answers alone get a
+ * little longer. */
 static void on_drain_tick(void *argument) {
     struct weir_worker *worker = argument;
+    _Atomic unsigned *busy_workers = worker->gateway->busy_workers;
     int64_t left_ms = (worker->drain_until_ns - weir_loop_now_ns(worker->loop)) / 1000000;
     if (left_ms <= 0)
         cut_requests(worker);
     bool busy = worker->request_count > 0 || weir_http_server_unsent(worker->server) > 0;
-    if (!busy || left_ms <= -LAST_WRITES_MS)
+    if (!busy && !worker->told_quiet) {
+        worker->told_quiet = true;
+        atomic_fetch_sub(busy_workers, 1);
+    }
+    if ((!busy && *busy_workers == 0) || left_ms <= -LAST_WRITES_MS)
         weir_loop_stop(worker->loop);
     else
         weir_timer_start(worker->loop, &worker->drain, DRAIN_TICK_MS, on_drain_tick, worker);

@@ -216,6 +216,13 @@ static void on_stopped(void *context) {
     weir_loop_post(server->loop, &stopped->message);
 }
 
+static void stop_workers(struct main__server *server, int64_t timeout_ms) {
+    server->busy_workers = server->workers_left;
+    for (unsigned i = 0; server->workers != NULL && i < server->worker_count; i++)
+        if (server->workers[i] != NULL)
+            weir_worker_stop(server->workers[i], timeout_ms);
+}
+
 static void stop(struct main__server *server) {
     if (server->stopping)
         return;
@@ -223,8 +230,7 @@ static void stop(struct main__server *server) {
     server->stopping = true;
     server->board.draining = true;
     weir_log(log_of(server), WEIR_LOG_INFO, "draining", WEIR_LOG_I("timeout_ms", timeout_ms));
-    for (unsigned i = 0; i < server->worker_count; i++)
-        weir_worker_stop(server->workers[i], timeout_ms);
+    stop_workers(server, timeout_ms);
 }
 
 static void on_stop_signal(uv_signal_t *handle, int signal_number) {
@@ -406,6 +412,7 @@ static void fill_gateway(struct main__server *server) {
     server->gateway.brand_upper = weir_span_of_string(server->brand_upper);
     server->gateway.is_dev = settings->general.environment == 0;
     server->gateway.board = &server->board;
+    server->gateway.busy_workers = &server->busy_workers;
     server->gateway.log = (struct weir_log){.fd = STDERR_FILENO,
                                             .minimum = (enum weir_log_level)settings->general.log_level,
                                             .part = "gateway"};
@@ -564,9 +571,7 @@ int main__serve(int argc, char **argv) {
     } else {
         fprintf(stderr, "weir: cannot start: %s\n", error.text[0] != '\0' ? error.text : weir_status_name(status));
         server.exit_code = MAIN_EXIT_FAILED;
-        for (unsigned i = 0; server.workers != NULL && i < server.worker_count; i++)
-            if (server.workers[i] != NULL)
-                weir_worker_stop(server.workers[i], 0);
+        stop_workers(&server, 0);
     }
     struct weir_log log = server.gateway.log;
     bool served = status == WEIR_OK;

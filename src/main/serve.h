@@ -21,6 +21,7 @@ struct main__server {
     struct main__published *first; /* holds the texts of `settings`: kept to the end */
     struct main__simulator simulator;
     unsigned worker_count, workers_left;
+    _Atomic unsigned busy_workers; /* while draining */
     struct weir_worker **workers;
     int *sockets;
     int operator_socket;

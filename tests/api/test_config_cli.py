@@ -137,32 +137,30 @@ def test_a_reload_leaves_a_running_stream_alone(make_gateway, make_sim):
     import signal
     from harness import plain
     from harness.processes import chat_body
-    from harness.waiting import SCALE, until
+    from harness.waiting import SCALE, paused, until
     old, new = make_sim(), make_sim()
     instance = make_gateway(old)
     data = json.dumps(chat_body(stream=True, stream_options={"include_usage": True})).encode()
     with plain.RawConnection(instance.address, timeout=60 * SCALE) as raw:
         raw.send(f"POST /v1/chat/completions HTTP/1.1\r\nHost: {instance.address}\r\nAuthorization: Bearer {instance.key}\r\n"
-                 "Content-Type: application/json\r\nX-Sim-Rate: 20\r\nX-Sim-Tokens: 120\r\n"
+                 "Content-Type: application/json\r\nX-Sim-Rate: 20\r\nX-Sim-Tokens: 40\r\n"
                  f"Content-Length: {len(data)}\r\n\r\n".encode() + data)
         status, headers = raw.read_head()
         assert status == 200
         begun = raw.read_until(b"\n\n")
-        instance.settings["providers"][0]["base_url"] = new.base_url
-        instance.settings["models"][0]["targets"][0]["model"] = "sim-large"
-        instance.write_settings()
-        instance.signal(signal.SIGHUP)
-
-        def moved():
+        with paused(old):  # the stream lasts for as long as it takes
+            instance.settings["providers"][0]["base_url"] = new.base_url
+            instance.settings["models"][0]["targets"][0]["model"] = "sim-large"
+            instance.settings["models"].append({"name": "sign", "targets": [{"provider": "sim", "model": "x"}]})
+            instance.write_settings()
+            instance.signal(signal.SIGHUP)
+            until(lambda: instance.request("GET", "/v1/models/sign").status == 200, "the new revision")
             assert instance.chat().status == 200
-            return new.log()
-
-        until(moved, "the new target to be used")  # long before the stream's six seconds are over
+            assert new.last_body()["model"] == "sim-large"
         raw.pending = begun + raw.pending
         body, _ = raw.read_chunks()
     assert body.endswith(b"data: [DONE]\n\n") and b'"usage"' in body
-    assert new.last_body()["model"] == "sim-large"
     entry = instance.entry_of(headers["x-request-id"])
-    assert entry["outcome"] == "ok" and entry["output_tokens"] == 120 and entry["upstream_model"] == "sim-small"
+    assert entry["outcome"] == "ok" and entry["output_tokens"] == 40 and entry["upstream_model"] == "sim-small"
     latest = instance.entry_of(instance.chat().headers["x-request-id"])
     assert latest["revision"] > entry["revision"] and latest["upstream_model"] == "sim-large"

@@ -4,7 +4,7 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
 from harness.plain import call
-from harness.waiting import until
+from harness.waiting import paused, until
 
 
 @pytest.mark.smoke
@@ -61,9 +61,10 @@ def test_metrics_count_what_happened(make_gateway, sim):
     assert any(value == 5 for value in metrics.values())
 
 
-def test_readiness_falls_when_the_server_is_told_to_stop(make_gateway, sim):
-    instance = make_gateway(sim)
-    # A slow stream keeps it draining for as long as this test looks.
+def test_readiness_falls_when_the_server_is_told_to_stop(make_gateway, make_sim):
+    simulator = make_sim()
+    instance = make_gateway(simulator)
+    # A provider that stands still keeps it draining for as long as this test looks.
     from harness.plain import RawConnection
     import json
     from harness.processes import chat_body
@@ -74,8 +75,7 @@ def test_readiness_falls_when_the_server_is_told_to_stop(make_gateway, sim):
         stream.send(f"POST /v1/chat/completions HTTP/1.1\r\nHost: {instance.address}\r\n"
                     f"Authorization: Bearer {instance.key}\r\nContent-Type: application/json\r\nX-Sim-TTFT: 2000\r\n"
                     f"Content-Length: {len(data)}\r\n\r\n".encode() + data)
-        until(lambda: len(sim.requests()) > 0, "the request to arrive upstream")
-        instance.process.terminate()
+        until(lambda: len(simulator.requests()) > 0, "the request to arrive upstream")
 
         def unready():
             try:
@@ -83,6 +83,8 @@ def test_readiness_falls_when_the_server_is_told_to_stop(make_gateway, sim):
             except OSError:
                 return False
 
-        until(unready, "/readyz to answer 503 while draining", 5)
+        with paused(simulator):
+            instance.process.terminate()
+            until(unready, "/readyz to answer 503 while draining", 5)
         assert stream.read_answer().events()[-1] == b"[DONE]"
     assert instance.wait() == 0

@@ -47,7 +47,7 @@ def test_cached_and_reasoning_tokens_are_kept(make_gateway, sim):
 
 def test_faults_and_leaving_clients_have_one_entry_each(make_gateway, make_sim):
     simulator = make_sim()
-    instance = make_gateway(simulator, timeouts={"first_byte": "1s", "idle": "1s"})
+    instance = make_gateway(simulator, timeouts={"first_byte": f"{2 * SCALE}s", "idle": f"{2 * SCALE}s"})
     kinds = ["status=500", "status=429", "reset", "close", "truncate=1", "stall=1", "reset-mid", "silence", "no-usage", ""]
 
     async def everything():

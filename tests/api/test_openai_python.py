@@ -8,7 +8,6 @@ import pytest
 from pydantic import BaseModel
 
 from harness import faults
-from harness.waiting import SCALE
 
 MESSAGES = [{"role": "user", "content": "Say something about rivers."}]
 PIXEL = ("data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJg"
@@ -228,7 +227,7 @@ def test_the_clients_timeout(client):
     with pytest.raises(openai.APITimeoutError):
         client.chat.completions.create(model="sim-small", messages=MESSAGES, timeout=0.5,
                                        extra_headers={"x-sim-ttft": "20000"})
-    assert time.monotonic() - started < 5 * SCALE
+    assert time.monotonic() - started < 18, "the provider takes twenty"
 
 
 def test_our_timeout_is_a_server_error(make_gateway, sim):

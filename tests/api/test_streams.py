@@ -3,7 +3,6 @@ import asyncio
 import json
 import re
 import socket
-import time
 
 import pytest
 
@@ -52,32 +51,27 @@ def test_500_streams_at_once_on_one_worker_are_each_intact(make_gateway, sim):
     assert len(instance.wait_ledger(count)) == count
 
 
-def test_events_are_forwarded_as_they_come(gateway):
-    with start_stream(gateway, x_sim_ttft=100, x_sim_rate=20, x_sim_tokens=40) as raw:
+@pytest.mark.parametrize("count", [1, 2, 7])
+def test_events_are_forwarded_as_they_come(gateway, count):
+    """A provider that falls silent after some events: the client has them all, none waits for one that follows."""
+    with start_stream(gateway, x_sim_fault=f"stall={count}", x_sim_tokens=40) as raw:
         assert raw.read_head()[0] == 200
-        first = time.monotonic()
-        raw.read_until(b"data: ")
-        pieces = 0
-        while True:
-            size = int(raw.read_until(b"\r\n").split(b"\r\n")[-2] or b"0", 16) if pieces else None
-            pieces += 1
-            if size is None:
-                raw.read_until(b"\n\n")
-                raw.read_until(b"\r\n")
-                continue
-            if size == 0:
-                break
-            raw.read_exactly(size + 2)
-        took = time.monotonic() - first
-    assert took > 1, "40 tokens at 20 a second take two seconds: they came at once"
-    assert pieces > 20
+        for _ in range(count):
+            raw.read_until(b"\n\n")
 
 
-def test_the_first_event_does_not_wait_for_the_second(gateway):
-    started = time.monotonic()
-    with start_stream(gateway, x_sim_ttft=10, x_sim_rate=1, x_sim_tokens=10) as raw:
-        raw.read_until(b'"delta"')
-        assert time.monotonic() - started < 0.9, "at one token a second the second comes later"
+def test_events_come_at_the_providers_pace(gateway):
+    """In chunks of their own: what the provider sends one by one is not gathered (unless the machine is busy elsewhere)."""
+    def chunks():
+        count = 0
+        with start_stream(gateway, x_sim_ttft=50, x_sim_rate=40, x_sim_tokens=40) as raw:
+            assert raw.read_head()[0] == 200
+            while size := int(raw.read_until(b"\r\n"), 16):
+                raw.read_exactly(size + 2)
+                count += 1
+        return count
+
+    assert any(chunks() > 20 for _ in range(5))
 
 
 def test_a_slow_reader_stops_the_upstream_and_costs_little_memory(make_gateway, sim):
@@ -130,14 +124,12 @@ def test_a_client_that_leaves_closes_the_upstream_and_is_settled(make_gateway, s
     instance = make_gateway(sim)
     raw = start_stream(instance, x_sim_rate=20, x_sim_tokens=2000)
     raw.read_until(b"\n\n")
-    left = time.monotonic()
     {"reset": raw.reset, "close": raw.socket.close, "end": raw.end}[leave]()
     entry = instance.wait_ledger(1)[0]
     assert entry["outcome"] == "aborted" and entry["usage_source"] == "aborted"
     assert entry["status"] in (200, 499)
     assert 0 < entry["output_tokens"] < 2000
-    call = until(lambda: next((row for row in sim.log() if sim.is_aborted(row)), None), "the simulator to notice", 5)
-    assert call and time.monotonic() - left < 5 * SCALE
+    until(lambda: any(sim.is_aborted(row) for row in sim.log()), "the simulator to notice", 5)
     raw.socket.close()
 
 

@@ -69,7 +69,7 @@ def fold(pairs):
 class RawConnection:
     """A socket and the bytes read from it so far. With `tls` (a context) it speaks TLS, going on with `session` if given."""
 
-    def __init__(self, address, timeout=20, tls=None, session=None):
+    def __init__(self, address, timeout=90, tls=None, session=None):
         self.socket = socket.create_connection(split_address(address), timeout=timeout)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.pending = b""

@@ -10,7 +10,7 @@ import signal
 import subprocess
 
 from .plain import call
-from .waiting import SCALE, until
+from .waiting import PATIENCE, until
 
 SANITIZER_WORDS = re.compile(
     r"AddressSanitizer|LeakSanitizer|ThreadSanitizer|UndefinedBehaviorSanitizer|runtime error:|^==\d+== (?!Memcheck)",
@@ -74,11 +74,11 @@ class Process:
 
     def wait(self, seconds=40):
         try:
-            return self.process.wait(seconds * SCALE)
+            return self.process.wait(seconds * PATIENCE)
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
-            raise AssertionError(f"{self.name} did not end within {seconds * SCALE:.0f} s\n{self.stderr()[-4000:]}") from None
+            raise AssertionError(f"{self.name} did not end within {seconds * PATIENCE:.0f} s\n{self.stderr()[-4000:]}") from None
 
     def terminate(self, seconds=40):
         """SIGTERM, and the exit code."""
@@ -243,7 +243,7 @@ class Gateway(Process):
     def command(self, *arguments, check=True, env=None):
         """Runs `weir ARGUMENTS` in the gateway's own environment; the result has text in stdout and stderr."""
         result = subprocess.run([self.binary, *[str(word) for word in arguments]], cwd=self.folder, capture_output=True,
-                                text=True, timeout=60 * SCALE, env=clean_environment({**(self.environment or {}), **(env or {})}))
+                                text=True, timeout=60 * PATIENCE, env=clean_environment({**(self.environment or {}), **(env or {})}))
         assert not SANITIZER_WORDS.search(result.stderr), result.stderr
         if check:
             assert result.returncode == 0, f"weir {' '.join(map(str, arguments))}: {result.returncode}\n{result.stderr}"

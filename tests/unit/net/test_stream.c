@@ -354,12 +354,12 @@ static void test_close_gently(void **state) {
     char *block = test_calloc(1, SIZE);
     struct weir_span span = weir_span_of(block, SIZE);
     assert_int_equal(weir_stream_write(pair.owner.stream, &span, 1), WEIR_OK);
-    weir_stream_close_gently(&pair.owner.stream, 5000);
+    weir_stream_close_gently(&pair.owner.stream, PATIENCE_MS);
     assert_null(pair.owner.stream);
     assert_int_equal(fcntl(pair.peer, F_SETFL, O_NONBLOCK), 0);
     size_t got = 0;
     ssize_t count = -1;
-    weir_timer_start(pair.fixture->loop, &pair.fixture->guard, 5000, on_guard, pair.fixture);
+    weir_timer_start(pair.fixture->loop, &pair.fixture->guard, PATIENCE_MS, on_guard, pair.fixture);
     while (count != 0 && !pair.fixture->expired) {
         (void)send(pair.peer, "unasked", 7, MSG_NOSIGNAL);
         count = recv(pair.peer, block, SIZE, 0);

@@ -34,8 +34,8 @@ static void on_note(void *argument) {
     }
 }
 
-static void test_runs_in_time(void **state) {
-    struct fixture *fixture = *state;
+/* Never early. How late the latest of them was, in microseconds. */
+static int64_t run_some(struct fixture *fixture) {
     const int64_t delays_ms[] = {0, 1, 4, 5, 50, 255, 600, 1023, 1025, 1300};
     struct note notes[10];
     memset(notes, 0, sizeof notes);
@@ -44,14 +44,25 @@ static void test_runs_in_time(void **state) {
         notes[i].fixture = fixture;
         weir_timer_start(fixture->loop, &notes[i].timer, delays_ms[i], on_note, &notes[i]);
     }
+    int64_t latest_us = 0;
     run_until(fixture, &notes[9].done);
     for (size_t i = 0; i < 10; i++) {
         assert_int_equal(notes[i].runs, 1);
         int64_t took_us = (notes[i].at_ns - start_ns) / 1000;
         assert_true(took_us >= delays_ms[i] * 1000);
-        assert_true(took_us < delays_ms[i] * 1000 + 250000); /* generous: the machine may be busy */
         assert_false(notes[i].timer.active);
+        if (took_us - delays_ms[i] * 1000 > latest_us)
+            latest_us = took_us - delays_ms[i] * 1000;
     }
+    return latest_us;
+}
+
+static void test_runs_in_time(void **state) {
+    int64_t latest_us = INT64_MAX;
+    /* Once is enough to show it: at another time the machine may be busy. */
+    for (int attempt = 0; attempt < 10 && latest_us >= 50000; attempt++)
+        latest_us = run_some(*state);
+    assert_true(latest_us < 50000);
 }
 
 static void test_restart_and_stop(void **state) {

@@ -107,7 +107,7 @@ static struct weir_pool *make_pool(struct scene *scene, const char *host, const 
                                           .max_connections = 4,
                                           .max_waiting = 4,
                                           .idle_ms = 60000,
-                                          .connect_timeout_ms = 3000};
+                                          .connect_timeout_ms = PATIENCE_MS};
     assert_int_equal(weir_pool_new(scene->fixture->loop, scene->resolver, &settings, &pool, NULL), WEIR_OK);
     return pool;
 }

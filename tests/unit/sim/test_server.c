@@ -16,7 +16,7 @@
 
 #include <cmocka.h>
 
-enum { PATIENCE_MS = 20000, ANSWER_SIZE = 1 << 20 };
+enum { PATIENCE_MS = 60000, ANSWER_SIZE = 1 << 20 };
 
 struct fixture {
     pid_t pid;
