@@ -39,7 +39,7 @@ def test_what_is_in_flight_is_finished(make_gateway, make_sim):
         with paused(simulator):
             instance.signal(signal.SIGTERM)
             # Health paths go on being answered: they tell when the signal has arrived.
-            until(lambda: plain.call(instance.address, "/readyz").status == 503, "readiness to be false", 10)
+            until(lambda: plain.call(instance.address, "GET", "/readyz").status == 503, "readiness to be false", 10)
             answer = until(refused, "a new request to be refused with 503", 5)
         assert answer.json()["error"]["code"] == "shutting_down" and answer.headers["retry-after"] == "5"
         rest = raw.read_rest()
