@@ -24,6 +24,11 @@ Every refusal and failure has one **reason**. A client reads it as `code` inside
 and the ledger have it as `reason`, the metric `weir_requests_total` as the label `reason`. The `error_code` is coarser and meant
 for programs; its prefix is the setting `brand` in capitals. [The shape of an error](http.md#errors) is told on the page about HTTP.
 
+Where a provider's own error is passed on, `code` is the provider's; `error_code` and `request_id` are added, `details` are not.
+
+The *reason code* is the operator's word for a group of reasons, as compatible products call it; it stands in these tables alone, and
+no answer, log line or metric carries it.
+
 *Retry* says whether repeating the same request can help. Where it cannot, the answer has `x-should-retry: false`, which the
 official OpenAI clients obey. A number is the value of `Retry-After` in seconds.
 

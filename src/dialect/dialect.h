@@ -57,6 +57,7 @@ struct weir_event {
     enum weir_event_kind kind;
     struct weir_answer answer; /* usage and places, relative to the data */
     bool usage_is_null;
+    bool has_text; /* it carries a piece of the answer: content, reasoning, a refusal, arguments of a call */
 };
 
 /* An error as a client is told: the words come from the reasons table. */

@@ -342,6 +342,30 @@ static bool has_finish(struct weir_span choices) {
     return false;
 }
 
+/* Whether a member of that name holds a string that is not empty. As above, the quoted name is always a member's. */
+static bool has_nonempty(struct weir_span choices, const char *quoted_name) {
+    const char *end = choices.at + choices.length;
+    size_t length = strlen(quoted_name);
+    for (const char *at = choices.at; (at = memmem(at, (size_t)(end - at), quoted_name, length)) != NULL;) {
+        at += length;
+        while (at < end && (*at == ':' || strchr(" \t\r\n", *at) != NULL))
+            at++;
+        if (end - at >= 2 && at[0] == '"' && at[1] != '"')
+            return true;
+    }
+    return false;
+}
+
+/* About a token: an estimate counts these events where a provider gives no usage. */
+static bool has_text(struct weir_span choices) {
+    static const char *const names[] = {"\"content\"",   "\"arguments\"", "\"reasoning_content\"",
+                                        "\"reasoning\"", "\"refusal\"",   "\"text\""};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (has_nonempty(choices, names[i]))
+            return true;
+    return false;
+}
+
 static void read_event(const struct weir_sse_event *sse, struct weir_event *event) {
     *event = (struct weir_event){.kind = WEIR_EVENT_OTHER};
     if (!sse->has_data)
@@ -364,6 +388,7 @@ static void read_event(const struct weir_sse_event *sse, struct weir_event *even
         event->kind = WEIR_EVENT_USAGE;
     else if (choices->kind == WEIR_JSON_ARRAY && choices->elements > 0)
         event->kind = has_finish(choices->value) ? WEIR_EVENT_FINISH : WEIR_EVENT_CONTENT;
+    event->has_text = choices->kind == WEIR_JSON_ARRAY && has_text(choices->value);
 }
 
 /* Removes "usage":null with the comma that joins it to its neighbour. */

@@ -114,7 +114,9 @@ void gateway__answer_error(struct weir_request *request) {
     weir_buffer_init(&head, 2 * WEIR_MAX_HEAD_BYTES); /* the upstream's fields and ours */
     weir_buffer_init(&body, 2 * WEIR_MAX_BUFFERED_ANSWER_BYTES);
     bool upstreams_own = write_upstream_error(request, &error, &body);
-    bool is_dialect_route = weir_span_starts_with(request->head->path, WEIR_SPAN("/v1/"));
+    /* Clients of the family also get lost: what is no path of ours answers in their shape, so that their SDKs show the words. */
+    bool is_dialect_route = request->endpoint == NULL || request->endpoint->needs_key ||
+                            weir_span_starts_with(request->head->path, WEIR_SPAN("/v1/"));
     if (!upstreams_own && is_dialect_route)
         weir_dialect_at(0)->write_error(&body, &error);
     else if (!upstreams_own)

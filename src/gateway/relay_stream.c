@@ -179,7 +179,7 @@ static enum weir_status on_event(struct weir_request *request, const struct weir
         return complete(request, sse->raw);
     if (event.kind == WEIR_EVENT_ERROR)
         return on_error_event(request, sse);
-    if (event.kind == WEIR_EVENT_CONTENT || event.kind == WEIR_EVENT_FINISH)
+    if (event.has_text)
         relay->content_events++;
     if (event.kind == WEIR_EVENT_FINISH)
         relay->finish_seen = true;

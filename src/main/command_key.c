@@ -124,9 +124,11 @@ static enum weir_status list_one(void *context, const struct weir_key_record *ke
         if (list->count == 0)
             printf("%-20s  %-9s  %-20s  %-16s  %-20s  %-20s  %s\n", "ID", "HINT", "NAME", "WORKSPACE", "CREATED",
                    "EXPIRES", "REVOKED");
-        /* the hint's ellipsis is one column and three bytes */
-        printf("%-20s  %-11s  %-20.*s  %-16.*s  %-20s  %-20s  %s\n", key->id, key->hint, WEIR_SPAN_PRINT(key->name),
-               WEIR_SPAN_PRINT(key->workspace), created, expires, revoked);
+        char name[MAIN_CELL_SIZE], workspace[MAIN_CELL_SIZE], hint[MAIN_CELL_SIZE];
+        main__cell(key->name, 20, name);
+        main__cell(key->workspace, 16, workspace);
+        main__cell(weir_span_of_string(key->hint), 9, hint);
+        printf("%-20s  %s  %s  %s  %-20s  %-20s  %s\n", key->id, hint, name, workspace, created, expires, revoked);
     }
     list->count++;
     return WEIR_OK;
@@ -184,12 +186,13 @@ int main__key(int argc, char **argv) {
     bool create = weir_span_equal(word, WEIR_SPAN("create")), list = weir_span_equal(word, WEIR_SPAN("list")),
          revoke = weir_span_equal(word, WEIR_SPAN("revoke"));
     if ((!create && !list && !revoke) || count != (revoke ? 2U : 1U)) {
-        fprintf(stderr, "usage: %s\n", command.usage);
+        fprintf(stderr, "weir: expected `weir key create`, `weir key list` or `weir key revoke ID`\nusage: %s\n",
+                command.usage);
         return MAIN_EXIT_USAGE;
     }
     struct session session = {.arena = NULL};
     int code = MAIN_EXIT_FAILED;
-    if (session_open(&session, flags.config, create || list))
+    if (session_open(&session, flags.config, create))
         code = create ? key_create(&session, &flags)
                : list ? key_list(&session, &flags)
                       : key_revoke(&session, operands[1]);

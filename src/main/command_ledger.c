@@ -142,13 +142,16 @@ static void write_csv(struct weir_buffer *out, const struct weir_ledger_entry *e
 }
 
 static void write_row(struct weir_buffer *out, const struct weir_ledger_entry *entry) {
-    char id[WEIR_UUID_TEXT_SIZE], start[32];
+    char id[WEIR_UUID_TEXT_SIZE], start[32], model[MAIN_CELL_SIZE], key[MAIN_CELL_SIZE];
+    const char *reason = reason_name(entry->reason);
     weir_uuid_format(&entry->request_id, id);
     main__format_time(entry->start_utc_us, start);
-    weir_buffer_printf(out, "%-20s  %-36s  %-20.*s  %-22.*s  %8lld  %8lld  %12lld  %s\n", start, id,
-                       WEIR_SPAN_PRINT(entry->key_id), WEIR_SPAN_PRINT(entry->model), (long long)entry->tokens.input,
-                       (long long)entry->tokens.output, (long long)entry->cost_cu_milli,
-                       weir_outcome_name((enum weir_outcome)entry->outcome));
+    main__cell(entry->key_id, 20, key);
+    main__cell(entry->model, 22, model);
+    weir_buffer_printf(out, "%-20s  %-36s  %s  %s  %8lld  %8lld  %12lld  %s%s%s\n", start, id, key, model,
+                       (long long)entry->tokens.input, (long long)entry->tokens.output, (long long)entry->cost_cu_milli,
+                       weir_outcome_name((enum weir_outcome)entry->outcome), reason != NULL ? " " : "",
+                       reason != NULL ? reason : "");
 }
 
 static enum weir_status visit(void *context, const struct weir_ledger_entry *entry) {

@@ -224,8 +224,11 @@ static void stop_workers(struct main__server *server, int64_t timeout_ms) {
 }
 
 static void stop(struct main__server *server) {
-    if (server->stopping)
+    if (server->stopping) { /* asked twice: what is left ends now, with words */
+        for (unsigned i = 0; i < server->worker_count; i++)
+            weir_worker_stop(server->workers[i], 0);
         return;
+    }
     int64_t timeout_ms = server->live->settings.general.shutdown_timeout_ms;
     server->stopping = true;
     server->board.draining = true;
@@ -273,27 +276,24 @@ static void unwatch_signals(struct signals *signals) {
 
 /* --- boot --- */
 
-static bool is_loopback_address(const char *address) {
-    struct weir_span text = weir_span_of_string(address);
-    struct weir_span host = weir_span_first(text, weir_span_index(text, ':'));
-    return weir_span_starts_with(text, WEIR_SPAN("[::1]")) || weir_url_host_is_loopback(host);
-}
+static const char data_setting[] = "server.listen (WEIR_LISTEN)";
 
-static enum weir_status open_one(const char *address, bool share, int *fd, char *shown, size_t shown_size,
-                                 struct weir_error *error) {
+static enum weir_status open_one(const char *setting, const char *address, bool share, int *fd, char *shown,
+                                 size_t shown_size, struct weir_error *error) {
     uint16_t port = 0;
     enum weir_status status = weir_listen_socket(address, share, fd, &port, error);
     const char *colon = strrchr(address, ':');
     if (status == WEIR_OK)
         (void)snprintf(shown, shown_size, "%.*s:%u", (int)(colon != NULL ? colon - address : (long)strlen(address)),
                        address, port);
-    return status;
+    struct weir_error plain = *error;
+    return status == WEIR_OK ? WEIR_OK : weir_fail(error, status, "%s: %.350s", setting, plain.text);
 }
 
 /* Opens the address alone, to be told when somebody has it, and closes it again; `shown` is the address with the port that it got. */
 static enum weir_status reserve_port(const char *address, char *shown, size_t shown_size, struct weir_error *error) {
     int fd = -1;
-    enum weir_status status = open_one(address, false, &fd, shown, shown_size, error);
+    enum weir_status status = open_one(data_setting, address, false, &fd, shown, shown_size, error);
     if (fd >= 0)
         (void)close(fd);
     return status;
@@ -305,11 +305,6 @@ static enum weir_status open_sockets(struct main__server *server, struct weir_er
     const char *address = settings->server.listen.at;
     if (settings->server.listen.length == 0)
         address = settings->general.environment == 0 && !has_tls ? "127.0.0.1:8080" : "0.0.0.0:8080";
-    if (!is_loopback_address(settings->operator_plane.listen.at) && !settings->operator_plane.allow_remote)
-        return weir_fail(
-            error, WEIR_EINVAL,
-            "operator.listen: %s is not a loopback address; set operator.allow_remote: true if that is meant",
-            settings->operator_plane.listen.at);
     server->sockets = weir_memory_new(server->worker_count, sizeof(int));
     if (server->sockets == NULL)
         return weir_fail(error, WEIR_ENOMEM, "no memory");
@@ -321,11 +316,11 @@ static enum weir_status open_sockets(struct main__server *server, struct weir_er
         1) /* shared sockets would take over the port of another of our user's processes without a word */
         status = reserve_port(address, first, sizeof first, error);
     for (unsigned i = 0; status == WEIR_OK && i < server->worker_count; i++)
-        status = open_one(first[0] == '\0' ? address : first, server->worker_count > 1, &server->sockets[i],
-                          server->data_address, sizeof server->data_address, error);
+        status = open_one(data_setting, first[0] == '\0' ? address : first, server->worker_count > 1,
+                          &server->sockets[i], server->data_address, sizeof server->data_address, error);
     if (status == WEIR_OK)
-        status = open_one(settings->operator_plane.listen.at, false, &server->operator_socket, server->operator_address,
-                          sizeof server->operator_address, error);
+        status = open_one("operator.listen (WEIR_OPERATOR_LISTEN)", settings->operator_plane.listen.at, false,
+                          &server->operator_socket, server->operator_address, sizeof server->operator_address, error);
     struct weir_span shown = weir_span_of_string(server->data_address);
     bool any = weir_span_starts_with(shown, WEIR_SPAN("0.0.0.0:"));
     (void)snprintf(server->data_url, sizeof server->data_url, "%s://%s%s", has_tls ? "https" : "http",
@@ -436,11 +431,6 @@ static enum weir_status find_providers(struct main__server *server, struct weir_
                                        struct weir_error *error) {
     struct main__settings *settings = &server->settings;
     if (settings->catalog_is_implicit && !main__environment_names_provider()) {
-        if (settings->general.environment != 0)
-            return weir_fail(
-                error, WEIR_EINVAL,
-                "no provider is configured: name one under `providers`, or set OPENAI_API_KEY, ANTHROPIC_API_KEY, GEMINI_API_KEY, "
-                "VLLM_ENDPOINT or OLLAMA_HOST (the simulator stands in only in dev)");
         enum weir_status status = main__simulator_start(&server->simulator, error);
         if (status != WEIR_OK)
             return status;
@@ -543,7 +533,7 @@ int main__serve(int argc, char **argv) {
     struct weir_arena *arena = weir_arena_new(0, 4 * WEIR_MAX_CONFIG_BYTES);
     struct weir_error error = {.text = ""};
     struct signals signals;
-    if (arena == NULL || main__settings_for_command(arena, server.config_path, &server.settings) != WEIR_OK) {
+    if (arena == NULL || main__settings_for_server(arena, server.config_path, &server.settings) != WEIR_OK) {
         weir_arena_free(&arena);
         return MAIN_EXIT_FAILED;
     }

@@ -51,3 +51,24 @@ void main__format_time(int64_t utc_us, char out[32]) {
     weir_clock_format_utc(utc_us, full);
     (void)snprintf(out, 32, "%.19sZ", full);
 }
+
+void main__cell(struct weir_span text, size_t width, char out[MAIN_CELL_SIZE]) {
+    size_t columns = 0, length = 0;
+    for (size_t i = 0; i < text.length && length + 8 < MAIN_CELL_SIZE; i++) {
+        unsigned char byte = (unsigned char)text.at[i];
+        bool continues = (byte & 0xc0) == 0x80;
+        if (!continues && columns + 1 == width && i + 1 < text.length) {
+            memcpy(&out[length], "…", sizeof "…" - 1);
+            length += sizeof "…" - 1;
+            columns++;
+            break;
+        }
+        bool c1 = byte == 0xc2 && i + 1 < text.length && (unsigned char)text.at[i + 1] < 0xa0;
+        out[length++] = byte < 0x20 || byte == 0x7f || c1 ? '?' : (char)byte;
+        columns += !continues;
+        i += c1;
+    }
+    for (; columns < width && length + 1 < MAIN_CELL_SIZE; columns++)
+        out[length++] = ' ';
+    out[length] = '\0';
+}

@@ -12,6 +12,10 @@ WEIR_MUST enum weir_status main__key_make(const struct weir_key_format *format, 
                                           struct weir_key_record *record, struct weir_secret **key);
 /* "30d", "12h", "90m" from now, or a time or date; WEIR_EINVAL. */
 WEIR_MUST enum weir_status main__parse_time(struct weir_span text, bool future, int64_t *utc_us);
+/* A text for a table's cell: at most `width` columns (longer ones end in …), control bytes shown as '?', so that no client's word can
+ * steer a terminal. */
+enum { MAIN_CELL_SIZE = 128 };
+void main__cell(struct weir_span text, size_t width, char out[MAIN_CELL_SIZE]);
 /* "2026-11-21T13:29:00Z", or "-" for 0. */
 void main__format_time(int64_t utc_us, char out[32]);
 

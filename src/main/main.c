@@ -27,7 +27,7 @@ static void help(FILE *out) {
     for (size_t i = 0; i < COMMAND_COUNT; i++)
         fprintf(out, "  %-10s %s\n", commands[i].name, commands[i].prose);
     fprintf(out, "\nEvery command has --help. Results go to standard output, words to standard error.\n"
-                 "Exit codes: 0 done, 1 failed, 2 wrong usage.\n\nStart with: weir serve\n");
+                 "Exit codes: 0 done, 1 failed, 2 wrong usage.\n\nStart with: weir serve --demo\n");
 }
 
 int main(int argc, char **argv) {

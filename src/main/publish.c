@@ -180,8 +180,18 @@ enum weir_status main__implicit_catalog(struct weir_arena *arena, struct main__s
 
 static enum weir_status credential(void *context, const struct weir_provider_settings *provider,
                                    struct weir_secret **secret, struct weir_error *error) {
-    (void)context;
-    return weir_secrets_fetch_now(provider->api_key, secret, error);
+    const struct main__settings *settings = context;
+    enum weir_status status = weir_secrets_fetch_now(provider->api_key, secret, error);
+    if (status != WEIR_OK)
+        return status;
+    const struct weir_key_format format = {settings->general.brand, weir_span_of_string(settings->environment)};
+    enum weir_reason reason = weir_key_check(&format, weir_secret_reveal(*secret));
+    if (reason != WEIR_REASON_NONE && reason != WEIR_REASON_KEY_WRONG_ENVIRONMENT)
+        return WEIR_OK;
+    weir_secret_free(secret);
+    struct weir_span described = weir_secrets_describe(provider->api_key);
+    return weir_fail(error, WEIR_EINVAL, "%.*s holds one of this gateway's own keys, not the provider's credential",
+                     WEIR_SPAN_PRINT(described));
 }
 
 static enum weir_status load_prices(const struct main__settings *settings, struct weir_prices **prices,
@@ -260,8 +270,8 @@ enum weir_status main__published_new(struct weir_arena *arena, const struct main
     /* The arena goes with a revision that fails, and the file's text with it: it is kept for telling places. */
     char *text = weir_memory_string(settings->text),
          *name = weir_memory_string(weir_span_of_string(settings->file_name));
-    enum weir_status status = weir_revision_new(arena, &made->settings.catalog, credential, NULL, &made->revision,
-                                                &found);
+    enum weir_status status = weir_revision_new(arena, &made->settings.catalog, credential, &made->settings,
+                                                &made->revision, &found);
     if (status != WEIR_OK && text != NULL && name != NULL) {
         const struct main__settings places = {.text = weir_span_of_string(text), .file_name = name};
         main__place_problems(&places, weir_buffer_span(&found), problems);

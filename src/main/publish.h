@@ -22,8 +22,6 @@ struct main__published {
 /* Fills in the providers that the environment names, when none are configured; `simulator_url` (may be NULL) is used when there are none at all. */
 WEIR_MUST enum weir_status main__implicit_catalog(struct weir_arena *arena, struct main__settings *settings,
                                                   const char *simulator_url);
-/* True when the usual environment variables name a provider. */
-bool main__environment_names_provider(void);
 
 /* Takes over `arena`, also on failure. The revision has no number yet. */
 WEIR_MUST enum weir_status main__published_new(struct weir_arena *arena, const struct main__settings *settings,

@@ -84,23 +84,43 @@ enum weir_status main__demo_prepare(struct main__server *server, struct weir_err
     return status;
 }
 
+/* A model that will be answered: the first configured one, else the first that the price file knows of the provider that takes every name. */
+static struct weir_span model_to_try(const struct main__published *published) {
+    const struct weir_revision *revision = published->revision;
+    if (revision->model_count > 0)
+        return revision->models[0].name;
+    for (size_t i = 0; revision->catch_all != NULL && i < weir_prices_count(published->prices); i++) {
+        const struct weir_price *price = weir_prices_at(published->prices, i);
+        if (weir_span_equal(price->provider, revision->catch_all->price_name))
+            return price->model;
+    }
+    return WEIR_SPAN("MODEL");
+}
+
 void main__demo_print(const struct main__server *server) {
     char path[4200], key[KEY_TEXT_SIZE];
+    const struct weir_revision *revision = server->live->revision;
+    struct weir_span model = model_to_try(server->live);
     key_path(server, path, sizeof path);
     read_key(path, key);
-    struct weir_span model = server->live->revision->model_count > 0 ? server->live->revision->models[0].name
-                                                                     : WEIR_SPAN("gpt-4o-mini");
     printf(
         "\nweir is ready. Paste this into another terminal:\n\n"
         "export OPENAI_BASE_URL=%s/v1\n"
         "export OPENAI_API_KEY=%s\n\n"
         "curl -s $OPENAI_BASE_URL/chat/completions -H \"Authorization: Bearer $OPENAI_API_KEY\" -H 'Content-Type: application/json' "
         "-d '{\"model\":\"%.*s\",\"messages\":[{\"role\":\"user\",\"content\":\"Hello\"}]}'\n\n"
-        "operator plane: http://%s\n%s\n",
-        server->data_url, key, WEIR_SPAN_PRINT(model), server->operator_address,
-        server->board.simulator
-            ? "Answers come from the built-in simulator: set OPENAI_API_KEY (or another provider's) here to reach a real one.\n"
-            : "");
+        "operator plane: http://%s\n",
+        server->data_url, key, WEIR_SPAN_PRINT(model), server->operator_address);
+    if (weir_span_equal(model, WEIR_SPAN("MODEL")))
+        printf("Put a model's name that your provider has in place of MODEL.\n");
+    if (server->board.simulator)
+        printf(
+            "Answers come from the built-in simulator: set OPENAI_API_KEY (or another provider's) here to reach a real one.\n");
+    for (size_t i = 0; !server->board.simulator && i < revision->provider_count; i++)
+        printf("%s %.*s (%.*s)\n", i == 0 ? "Requests go to:" : "               ",
+               WEIR_SPAN_PRINT(revision->providers[i].name),
+               WEIR_SPAN_PRINT(revision->providers[i].settings->base_url));
+    printf("\n");
     (void)fflush(stdout);
     weir_memory_wipe(key, sizeof key);
 }

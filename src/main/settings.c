@@ -130,23 +130,6 @@ void main__settings_sections(struct main__settings *settings, struct weir_config
     memcpy(sections, all, sizeof all);
 }
 
-static void check(const struct main__settings *settings, struct weir_buffer *problems) {
-    struct weir_span brand = settings->general.brand;
-    bool brand_is_good = brand.length > 0 && brand.length <= 16;
-    for (size_t i = 0; i < brand.length; i++)
-        brand_is_good = brand_is_good &&
-                        ((brand.at[i] >= 'a' && brand.at[i] <= 'z') || (brand.at[i] >= '0' && brand.at[i] <= '9'));
-    if (!brand_is_good)
-        weir_buffer_printf(problems, "brand: expected 1 to 16 lower-case letters and digits, got '%.*s'\n",
-                           WEIR_SPAN_PRINT(brand));
-    const struct weir_texts *origins = &settings->gateway.cors.origins;
-    for (size_t i = 0; i < origins->count; i++)
-        if (settings->general.environment == 2 && weir_span_equal(origins->at[i], WEIR_SPAN("*")))
-            weir_buffer_printf(problems, "cors.origins: '*' is not allowed in prod; name the origins\n");
-    if ((settings->server.tls_certificate.length > 0) != (settings->server.tls_key.length > 0))
-        weir_buffer_printf(problems, "server: tls_certificate and tls_key go together; one is missing\n");
-}
-
 /* Relative to the settings file's folder, so that every command finds the same data from anywhere. */
 static const char *data_dir(struct weir_arena *arena, struct weir_span setting, const char *path) {
     const char *slash = path != NULL ? strrchr(path, '/') : NULL;
@@ -172,8 +155,8 @@ void main__place_problems(const struct main__settings *settings, struct weir_spa
     weir_arena_free(&arena);
 }
 
-enum weir_status main__settings_load(struct weir_arena *arena, const char *path, struct main__settings *settings,
-                                     struct weir_buffer *problems) {
+static enum weir_status load(struct weir_arena *arena, const char *path, bool with_checks,
+                             struct main__settings *settings, struct weir_buffer *problems) {
     struct weir_config_section sections[MAIN_SECTION_COUNT];
     struct weir_error error = {.text = ""};
     struct weir_span text = WEIR_SPAN("");
@@ -195,23 +178,39 @@ enum weir_status main__settings_load(struct weir_arena *arena, const char *path,
     weir_buffer_init(&found, WEIR_MIB);
     settings->text = text;
     settings->file_name = path != NULL ? weir_arena_string(arena, weir_span_of_string(path)) : "weir.yaml";
-    check(settings, &found);
+    settings->catalog_is_implicit = settings->catalog.providers.count == 0;
+    if (with_checks)
+        main__settings_check(settings, &found);
     bool is_good = found.length == 0;
     main__place_problems(settings, weir_buffer_span(&found), problems);
     weir_buffer_release(&found);
     settings->environment = environments[settings->general.environment];
     settings->data_dir = data_dir(arena, settings->general.data_dir, path);
-    settings->catalog_is_implicit = settings->catalog.providers.count == 0;
     return !is_good ? WEIR_EINVAL : settings->data_dir == NULL || settings->file_name == NULL ? WEIR_ENOMEM : WEIR_OK;
 }
 
-enum weir_status main__settings_for_command(struct weir_arena *arena, const char *path,
-                                            struct main__settings *settings) {
+enum weir_status main__settings_load(struct weir_arena *arena, const char *path, struct main__settings *settings,
+                                     struct weir_buffer *problems) {
+    return load(arena, path, true, settings, problems);
+}
+
+static enum weir_status load_or_tell(struct weir_arena *arena, const char *path, bool with_checks,
+                                     struct main__settings *settings) {
     struct weir_buffer problems;
     weir_buffer_init(&problems, WEIR_MIB);
-    enum weir_status status = main__settings_load(arena, path, settings, &problems);
+    enum weir_status status = load(arena, path, with_checks, settings, &problems);
     if (status != WEIR_OK)
         fprintf(stderr, "%.*s", WEIR_SPAN_PRINT(weir_buffer_span(&problems)));
     weir_buffer_release(&problems);
     return status;
+}
+
+enum weir_status main__settings_for_command(struct weir_arena *arena, const char *path,
+                                            struct main__settings *settings) {
+    return load_or_tell(arena, path, false, settings);
+}
+
+enum weir_status main__settings_for_server(struct weir_arena *arena, const char *path,
+                                           struct main__settings *settings) {
+    return load_or_tell(arena, path, true, settings);
 }

@@ -53,9 +53,18 @@ void main__settings_sections(struct main__settings *settings, struct weir_config
  * line each. */
 WEIR_MUST enum weir_status main__settings_load(struct weir_arena *arena, const char *path,
                                                struct main__settings *settings, struct weir_buffer *problems);
+/* validate.c: what a start would refuse. */
+void main__settings_check(const struct main__settings *settings, struct weir_buffer *problems);
+bool main__is_loopback_address(struct weir_span address);
+/* True when the usual environment variables name a provider (publish.c). */
+bool main__environment_names_provider(void);
+
 /* Copies lines that begin with a setting ("brand: …"), the place where that setting stands in front of each. */
 void main__place_problems(const struct main__settings *settings, struct weir_span lines, struct weir_buffer *problems);
-/* main__settings_load for a command: prints the problems to standard error. */
+/* The same for a server's start, and for a command that needs only some of them: nothing is checked that only a server needs. Both print
+ * what is wrong to standard error. */
+WEIR_MUST enum weir_status main__settings_for_server(struct weir_arena *arena, const char *path,
+                                                     struct main__settings *settings);
 WEIR_MUST enum weir_status main__settings_for_command(struct weir_arena *arena, const char *path,
                                                       struct main__settings *settings);
 

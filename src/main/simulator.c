@@ -29,6 +29,7 @@ _Noreturn static void be_child(int out) {
     char program[] = "weir", command[] = "sim", listen[] = "--listen", address[] = "127.0.0.1:0",
          parent[] = "--with-parent", quiet[] = "--quiet";
     char *const arguments[] = {program, command, listen, address, parent, quiet, NULL};
+    (void)setpgid(0, 0); /* Ctrl-C is for the gateway: it drains, and ends the simulator last */
     if (dup2(out, STDOUT_FILENO) >= 0)
         execve("/proc/self/exe", arguments, environ);
     _exit(127);

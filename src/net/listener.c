@@ -58,8 +58,8 @@ static enum weir_status split_address(const char *address, char host[256], char 
 static enum weir_status refuse(struct weir_error *error, const char *address, int number) {
     switch (number) {
     case EADDRINUSE:
-        return weir_fail(error, WEIR_EBUSY,
-                         "%.200s is in use: stop the other program or set server.listen to another address", address);
+        return weir_fail(error, WEIR_EBUSY, "%.200s is in use: stop the other program or choose another address",
+                         address);
     case EACCES:
     case EPERM:
         return weir_fail(

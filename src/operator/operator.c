@@ -101,7 +101,7 @@ static enum weir_reason check(const struct weir_operator *plane, const struct we
         return WEIR_REASON_HOST_NOT_ALLOWED;
     if (origin != NULL &&
         (weir_url_parse(*origin, &url, NULL) != WEIR_OK || !weir_span_equal(url.authority, head->authority)))
-        return WEIR_REASON_ORIGIN_NOT_ALLOWED;
+        return WEIR_REASON_OPERATOR_ORIGIN_NOT_ALLOWED;
     return WEIR_REASON_NONE;
 }
 
@@ -157,7 +157,7 @@ static void on_request(void *owner, struct weir_http_connection *connection, con
     while (found < sizeof paths / sizeof *paths && !weir_span_equal(head->path, weir_span_of_string(paths[found].path)))
         found++;
     if (reason == WEIR_REASON_NONE && found == sizeof paths / sizeof *paths)
-        reason = WEIR_REASON_PATH_NOT_FOUND;
+        reason = WEIR_REASON_OPERATOR_PATH_NOT_FOUND;
     else if (reason == WEIR_REASON_NONE && !is_get && !is_head)
         reason = WEIR_REASON_METHOD_NOT_ALLOWED;
     if (reason == WEIR_REASON_NONE)

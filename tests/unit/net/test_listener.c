@@ -130,7 +130,7 @@ static void test_in_use(void **state) {
     struct weir_error error;
     assert_int_equal(weir_listen_socket(address, false, &other, NULL, &error), WEIR_EBUSY);
     assert_non_null(strstr(error.text, address));
-    assert_non_null(strstr(error.text, "is in use: stop the other program or set server.listen to another address"));
+    assert_non_null(strstr(error.text, "is in use: stop the other program or choose another address"));
     close(fd);
     /* Shared sockets live side by side. */
     assert_int_equal(weir_listen_socket("127.0.0.1:0", true, &fd, &port, NULL), WEIR_OK);
