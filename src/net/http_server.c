@@ -423,6 +423,8 @@ void weir_http_server_drain(struct weir_http_server *server) {
         connection->keep_alive = false;
         if (connection->phase != PHASE_IDLE || connection->pipelined.length > 0)
             continue;
+        if (connection->requests == 0)
+            continue; /* just opened: its first request is on its way, and gets an answer */
         if (weir_stream_pending_bytes(connection->stream) > 0)
             close_gently(connection);
         else

@@ -641,26 +641,30 @@ static void test_max_connections(void **state) {
 static void test_drain(void **state) {
     struct scene *scene = scene_open(state, &usual, BY_HAND);
     struct client idle, busy, late, half;
-    client_open(&idle, scene);
-    client_open(&half, scene);
     scene->moment = AT_REQUEST;
+    client_open(&idle, scene);
+    client_say(&idle, GET("/idle"));
+    client_expect(&idle, OK "Content-Length: 6\r\n\r\n/idle=");
+    client_open(&half, scene);
     client_say(&half, "POST /half HTTP/1.1\r\nHost: a\r\nContent-Length: 6\r\n\r\nabc");
     client_expect(&half, OK "Content-Length: 6\r\n\r\n/half=");
     scene->moment = BY_HAND;
     client_open(&busy, scene);
     client_say(&busy, GET("/busy"));
     wait_for(scene, has_complete_request);
+    /* One that was opened before and has asked nothing yet is about to: it gets its answer. */
+    client_open(&late, scene);
+    run_for_ms(scene->fixture, 50);
     weir_http_server_drain(scene->server);
     client_expect_end(&idle);
-    client_open(&late, scene);
     client_say(&late, GET("/late"));
-    while (scene->count < 3 || !has_complete_request(scene)) {
+    while (scene->count < 4 || !has_complete_request(scene)) {
         (void)client_step(&late, true);
     }
-    answer(&scene->requests[2]);
+    answer(&scene->requests[3]);
     client_expect(&late, OK "Connection: close\r\nContent-Length: 6\r\n\r\n/late=");
     client_expect_end(&late);
-    answer(&scene->requests[1]);
+    answer(&scene->requests[2]);
     client_expect(&busy, OK "Connection: close\r\nContent-Length: 6\r\n\r\n/busy=");
     client_expect_end(&busy);
     /* One whose last body was still to be dropped ends behind it. */
