@@ -102,7 +102,7 @@ static void keep_tail(struct weir_request *request, struct weir_span data) {
     request->relay.content_events = weir_dialect_estimate_tokens(request->relay.passed_bytes);
     if (data.length > TAIL_BYTES)
         data = weir_span_from(data, data.length - TAIL_BYTES);
-    if (tail->length + data.length > 2 * TAIL_BYTES)
+    if (tail->length + data.length > (size_t)2 * TAIL_BYTES)
         weir_buffer_consume(tail, tail->length - (TAIL_BYTES < tail->length ? TAIL_BYTES : tail->length));
     weir_buffer_append(tail, data);
 }

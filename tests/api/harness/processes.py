@@ -243,7 +243,7 @@ class Gateway(Process):
     def command(self, *arguments, check=True, env=None):
         """Runs `weir ARGUMENTS` in the gateway's own environment; the result has text in stdout and stderr."""
         result = subprocess.run([self.binary, *[str(word) for word in arguments]], cwd=self.folder, capture_output=True,
-                                text=True, timeout=60 * PATIENCE, env=clean_environment({**(self.environment or {}), **(env or {})}))
+                                text=True, timeout=30 * PATIENCE, env=clean_environment({**(self.environment or {}), **(env or {})}))
         assert not SANITIZER_WORDS.search(result.stderr), result.stderr
         if check:
             assert result.returncode == 0, f"weir {' '.join(map(str, arguments))}: {result.returncode}\n{result.stderr}"

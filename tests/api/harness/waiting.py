@@ -9,7 +9,7 @@ SCALE = {"thread": 4, "valgrind": 10, "address": 2}.get(os.environ.get("WEIR_SAN
 
 
 # What may be waited for where running out of time is a failure in any case: generous, for a machine may be busy.
-PATIENCE = 6 * SCALE
+PATIENCE = 3 * SCALE
 
 
 def soonest(seconds, attempt, tries=5):
