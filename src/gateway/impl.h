@@ -246,6 +246,9 @@ enum weir_status gateway__relay_body(struct weir_request *request, struct weir_s
 enum gateway__next gateway__relay_end(struct weir_request *request);
 void gateway__relay_reset(struct weir_request *request);
 void gateway__write_upstream_fields(struct weir_request *request, struct weir_buffer *out);
+/* The last chunk of a body, with the trailer that its head has announced. The span is in `text`. */
+enum { GATEWAY_END_SIZE = 80 };
+struct weir_span gateway__end_of_body(const struct weir_request *request, char text[GATEWAY_END_SIZE]);
 enum weir_status gateway__relay_pass_begin(struct weir_request *request);
 enum weir_status gateway__stream_body(struct weir_request *request, struct weir_span data);
 enum gateway__next gateway__stream_end(struct weir_request *request);

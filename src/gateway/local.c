@@ -25,13 +25,11 @@ enum gateway__next gateway__answer_metrics(struct weir_request *request) {
     if (!allowed)
         return gateway__fail(request, WEIR_REASON_ADDRESS_NOT_ALLOWED, NULL, NULL);
     const struct weir_span *accept = weir_http_head_find(request->head, WEIR_SPAN("accept"));
-    bool openmetrics = accept != NULL && memmem(accept->at, accept->length, "application/openmetrics-text", 28) != NULL;
+    bool openmetrics = weir_metrics_wants_openmetrics(accept);
     struct weir_buffer body;
     weir_buffer_init(&body, 64 * WEIR_MIB);
     request->worker->gateway->write_metrics(request->worker->gateway->context, openmetrics, &body);
-    gateway__answer_body(request, 200,
-                         openmetrics ? WEIR_SPAN("application/openmetrics-text; version=1.0.0; charset=utf-8")
-                                     : WEIR_SPAN("text/plain; version=0.0.4; charset=utf-8"),
+    gateway__answer_body(request, 200, weir_span_of_string(weir_metrics_content_type(openmetrics)),
                          weir_buffer_span(&body));
     weir_buffer_release(&body);
     return NEXT;

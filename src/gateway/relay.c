@@ -158,13 +158,17 @@ static enum weir_status pass_body(struct weir_request *request, struct weir_span
     return status;
 }
 
+struct weir_span gateway__end_of_body(const struct weir_request *request, char text[GATEWAY_END_SIZE]) {
+    int length = snprintf(text, GATEWAY_END_SIZE, "0\r\nx-weir-used-cu-milli: %lld\r\n\r\n",
+                          (long long)request->entry.cost_cu_milli);
+    return weir_span_of(text, (size_t)length);
+}
+
 static enum gateway__next pass_end(struct weir_request *request) {
-    char trailer[80];
+    char text[GATEWAY_END_SIZE];
     look_for_usage(request, weir_buffer_span(&request->relay.out));
     gateway__settle(request);
-    int length = snprintf(trailer, sizeof trailer, "0\r\nx-weir-used-cu-milli: %lld\r\n\r\n",
-                          (long long)request->entry.cost_cu_milli);
-    struct weir_span end = request->relay.chunked ? weir_span_of(trailer, (size_t)length) : WEIR_SPAN("");
+    struct weir_span end = request->relay.chunked ? gateway__end_of_body(request, text) : WEIR_SPAN("");
     if (request->connection == NULL || pass_piece(request, weir_buffer_span(&request->relay.body), end) != WEIR_OK)
         return gateway__fail(request, WEIR_REASON_CLIENT_CLOSED, NULL, NULL);
     gateway__client_done(request);

@@ -121,20 +121,14 @@ static void release_marked(struct weir_request *request) {
     relay->has_last = false;
 }
 
-/* The last chunk with the trailer that the head has announced. */
-static struct weir_span end_of_body(const struct weir_request *request, char text[80]) {
-    int length = snprintf(text, 80, "0\r\nx-weir-used-cu-milli: %lld\r\n\r\n", (long long)request->entry.cost_cu_milli);
-    return weir_span_of(text, (size_t)length);
-}
-
 /* Everything has been said: settle, then the marked event, the terminal one and the end of the body. */
 static enum weir_status complete(struct weir_request *request, struct weir_span done) {
     struct gateway__relay *relay = &request->relay;
-    char end[80];
+    char end[GATEWAY_END_SIZE];
     gateway__settle(request);
     release_marked(request);
     weir_buffer_append(&relay->out, done);
-    enum weir_status status = flush(request, end_of_body(request, end));
+    enum weir_status status = flush(request, gateway__end_of_body(request, end));
     if (status != WEIR_OK)
         return status;
     gateway__client_done(request);
@@ -225,8 +219,8 @@ void gateway__stream_fail(struct weir_request *request) {
     bool already_told = request->reason == WEIR_REASON_UPSTREAM_ERROR && relay->out.length > 0;
     if (!already_told)
         request->dialect->write_error_event(&relay->out, &error);
-    char end[80];
-    if (flush(request, end_of_body(request, end)) == WEIR_OK) {
+    char end[GATEWAY_END_SIZE];
+    if (flush(request, gateway__end_of_body(request, end)) == WEIR_OK) {
         gateway__client_done(request);
     } else if (request->connection != NULL) {
         weir_http_connection_abort(request->connection);

@@ -4,8 +4,9 @@
 #include "base/clock.h"
 #include "base/ids.h"
 #include "base/memory.h"
+#include "dialect/dialect.h"
 #include "http/url.h"
-#include "json/write.h"
+#include "telemetry/metrics.h"
 
 struct weir_operator {
     struct weir_operator_settings settings;
@@ -29,10 +30,9 @@ static void answer_health(struct weir_operator *plane, const struct weir_http_he
 
 static void answer_metrics(struct weir_operator *plane, const struct weir_http_head *head, struct answer *answer) {
     const struct weir_span *accept = weir_http_head_find(head, WEIR_SPAN("accept"));
-    bool openmetrics = accept != NULL && memmem(accept->at, accept->length, "application/openmetrics-text", 28) != NULL;
+    bool openmetrics = weir_metrics_wants_openmetrics(accept);
     plane->settings.write_metrics(plane->settings.context, openmetrics, &answer->body);
-    answer->content_type = openmetrics ? "application/openmetrics-text; version=1.0.0; charset=utf-8"
-                                       : "text/plain; version=0.0.4; charset=utf-8";
+    answer->content_type = weir_metrics_content_type(openmetrics);
 }
 
 static void answer_index(struct weir_operator *plane, const struct weir_http_head *head, struct answer *answer) {
@@ -63,26 +63,14 @@ static const struct {
 /* Flat errors: error, error_code, details, request_id, and detail for clients of another shape. */
 static void answer_reason(struct weir_operator *plane, enum weir_reason reason, const char *request_id,
                           const char *detail, struct answer *answer) {
-    const struct weir_reason_row *row = weir_reason_row(reason);
-    struct weir_json_writer writer;
-    char code[96], text[300];
-    (void)snprintf(code, sizeof code, "%.*s_%s", WEIR_SPAN_PRINT(plane->settings.brand_upper), row->code);
-    (void)snprintf(text, sizeof text, "%s%s%s%s%s", row->message, detail != NULL ? ": " : "",
-                   detail != NULL ? detail : "", row->hint[0] != '\0' ? "; " : "", row->hint);
-    answer->status = row->status;
+    const struct weir_error_answer error = {.reason = reason,
+                                            .brand_upper = plane->settings.brand_upper,
+                                            .request_id = weir_span_of_string(request_id),
+                                            .detail = weir_span_of_string(detail)};
+    answer->status = weir_reason_row(reason)->status;
     answer->content_type = "application/json";
     weir_buffer_clear(&answer->body);
-    weir_json_writer_init(&writer, &answer->body);
-    weir_json_write_object(&writer);
-    weir_json_member_text(&writer, "error", text);
-    weir_json_member_text(&writer, "error_code", code);
-    weir_json_write_name(&writer, "details");
-    weir_json_write_object(&writer);
-    weir_json_member_text(&writer, "reason", row->name);
-    weir_json_write_end(&writer);
-    weir_json_member_text(&writer, "request_id", request_id);
-    weir_json_member_text(&writer, "detail", text);
-    weir_json_write_end(&writer);
+    weir_dialect_write_flat_error(&answer->body, &error);
 }
 
 static struct weir_span host_of(struct weir_span authority) {

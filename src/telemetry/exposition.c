@@ -426,3 +426,13 @@ void weir_metrics_write(const struct weir_metrics *metrics, const struct weir_me
     weir_arena_free(&exposition.arena);
     weir_buffer_release(&exposition.labels);
 }
+
+bool weir_metrics_wants_openmetrics(const struct weir_span *accept) {
+    static const char type[] = "application/openmetrics-text";
+    return accept != NULL && memmem(accept->at, accept->length, type, sizeof(type) - 1) != NULL;
+}
+
+const char *weir_metrics_content_type(bool openmetrics) {
+    return openmetrics ? "application/openmetrics-text; version=1.0.0; charset=utf-8"
+                       : "text/plain; version=0.0.4; charset=utf-8";
+}

@@ -53,6 +53,9 @@ struct weir_metrics_facts {
 /* Prometheus text format 0.0.4, or OpenMetrics 1.0.0 when asked. */
 void weir_metrics_write(const struct weir_metrics *metrics, const struct weir_metrics_facts *facts, bool openmetrics,
                         struct weir_buffer *out);
+/* Whether an Accept field (NULL: none was sent) asks for OpenMetrics, and the media type of either form. */
+bool weir_metrics_wants_openmetrics(const struct weir_span *accept);
+const char *weir_metrics_content_type(bool openmetrics);
 /* The reference page docs/reference/metrics.md, from the rows. */
 void weir_metrics_reference(struct weir_buffer *out);
 
