@@ -9,7 +9,7 @@
 
 #include "base/arena.h"
 #include "base/reasons.h"
-#include "base/tokens.h"
+#include "base/usage.h"
 #include "http/sse.h"
 #include "json/scan.h"
 #include "json/splice.h"
@@ -36,7 +36,7 @@ struct weir_call {
 struct weir_answer {
     bool is_object; /* a JSON object: it can be edited */
     bool has_usage; /* tokens are the provider's own */
-    struct weir_tokens tokens;
+    struct weir_usage usage;
     struct weir_span id; /* the provider's id, without quotes; empty without */
     struct weir_json_found usage_member;
     size_t root_end; /* offset of the closing brace */
@@ -85,7 +85,7 @@ struct weir_dialect {
     bool (*find_usage)(struct weir_span piece, struct weir_answer *answer);
     /* Puts what was used into a whole answer. `estimated` tokens are written where it has no usage. */
     enum weir_status (*edit_answer)(struct weir_arena *arena, struct weir_span body, const struct weir_answer *answer,
-                                    const struct weir_tokens *estimated, int64_t used_cu_milli,
+                                    const struct weir_usage *estimated, int64_t used_cu_milli,
                                     struct weir_json_splice *splice);
     /* Reads one event of a stream. Never fails: what cannot be read is OTHER. */
     void (*read_event)(const struct weir_sse_event *sse, struct weir_event *event);

@@ -224,11 +224,11 @@ static void read_common(struct weir_span body, const struct weir_json_found *fou
     if (found[ANSWER_INPUT].kind != WEIR_JSON_NUMBER)
         return;
     answer->has_usage = true;
-    answer->tokens = (struct weir_tokens){.input = read_tokens(&found[ANSWER_INPUT]),
-                                          .cached = read_tokens(&found[ANSWER_CACHED]),
-                                          .cache_write = read_tokens(&found[ANSWER_CACHE_WRITE]),
-                                          .output = read_tokens(&found[ANSWER_OUTPUT]),
-                                          .reasoning = read_tokens(&found[ANSWER_REASONING])};
+    answer->usage = (struct weir_usage){.input = read_tokens(&found[ANSWER_INPUT]),
+                                        .cached = read_tokens(&found[ANSWER_CACHED]),
+                                        .cache_write = read_tokens(&found[ANSWER_CACHE_WRITE]),
+                                        .output = read_tokens(&found[ANSWER_OUTPUT]),
+                                        .reasoning = read_tokens(&found[ANSWER_REASONING])};
 }
 
 static enum weir_status read_answer(struct weir_span body, struct weir_answer *answer) {
@@ -267,11 +267,11 @@ static bool find_usage(struct weir_span piece, struct weir_answer *answer) {
                 weir_json_scan(weir_span_of(piece.at + value, end + 1), wants, 5, found, NULL, NULL) != WEIR_OK)
                 continue;
             answer->has_usage = found[0].kind == WEIR_JSON_NUMBER;
-            answer->tokens = (struct weir_tokens){.input = read_tokens(&found[0]),
-                                                  .output = read_tokens(&found[1]),
-                                                  .cached = read_tokens(&found[2]),
-                                                  .cache_write = read_tokens(&found[3]),
-                                                  .reasoning = read_tokens(&found[4])};
+            answer->usage = (struct weir_usage){.input = read_tokens(&found[0]),
+                                                .output = read_tokens(&found[1]),
+                                                .cached = read_tokens(&found[2]),
+                                                .cache_write = read_tokens(&found[3]),
+                                                .reasoning = read_tokens(&found[4])};
             break;
         }
         if (answer->has_usage)
@@ -281,7 +281,7 @@ static bool find_usage(struct weir_span piece, struct weir_answer *answer) {
 }
 
 static enum weir_status edit_answer(struct weir_arena *arena, struct weir_span body, const struct weir_answer *answer,
-                                    const struct weir_tokens *estimated, int64_t used_cu_milli,
+                                    const struct weir_usage *estimated, int64_t used_cu_milli,
                                     struct weir_json_splice *splice) {
     (void)body;
     if (!answer->is_object)

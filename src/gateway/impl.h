@@ -155,12 +155,12 @@ struct weir_request {
     const struct weir_price *price; /* of the target */
 
     /* what it may and did cost */
-    struct weir_tokens reserved_tokens;
+    struct weir_usage reserved_usage;
     int64_t reserved_cu_milli;
     bool journal_opened;
     bool settled;
     struct weir_ledger_entry entry; /* filled as things become known; `attempts` while they happen */
-    struct weir_tokens tokens;
+    struct weir_usage usage;
     bool has_usage;
 
     struct gateway__upstream upstream;

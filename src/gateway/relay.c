@@ -21,7 +21,7 @@ void gateway__relay_reset(struct weir_request *request) {
     relay->finish_seen = false;
     relay->content_events = 0;
     request->has_usage = false; /* what a failed attempt has used is not the client's */
-    request->tokens = (struct weir_tokens){.input = 0};
+    request->usage = (struct weir_usage){.input = 0};
     relay->passed_bytes = 0;
 }
 
@@ -92,7 +92,7 @@ static void look_for_usage(struct weir_request *request, struct weir_span piece)
     if (request->has_usage || !request->dialect->find_usage(piece, &answer))
         return;
     request->has_usage = true;
-    request->tokens = answer.tokens;
+    request->usage = answer.usage;
 }
 
 /* Keeps the newest bytes. `out` is free while an answer is passed through. */
@@ -204,12 +204,12 @@ static enum gateway__next buffered_success(struct weir_request *request) {
     if (request->dialect->read_answer(body, &answer) != WEIR_OK)
         return gateway__upstream_failed(request, WEIR_REASON_UPSTREAM_PROTOCOL, "its answer is not JSON");
     request->has_usage = answer.has_usage;
-    request->tokens = answer.tokens;
+    request->usage = answer.usage;
     relay->content_events = weir_dialect_estimate_tokens((size_t)answer.content_bytes);
     gateway__settle(request);
     if (request->connection == NULL)
         return NEXT;
-    if (request->dialect->edit_answer(request->arena, body, &answer, &request->tokens, request->entry.cost_cu_milli,
+    if (request->dialect->edit_answer(request->arena, body, &answer, &request->usage, request->entry.cost_cu_milli,
                                       &splice) != WEIR_OK)
         return gateway__fail(request, WEIR_REASON_INTERNAL, NULL, NULL);
     struct weir_buffer *head = &relay->out;

@@ -167,7 +167,7 @@ static enum weir_status on_event(struct weir_request *request, const struct weir
     request->dialect->read_event(sse, &event);
     if (event.answer.has_usage) {
         request->has_usage = true;
-        request->tokens = event.answer.tokens;
+        request->usage = event.answer.usage;
     }
     if (event.kind == WEIR_EVENT_DONE)
         return complete(request, sse->raw);

@@ -17,11 +17,11 @@ static enum weir_usage_source usage_source(const struct weir_request *request) {
 static void estimate(struct weir_request *request, enum weir_usage_source source) {
     if (source == WEIR_USAGE_PROVIDER)
         return;
-    request->tokens = (struct weir_tokens){.input = 0};
+    request->usage = (struct weir_usage){.input = 0};
     if (source == WEIR_USAGE_NONE)
         return;
-    request->tokens.input = weir_dialect_estimate_tokens(request->body.length);
-    request->tokens.output = request->relay.content_events;
+    request->usage.input = weir_dialect_estimate_tokens(request->body.length);
+    request->usage.output = request->relay.content_events;
 }
 
 static void fill_entry(struct weir_request *request, enum weir_usage_source source, int64_t cost_cu_milli) {
@@ -45,7 +45,7 @@ static void fill_entry(struct weir_request *request, enum weir_usage_source sour
     entry->reserved_cu_milli = request->reserved_cu_milli;
     entry->cost_cu_milli = cost_cu_milli < request->reserved_cu_milli ? cost_cu_milli : request->reserved_cu_milli;
     entry->overrun_cu_milli = cost_cu_milli - entry->cost_cu_milli;
-    entry->tokens = request->tokens;
+    entry->usage = request->usage;
     entry->revision = published->revision->number;
     entry->usage_source = (uint8_t)source;
     entry->outcome = aborted                               ? WEIR_OUTCOME_ABORTED
@@ -80,7 +80,7 @@ void gateway__settle(struct weir_request *request) {
     request->settled = true;
     enum weir_usage_source source = usage_source(request);
     estimate(request, source);
-    fill_entry(request, source, weir_price_cost(request->price, &request->tokens));
+    fill_entry(request, source, weir_price_cost(request->price, &request->usage));
     request->entry.status = client_status(request);
     /* Room for the close was kept when the open was accepted. */
     enum weir_status status = weir_journal_append_close(request->worker->journal, &request->entry);

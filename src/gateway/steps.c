@@ -115,13 +115,13 @@ enum gateway__next gateway__step_reserve(struct weir_request *request) {
             output = price != NULL && price->max_output_tokens > 0
                          ? price->max_output_tokens
                          : gateway__settings(request)->limits.default_output_tokens;
-        struct weir_tokens tokens = {.input = (int64_t)request->body.length};
+        struct weir_usage tokens = {.input = (int64_t)request->body.length};
         if (!weir_multiply_int64(output, request->call.choices, &tokens.output))
             tokens.output = INT64_MAX;
         int64_t cost = weir_price_cost(price, &tokens);
         if (i == 0 || cost > request->reserved_cu_milli) {
             request->reserved_cu_milli = cost;
-            request->reserved_tokens = tokens;
+            request->reserved_usage = tokens;
         }
     }
     return NEXT;
@@ -168,7 +168,7 @@ enum gateway__next gateway__step_record(struct weir_request *request) {
                                            .duration_us = since_start_us(request, now_ns),
                                            .first_byte_us = streamed ? since_start_us(request, request->first_byte_ns)
                                                                      : 0,
-                                           .tokens = request->tokens,
+                                           .usage = request->usage,
                                            .cost_cu_milli = entry->cost_cu_milli};
     if (request->candidates.model == NULL && request->price != NULL)
         numbers.model = request->price->model;
@@ -198,7 +198,7 @@ enum gateway__next gateway__step_record(struct weir_request *request) {
         .stream = streamed || request->call.stream,
         .duration_us = numbers.duration_us,
         .first_byte_us = since_start_us(request, request->first_byte_ns),
-        .tokens = request->tokens,
+        .usage = request->usage,
         .cost_cu_milli = entry->cost_cu_milli,
         .client_address = request->client_address,
         .attempts = (unsigned)entry->attempt_count,

@@ -312,7 +312,7 @@ static enum weir_status open_journal(struct weir_request *request) {
         .request_id = request->id,
         .start_utc_us = request->start_utc_us,
         .reserved_cu_milli = request->reserved_cu_milli,
-        .reserved = request->reserved_tokens,
+        .reserved = request->reserved_usage,
         .revision = published->revision->number,
         .stream = request->call.stream,
         .unpriced = request->price == NULL,

@@ -20,7 +20,7 @@ struct output {
     struct weir_buffer text;
 };
 
-static void write_tokens(struct weir_json_writer *writer, const struct weir_tokens *tokens) {
+static void write_tokens(struct weir_json_writer *writer, const struct weir_usage *tokens) {
     weir_json_member_int64(writer, "input_tokens", tokens->input);
     weir_json_member_int64(writer, "cached_tokens", tokens->cached);
     weir_json_member_int64(writer, "cache_write_tokens", tokens->cache_write);
@@ -80,7 +80,7 @@ static void write_json(struct weir_buffer *out, const struct weir_ledger_entry *
     weir_json_member_text(&writer, "outcome", weir_outcome_name((enum weir_outcome)entry->outcome));
     weir_json_member_text(&writer, "reason", reason_name(entry->reason));
     weir_json_member_int64(&writer, "status", entry->status);
-    write_tokens(&writer, &entry->tokens);
+    write_tokens(&writer, &entry->usage);
     weir_json_member_text(&writer, "usage_source", weir_usage_source_name((enum weir_usage_source)entry->usage_source));
     weir_json_member_string(&writer, "price_version", entry->price_version);
     weir_json_member_bool(&writer, "unpriced", entry->unpriced);
@@ -117,7 +117,7 @@ static const char csv_head[] =
 
 static void write_csv(struct weir_buffer *out, const struct weir_ledger_entry *entry) {
     char id[WEIR_UUID_TEXT_SIZE], start[WEIR_TIMESTAMP_SIZE], end[WEIR_TIMESTAMP_SIZE];
-    const struct weir_tokens *tokens = &entry->tokens;
+    const struct weir_usage *tokens = &entry->usage;
     weir_uuid_format(&entry->request_id, id);
     weir_clock_format_utc(entry->start_utc_us, start);
     weir_clock_format_utc(entry->end_utc_us, end);
@@ -149,7 +149,7 @@ static void write_row(struct weir_buffer *out, const struct weir_ledger_entry *e
     main__cell(entry->key_id, 20, key);
     main__cell(entry->model, 22, model);
     weir_buffer_printf(out, "%-20s  %-36s  %s  %s  %8lld  %8lld  %12lld  %s%s%s\n", start, id, key, model,
-                       (long long)entry->tokens.input, (long long)entry->tokens.output, (long long)entry->cost_cu_milli,
+                       (long long)entry->usage.input, (long long)entry->usage.output, (long long)entry->cost_cu_milli,
                        weir_outcome_name((enum weir_outcome)entry->outcome), reason != NULL ? " " : "",
                        reason != NULL ? reason : "");
 }

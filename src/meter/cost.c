@@ -28,7 +28,7 @@ static wide charge(int64_t tokens, int64_t price, int64_t otherwise) {
     return (wide)tokens * (wide)price;
 }
 
-int64_t weir_price_cost(const struct weir_price *price, const struct weir_tokens *tokens) {
+int64_t weir_price_cost(const struct weir_price *price, const struct weir_usage *tokens) {
     if (price == NULL || price->tier_count == 0)
         return 0;
     int64_t input = clamp(tokens->input, INT64_MAX);

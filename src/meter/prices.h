@@ -16,15 +16,19 @@ enum { WEIR_PRICE_MAX_TIERS = 4 };
 struct weir_price_tier {
     /* 0 in the first tier; the tier applies to the whole request when its input is larger. */
     int64_t above_input_tokens;
-    /* Per 1,000,000; -1: as input (cached, cache_write) or as output (reasoning). */
-    int64_t input, cached, cache_write, output, reasoning;
+    /* Per 1,000,000; -1: as input (cached, cache_write, input_audio, input_image) or as output (the rest). */
+    int64_t input, cached, cache_write, input_audio, input_image;
+    int64_t output, reasoning, output_audio, output_image;
 };
 struct weir_price {
     struct weir_span provider; /* empty: any */
     struct weir_span model;
-    struct weir_span source;                     /* where the figures are from */
-    struct weir_span date;                       /* "2026-11-01" */
+    struct weir_span variant; /* "hd/1024x1792": the row is for calls of that kind alone; empty: any */
+    struct weir_span source;  /* where the figures are from */
+    struct weir_span date;    /* "2026-11-01" */
     int64_t max_input_tokens, max_output_tokens; /* 0: unknown */
+    enum weir_unit unit;                         /* what it charges for besides tokens */
+    int64_t unit_price;                          /* per 1,000,000 of them; for sound per 1,000,000 seconds */
     size_t tier_count;
     struct weir_price_tier tiers[WEIR_PRICE_MAX_TIERS];
 };
@@ -41,13 +45,16 @@ struct weir_span weir_prices_version(const struct weir_prices *prices);
  * ending; a row of that provider before a row of any. NULL: unpriced. */
 const struct weir_price *weir_prices_find(const struct weir_prices *prices, struct weir_span provider,
                                           struct weir_span model);
+/* The same for one kind of call ("hd/1024x1792"): a row of that variant before one of none. */
+const struct weir_price *weir_prices_find_variant(const struct weir_prices *prices, struct weir_span provider,
+                                                  struct weir_span model, struct weir_span variant);
 size_t weir_prices_count(const struct weir_prices *prices);
 /* Row `index` (below the count), in the order of the file. */
 const struct weir_price *weir_prices_at(const struct weir_prices *prices, size_t index);
 
 /* Milli-CU for these tokens, rounded up once; saturates at INT64_MAX. NULL price costs 0. Inconsistent tokens (cached
  * above input and the like) are clamped; negative ones count as 0. */
-int64_t weir_price_cost(const struct weir_price *price, const struct weir_tokens *tokens);
+int64_t weir_price_cost(const struct weir_price *price, const struct weir_usage *tokens);
 
 /* Converts the widely used JSON price map (model -> input_cost_per_token …) into our own file. Decimal texts are
  * converted exactly where they can be; what had to be rounded (up, to a milli-CU per million) is told in `report`, a

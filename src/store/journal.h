@@ -25,7 +25,7 @@ struct weir_journal_open {
     struct weir_uuid request_id;
     int64_t start_utc_us;
     int64_t reserved_cu_milli;
-    struct weir_tokens reserved; /* worst case */
+    struct weir_usage reserved; /* worst case */
     uint64_t revision;
     bool stream;
     bool unpriced;

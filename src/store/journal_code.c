@@ -47,7 +47,7 @@ static char *put_string(char *out, struct weir_span span, size_t limit) {
     out = put16(out, (uint16_t)length);
     return length > 0 ? put(out, span.at, length) : out;
 }
-static char *put_tokens(char *out, const struct weir_tokens *tokens) {
+static char *put_usage(char *out, const struct weir_usage *tokens) {
     out = put64_signed(out, tokens->input);
     out = put64_signed(out, tokens->cached);
     out = put64_signed(out, tokens->cache_write);
@@ -84,7 +84,7 @@ void store__open_encode(const struct weir_journal_open *open, char *out) {
     out = put(out, open->request_id.bytes, sizeof(open->request_id.bytes));
     out = put64_signed(out, open->start_utc_us);
     out = put64_signed(out, open->reserved_cu_milli);
-    out = put_tokens(out, &open->reserved);
+    out = put_usage(out, &open->reserved);
     out = put64(out, open->revision);
     for (size_t i = 0; i < STORE__OPEN_STRINGS; i++)
         out = put_string(out, strings[i], STORE__MAX_STRING_BYTES);
@@ -138,7 +138,7 @@ void store__close_encode(const struct weir_ledger_entry *entry, enum store__brev
     out = put64_signed(out, entry->reserved_cu_milli);
     out = put64_signed(out, entry->cost_cu_milli);
     out = put64_signed(out, entry->overrun_cu_milli);
-    out = put_tokens(out, &entry->tokens);
+    out = put_usage(out, &entry->usage);
     out = put64(out, entry->revision);
     for (size_t i = 0; i < STORE__CLOSE_STRINGS; i++)
         out = put_string(out, strings[i], close_limit(brevity, i));
@@ -211,14 +211,14 @@ static struct weir_span get_string(struct reader *reader) {
     reader->left -= length;
     return span;
 }
-static struct weir_tokens get_tokens(struct reader *reader) {
-    struct weir_tokens tokens;
-    tokens.input = get64_signed(reader);
-    tokens.cached = get64_signed(reader);
-    tokens.cache_write = get64_signed(reader);
-    tokens.output = get64_signed(reader);
-    tokens.reasoning = get64_signed(reader);
-    return tokens;
+static struct weir_usage get_usage(struct reader *reader) {
+    struct weir_usage usage = {.input = 0};
+    usage.input = get64_signed(reader);
+    usage.cached = get64_signed(reader);
+    usage.cache_write = get64_signed(reader);
+    usage.output = get64_signed(reader);
+    usage.reasoning = get64_signed(reader);
+    return usage;
 }
 static uint8_t get_below(struct reader *reader, unsigned bound) {
     uint8_t value = get8(reader);
@@ -234,7 +234,7 @@ static void decode_open(struct reader *reader, struct weir_journal_open *open) {
     get(reader, open->request_id.bytes, sizeof(open->request_id.bytes));
     open->start_utc_us = get64_signed(reader);
     open->reserved_cu_milli = get64_signed(reader);
-    open->reserved = get_tokens(reader);
+    open->reserved = get_usage(reader);
     open->revision = get64(reader);
     open->key_id = get_string(reader);
     open->workspace = get_string(reader);
@@ -277,7 +277,7 @@ static void decode_close(struct reader *reader, struct weir_ledger_entry *entry)
     entry->reserved_cu_milli = get64_signed(reader);
     entry->cost_cu_milli = get64_signed(reader);
     entry->overrun_cu_milli = get64_signed(reader);
-    entry->tokens = get_tokens(reader);
+    entry->usage = get_usage(reader);
     entry->revision = get64(reader);
     entry->client_request_id = get_string(reader);
     entry->trace_id = get_string(reader);

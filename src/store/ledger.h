@@ -4,16 +4,17 @@
 
 #include "base/ids.h"
 #include "base/limits.h"
-#include "base/tokens.h"
+#include "base/usage.h"
 
 enum weir_usage_source {
     WEIR_USAGE_NONE = 0,  /* nothing was used: every attempt failed before an answer */
     WEIR_USAGE_PROVIDER,  /* the upstream's own figures */
     WEIR_USAGE_ESTIMATED, /* the upstream gave none: estimated from bytes */
     WEIR_USAGE_ABORTED,   /* the call ended early: what was known, the rest estimated */
-    WEIR_USAGE_RESERVED   /* an open without a close: settled at the reservation */
+    WEIR_USAGE_RESERVED,  /* an open without a close: settled at the reservation */
+    WEIR_USAGE_COUNTED /* counted here, by the provider's own rule: characters of a text to speak, pictures of an answer */
 };
-/* "none", "provider", "estimated", "aborted", "reserved" */
+/* "none", "provider", "estimated", "aborted", "reserved", "counted" */
 const char *weir_usage_source_name(enum weir_usage_source source);
 
 enum weir_outcome {
@@ -35,6 +36,8 @@ struct weir_ledger_attempt {
     bool reused_connection;
 };
 
+enum { WEIR_MAX_ISSUED = 3 };
+
 /* Spans are borrowed: from the request when writing, from the reader's arena when reading. */
 struct weir_ledger_entry {
     int64_t sequence; /* place in the ledger; the store gives it */
@@ -55,7 +58,7 @@ struct weir_ledger_entry {
     int64_t reserved_cu_milli;
     int64_t cost_cu_milli;    /* charged; never above the reservation */
     int64_t overrun_cu_milli; /* reported beyond it */
-    struct weir_tokens tokens;
+    struct weir_usage usage;
     uint64_t revision;
     uint8_t usage_source; /* enum weir_usage_source */
     uint8_t outcome;      /* enum weir_outcome */
@@ -66,6 +69,10 @@ struct weir_ledger_entry {
     uint32_t first_byte_us; /* to the client, after the start */
     size_t attempt_count;
     struct weir_ledger_attempt attempts[WEIR_MAX_ATTEMPTS];
+    /* Ids of what the provider keeps since this call (store/issued.h): a stored response, a file, a batch and its output files. They belong to
+     * the entry's provider, upstream model and workspace from here on. */
+    size_t issued_count;
+    struct weir_span issued[WEIR_MAX_ISSUED];
 };
 
 #endif

@@ -212,7 +212,7 @@ static void crashed_entry(const struct weir_journal_open *open, int64_t utc_us, 
     entry->end_utc_us = utc_us;
     entry->reserved_cu_milli = open->reserved_cu_milli;
     entry->cost_cu_milli = open->reserved_cu_milli;
-    entry->tokens = open->reserved;
+    entry->usage = open->reserved;
     entry->revision = open->revision;
     entry->usage_source = WEIR_USAGE_RESERVED;
     entry->outcome = WEIR_OUTCOME_CRASHED;

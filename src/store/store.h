@@ -10,6 +10,7 @@
 #include "base/arena.h"
 #include "base/log.h"
 #include "net/loop.h"
+#include "store/issued.h"
 #include "store/journal.h"
 
 enum { WEIR_KEY_HASH_SIZE = 32, WEIR_KEY_ID_SIZE = 24 };
@@ -178,6 +179,14 @@ typedef void (*weir_store_revision_reply)(void *context, enum weir_status status
 WEIR_MUST enum weir_status weir_store_revision_save(struct weir_store *store, struct weir_loop *loop,
                                                     struct weir_span hash, struct weir_span text,
                                                     weir_store_revision_reply reply, void *context);
+/* Who issued these ids (at most WEIR_MAX_ISSUED_ASKED; copied): the reply has one record an id, in their order, with an empty provider where
+ * none is known. The records live for the call. */
+enum { WEIR_MAX_ISSUED_ASKED = 10000 };
+typedef void (*weir_store_issued_reply)(void *context, enum weir_status status, const struct weir_issued *found,
+                                        size_t count, const struct weir_error *error);
+WEIR_MUST enum weir_status weir_store_issued_find(struct weir_store *store, struct weir_loop *loop,
+                                                  const struct weir_span *ids, size_t count,
+                                                  weir_store_issued_reply reply, void *context);
 /* Before the thread has work: the number of the first revision, synchronously. */
 WEIR_MUST enum weir_status weir_store_revision_first(struct weir_store *store, struct weir_span hash,
                                                      struct weir_span text, uint64_t *number, struct weir_error *error);

@@ -151,7 +151,7 @@ static void observe(_Atomic int64_t *cells, const struct telemetry__bounds *boun
 
 void weir_metrics_record(struct weir_metrics_set *set, const struct weir_metrics_request *request) {
     _Atomic int64_t *cells = series_of(set, request)->cells;
-    const struct weir_tokens *tokens = &request->tokens;
+    const struct weir_usage *tokens = &request->usage;
     telemetry__add(&cells[TELEMETRY__CELL_REQUESTS], 1);
     observe(&cells[TELEMETRY__CELL_DURATION], &telemetry__request_bounds, request->duration_us);
     if (request->provider.length == 0)

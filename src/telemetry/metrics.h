@@ -7,7 +7,7 @@
 
 #include "base/buffer.h"
 #include "base/reasons.h"
-#include "base/tokens.h"
+#include "base/usage.h"
 
 struct weir_metrics;     /* all sets */
 struct weir_metrics_set; /* one worker's */
@@ -26,7 +26,7 @@ struct weir_metrics_request {
     enum weir_reason reason;
     int64_t duration_us;
     int64_t first_byte_us; /* 0: not a stream */
-    struct weir_tokens tokens;
+    struct weir_usage usage;
     int64_t cost_cu_milli;
 };
 void weir_metrics_record(struct weir_metrics_set *set, const struct weir_metrics_request *request);

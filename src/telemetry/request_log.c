@@ -123,11 +123,11 @@ static void put_request(struct line *out, const struct weir_request_line *line) 
     put(out, line->stream ? WEIR_SPAN(",\"stream\":true") : WEIR_SPAN(",\"stream\":false"));
     member_number(out, WEIR_SPAN(",\"duration_us\":"), line->duration_us, true);
     member_number(out, WEIR_SPAN(",\"first_byte_us\":"), line->first_byte_us, false);
-    member_number(out, WEIR_SPAN(",\"input_tokens\":"), line->tokens.input, false);
-    member_number(out, WEIR_SPAN(",\"cached_tokens\":"), line->tokens.cached, false);
-    member_number(out, WEIR_SPAN(",\"cache_write_tokens\":"), line->tokens.cache_write, false);
-    member_number(out, WEIR_SPAN(",\"output_tokens\":"), line->tokens.output, false);
-    member_number(out, WEIR_SPAN(",\"reasoning_tokens\":"), line->tokens.reasoning, false);
+    member_number(out, WEIR_SPAN(",\"input_tokens\":"), line->usage.input, false);
+    member_number(out, WEIR_SPAN(",\"cached_tokens\":"), line->usage.cached, false);
+    member_number(out, WEIR_SPAN(",\"cache_write_tokens\":"), line->usage.cache_write, false);
+    member_number(out, WEIR_SPAN(",\"output_tokens\":"), line->usage.output, false);
+    member_number(out, WEIR_SPAN(",\"reasoning_tokens\":"), line->usage.reasoning, false);
     member_number(out, WEIR_SPAN(",\"cost_cu_milli\":"), line->cost_cu_milli, false);
     member_text(out, WEIR_SPAN(",\"client_address\":"), line->client_address, MAX_TEXT_BYTES);
     member_number(out, WEIR_SPAN(",\"attempts\":"), (int64_t)line->attempts, false);

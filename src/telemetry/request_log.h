@@ -7,7 +7,7 @@
 
 #include "base/log.h"
 #include "base/reasons.h"
-#include "base/tokens.h"
+#include "base/usage.h"
 
 /* Spans are borrowed. What is empty or 0 is left out of the line, but for status, stream and duration_us. */
 struct weir_request_line {
@@ -30,7 +30,7 @@ struct weir_request_line {
     bool stream;
     int64_t duration_us;
     int64_t first_byte_us;
-    struct weir_tokens tokens;
+    struct weir_usage usage;
     int64_t cost_cu_milli;
     unsigned attempts;
     uint64_t revision;

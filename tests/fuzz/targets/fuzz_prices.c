@@ -20,15 +20,15 @@ static void check_costs(const struct weir_price *price) {
     int64_t before = 0;
     for (size_t i = 0; i < sizeof(counts) / sizeof(counts[0]); i++) {
         /* All of one kind and a single tier: more tokens cannot cost less. */
-        const struct weir_tokens tokens = {.input = 1, .output = counts[i]};
+        const struct weir_usage tokens = {.input = 1, .output = counts[i]};
         int64_t cost = weir_price_cost(price, &tokens);
         require(cost >= before);
         before = cost;
-        const struct weir_tokens odd = {.input = counts[i],
-                                        .cached = INT64_MAX,
-                                        .cache_write = INT64_MAX,
-                                        .output = -counts[i],
-                                        .reasoning = counts[i]};
+        const struct weir_usage odd = {.input = counts[i],
+                                       .cached = INT64_MAX,
+                                       .cache_write = INT64_MAX,
+                                       .output = -counts[i],
+                                       .reasoning = counts[i]};
         require(weir_price_cost(price, &odd) >= 0);
     }
 }

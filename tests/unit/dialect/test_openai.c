@@ -141,7 +141,7 @@ static void answers_get_what_was_used(void **state) {
          "{\"usage\":{\"prompt_tokens\":3,\"completion_tokens\":4,\"total_tokens\":7,\"estimated\":true,\"usedCUMilli\":77}}"},
         {"[1]", "[1]"},
     };
-    const struct weir_tokens estimated = {.input = 3, .output = 4};
+    const struct weir_usage estimated = {.input = 3, .output = 4};
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         struct weir_answer answer;
         struct weir_json_splice splice = {.count = 0};
@@ -174,8 +174,8 @@ static void usage_is_found_in_a_piece(void **state) {
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         struct weir_answer answer = {.has_usage = false};
         assert_int_equal(dialect->find_usage(weir_span_of_string(rows[i].piece), &answer), rows[i].found);
-        assert_int_equal(answer.tokens.input, rows[i].input);
-        assert_int_equal(answer.tokens.output, rows[i].output);
+        assert_int_equal(answer.usage.input, rows[i].input);
+        assert_int_equal(answer.usage.output, rows[i].output);
     }
 }
 
@@ -190,11 +190,11 @@ static void usage_details_are_read(void **state) {
             &answer),
         WEIR_OK);
     assert_true(answer.has_usage);
-    assert_int_equal(answer.tokens.input, 100);
-    assert_int_equal(answer.tokens.cached, 40);
-    assert_int_equal(answer.tokens.cache_write, 10);
-    assert_int_equal(answer.tokens.output, 50);
-    assert_int_equal(answer.tokens.reasoning, 30);
+    assert_int_equal(answer.usage.input, 100);
+    assert_int_equal(answer.usage.cached, 40);
+    assert_int_equal(answer.usage.cache_write, 10);
+    assert_int_equal(answer.usage.output, 50);
+    assert_int_equal(answer.usage.reasoning, 30);
 }
 
 static void events_are_told_apart(void **state) {

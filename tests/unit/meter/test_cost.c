@@ -17,12 +17,12 @@ static struct weir_price one_tier(int64_t input, int64_t cached, int64_t cache_w
 static void everyday_prices(void **state) {
     (void)state;
     const struct weir_price price = one_tier(2500000000, 1250000000, -1, 10000000000, -1);
-    struct weir_tokens tokens = {.input = 1000, .cached = 200, .output = 100};
+    struct weir_usage tokens = {.input = 1000, .cached = 200, .output = 100};
     /* 800 * 2500 + 200 * 1250 + 100 * 10000 milli-CU */
     assert_int_equal(weir_price_cost(&price, &tokens), 3250000);
-    tokens = (struct weir_tokens){.input = 1000000};
+    tokens = (struct weir_usage){.input = 1000000};
     assert_int_equal(weir_price_cost(&price, &tokens), 2500000000);
-    tokens = (struct weir_tokens){0};
+    tokens = (struct weir_usage){0};
     assert_int_equal(weir_price_cost(&price, &tokens), 0);
     tokens.input = 5;
     assert_int_equal(weir_price_cost(NULL, &tokens), 0);
@@ -31,11 +31,11 @@ static void everyday_prices(void **state) {
 static void rounds_up_once(void **state) {
     (void)state;
     const struct weir_price price = one_tier(1, 1, 1, 1, 1);
-    struct weir_tokens tokens = {.input = 1};
+    struct weir_usage tokens = {.input = 1};
     assert_int_equal(weir_price_cost(&price, &tokens), 1);
-    tokens = (struct weir_tokens){.input = 3, .cached = 1, .cache_write = 1, .output = 2, .reasoning = 1};
+    tokens = (struct weir_usage){.input = 3, .cached = 1, .cache_write = 1, .output = 2, .reasoning = 1};
     assert_int_equal(weir_price_cost(&price, &tokens), 1); /* five parts, one rounding */
-    tokens = (struct weir_tokens){.input = 999999, .output = 1};
+    tokens = (struct weir_usage){.input = 999999, .output = 1};
     assert_int_equal(weir_price_cost(&price, &tokens), 1);
     tokens.output = 2;
     assert_int_equal(weir_price_cost(&price, &tokens), 2);
@@ -45,7 +45,7 @@ static void free_is_not_as_input(void **state) {
     (void)state;
     const struct weir_price zero = one_tier(1000000, 0, 0, 2000000, 0);
     const struct weir_price absent = one_tier(1000000, -1, -1, 2000000, -1);
-    const struct weir_tokens tokens = {.input = 10, .cached = 4, .cache_write = 3, .output = 10, .reasoning = 5};
+    const struct weir_usage tokens = {.input = 10, .cached = 4, .cache_write = 3, .output = 10, .reasoning = 5};
     assert_int_equal(weir_price_cost(&zero, &tokens), 3 + 10);
     assert_int_equal(weir_price_cost(&absent, &tokens), 10 + 20);
 }
@@ -53,15 +53,15 @@ static void free_is_not_as_input(void **state) {
 static void odd_counts_are_clamped(void **state) {
     (void)state;
     const struct weir_price price = one_tier(10000000, 1000000, 20000000, 30000000, 40000000);
-    struct weir_tokens tokens = {.input = 10, .cached = 50};
+    struct weir_usage tokens = {.input = 10, .cached = 50};
     assert_int_equal(weir_price_cost(&price, &tokens), 10);
-    tokens = (struct weir_tokens){.input = 10, .cached = 6, .cache_write = 6};
+    tokens = (struct weir_usage){.input = 10, .cached = 6, .cache_write = 6};
     assert_int_equal(weir_price_cost(&price, &tokens), 6 + 4 * 20);
-    tokens = (struct weir_tokens){.output = 3, .reasoning = 9};
+    tokens = (struct weir_usage){.output = 3, .reasoning = 9};
     assert_int_equal(weir_price_cost(&price, &tokens), 120);
-    tokens = (struct weir_tokens){.input = -1, .cached = 7, .cache_write = 7, .output = -5, .reasoning = 7};
+    tokens = (struct weir_usage){.input = -1, .cached = 7, .cache_write = 7, .output = -5, .reasoning = 7};
     assert_int_equal(weir_price_cost(&price, &tokens), 0);
-    tokens = (struct weir_tokens){
+    tokens = (struct weir_usage){
         .input = 4, .cached = INT64_MIN, .cache_write = INT64_MIN, .output = 1, .reasoning = INT64_MIN};
     assert_int_equal(weir_price_cost(&price, &tokens), 70);
 }
@@ -69,20 +69,20 @@ static void odd_counts_are_clamped(void **state) {
 static void saturates(void **state) {
     (void)state;
     const struct weir_price dearest = one_tier(INT64_MAX, INT64_MAX, INT64_MAX, INT64_MAX, INT64_MAX);
-    struct weir_tokens tokens = {.input = INT64_MAX,
-                                 .cached = INT64_MAX / 3,
-                                 .cache_write = INT64_MAX / 3,
-                                 .output = INT64_MAX,
-                                 .reasoning = INT64_MAX / 2};
+    struct weir_usage tokens = {.input = INT64_MAX,
+                                .cached = INT64_MAX / 3,
+                                .cache_write = INT64_MAX / 3,
+                                .output = INT64_MAX,
+                                .reasoning = INT64_MAX / 2};
     assert_true(weir_price_cost(&dearest, &tokens) == INT64_MAX);
-    tokens = (struct weir_tokens){.input = 1000000};
+    tokens = (struct weir_usage){.input = 1000000};
     assert_true(weir_price_cost(&dearest, &tokens) == INT64_MAX);
-    tokens = (struct weir_tokens){.input = 1000001};
+    tokens = (struct weir_usage){.input = 1000001};
     assert_true(weir_price_cost(&dearest, &tokens) == INT64_MAX);
-    tokens = (struct weir_tokens){.input = 999999};
+    tokens = (struct weir_usage){.input = 999999};
     assert_true(weir_price_cost(&dearest, &tokens) == 9223362813482738953); /* ceil((2^63 - 1) * 0.999999) */
     const struct weir_price smallest = one_tier(1000000, -1, -1, 0, -1);
-    tokens = (struct weir_tokens){.input = INT64_MAX};
+    tokens = (struct weir_usage){.input = INT64_MAX};
     assert_true(weir_price_cost(&smallest, &tokens) == INT64_MAX);
 }
 
@@ -107,22 +107,22 @@ static void the_tier_is_chosen_by_the_whole_input(void **state) {
                                                 .cache_write = -1,
                                                 .output = 7000000,
                                                 .reasoning = 1000000}}};
-    struct weir_tokens tokens = {.input = 100, .output = 1};
+    struct weir_usage tokens = {.input = 100, .output = 1};
     assert_int_equal(weir_price_cost(&price, &tokens), 101);
     tokens.input = 101; /* all of it at the second tier's price, the output too */
     assert_int_equal(weir_price_cost(&price, &tokens), 202 + 3);
     tokens.cached = 101;
     assert_int_equal(weir_price_cost(&price, &tokens), 101 + 3);
-    tokens = (struct weir_tokens){.input = 200, .output = 1};
+    tokens = (struct weir_usage){.input = 200, .output = 1};
     assert_int_equal(weir_price_cost(&price, &tokens), 403);
-    tokens = (struct weir_tokens){.input = 201, .output = 1000000, .reasoning = 1};
+    tokens = (struct weir_usage){.input = 201, .output = 1000000, .reasoning = 1};
     assert_int_equal(weir_price_cost(&price, &tokens), 1005 + 7 * 999999 + 1);
-    tokens = (struct weir_tokens){.input = 0, .output = 1000000};
+    tokens = (struct weir_usage){.input = 0, .output = 1000000};
     assert_int_equal(weir_price_cost(&price, &tokens), 1000000);
 }
 
 /* The same, token by token: each pays its price, the sum is rounded up to a milli-CU. */
-static int64_t count_one_by_one(const struct weir_price_tier *tier, const struct weir_tokens *tokens) {
+static int64_t count_one_by_one(const struct weir_price_tier *tier, const struct weir_usage *tokens) {
     int64_t sum = 0;
     int64_t cached = tokens->cached;
     int64_t cache_write = tokens->cache_write;
@@ -172,11 +172,11 @@ static void agrees_with_counting_one_by_one(void **state) {
             if (numbers[i] < 0)
                 numbers[i] = i == 3 ? 0 : -1;
         const struct weir_price price = one_tier(numbers[0], numbers[1], numbers[2], numbers[3], numbers[4]);
-        const struct weir_tokens tokens = {.input = numbers[5],
-                                           .cached = numbers[6],
-                                           .cache_write = numbers[7],
-                                           .output = numbers[8],
-                                           .reasoning = numbers[9]};
+        const struct weir_usage tokens = {.input = numbers[5],
+                                          .cached = numbers[6],
+                                          .cache_write = numbers[7],
+                                          .output = numbers[8],
+                                          .reasoning = numbers[9]};
         assert_int_equal(weir_price_cost(&price, &tokens), count_one_by_one(&price.tiers[0], &tokens));
     }
 }

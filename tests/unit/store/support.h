@@ -113,7 +113,7 @@ static inline struct weir_ledger_entry sample_entry(uint64_t number) {
         .reserved_cu_milli = open.reserved_cu_milli,
         .cost_cu_milli = 123456 + (int64_t)number,
         .overrun_cu_milli = 11,
-        .tokens = {.input = 812, .cached = 512, .cache_write = 3, .output = 77, .reasoning = 20},
+        .usage = {.input = 812, .cached = 512, .cache_write = 3, .output = 77, .reasoning = 20},
         .revision = open.revision,
         .usage_source = WEIR_USAGE_PROVIDER,
         .outcome = WEIR_OUTCOME_OK,
@@ -152,7 +152,7 @@ static inline void assert_spans_equal(struct weir_span a, struct weir_span b) {
         assert_memory_equal(a.at, b.at, a.length);
 }
 
-static inline void assert_tokens_equal(const struct weir_tokens *a, const struct weir_tokens *b) {
+static inline void assert_tokens_equal(const struct weir_usage *a, const struct weir_usage *b) {
     assert_memory_equal(a, b, sizeof(*a));
 }
 
@@ -194,7 +194,7 @@ static inline void assert_entries_equal(const struct weir_ledger_entry *a, const
     assert_true(a->reserved_cu_milli == b->reserved_cu_milli);
     assert_true(a->cost_cu_milli == b->cost_cu_milli);
     assert_true(a->overrun_cu_milli == b->overrun_cu_milli);
-    assert_tokens_equal(&a->tokens, &b->tokens);
+    assert_tokens_equal(&a->usage, &b->usage);
     assert_true(a->revision == b->revision);
     assert_int_equal(a->usage_source, b->usage_source);
     assert_int_equal(a->outcome, b->outcome);

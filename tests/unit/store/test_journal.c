@@ -84,7 +84,7 @@ static void empty_and_extreme_fields_come_back(void **state) {
                                       .reason = UINT16_MAX,
                                       .status = UINT16_MAX,
                                       .first_byte_us = UINT32_MAX,
-                                      .tokens = {.input = INT64_MAX, .reasoning = -1}};
+                                      .usage = {.input = INT64_MAX, .reasoning = -1}};
     assert_int_equal(weir_journal_append_open(&journal, &open), WEIR_OK);
     assert_int_equal(weir_journal_append_close(&journal, &entry), WEIR_OK);
     size_t offset = 0;

@@ -37,7 +37,7 @@ static struct weir_metrics_request request_to(const char *provider, const char *
         .status = 200,
         .duration_us = 30000,
         .first_byte_us = 10000,
-        .tokens = {.input = 100, .cached = 40, .output = 20, .reasoning = 5},
+        .usage = {.input = 100, .cached = 40, .output = 20, .reasoning = 5},
         .cost_cu_milli = 1234,
     };
 }
@@ -215,7 +215,7 @@ static void failures_carry_their_reason(void **state) {
     request.status = 504;
     request.reason = WEIR_REASON_UPSTREAM_FIRST_BYTE_TIMEOUT;
     request.first_byte_us = 0;
-    request.tokens = (struct weir_tokens){0};
+    request.usage = (struct weir_usage){0};
     weir_metrics_record(weir_metrics_of(metrics, 0), &request);
     char *text = expose(metrics, false);
     assert_line(text, "gen_ai_client_operation_duration_seconds_count{" GENAI

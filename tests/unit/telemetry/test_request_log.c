@@ -59,7 +59,7 @@ static struct weir_request_line full(void) {
         .stream = true,
         .duration_us = 1500,
         .first_byte_us = 700,
-        .tokens = {.input = 10, .cached = 4, .cache_write = 1, .output = 3, .reasoning = 2},
+        .usage = {.input = 10, .cached = 4, .cache_write = 1, .output = 3, .reasoning = 2},
         .cost_cu_milli = 99,
         .attempts = 2,
         .revision = 7,
@@ -126,7 +126,7 @@ static void any_bytes_make_a_valid_line(void **state) {
                                       .cost_cu_milli = INT64_MIN,
                                       .attempts = 4294967295U,
                                       .revision = UINT64_MAX,
-                                      .tokens = {INT64_MIN, INT64_MIN, INT64_MIN, INT64_MIN, INT64_MIN}};
+                                      .usage = {INT64_MIN, INT64_MIN, INT64_MIN, INT64_MIN, INT64_MIN}};
     log_to_text(&log, &line);
     assert_valid();
     assert_non_null(strstr(written, "\"revision\":18446744073709551615}"));
