@@ -60,7 +60,7 @@ docs: build .venv/requirements.stamp ## write the generated reference pages anew
 	@tools/check_docs --write
 
 clean: ## remove everything that was built
-	rm -rf build build-asan build-tsan build-fuzz build-lint build-globals build-coverage build-stamps coverage .venv \
+	rm -rf build build-asan build-tsan build-fuzz build-lint build-globals build-coverage build-bench build-stamps coverage .venv \
 	  tests/api/node/node_modules
 
 build-stamps/%: tools/install_packages

@@ -74,4 +74,5 @@ def describe(binary):
         ("weir", f"{version_of(binary, '--version')}, release build"),
         ("nginx", version_of(find_nginx(), "-v")),
         ("wrk", version_of("wrk", "--version")),
+        ("load average before", f"{os.getloadavg()[0]:.2f} (what else ran)"),
     ]

@@ -374,6 +374,20 @@ static int64_t *allocate_times(size_t count) {
     return times;
 }
 
+static void release(struct load *load) {
+    for (size_t i = 0; i < load->connection_count; i++)
+        close(load->connections[i].fd);
+    close(load->poll);
+    close(load->timer);
+    free(load->connections);
+    free(load->idle);
+    free(load->latencies);
+    free(load->first_bytes);
+    free(load->delays);
+    free(load->input);
+    free(load->request);
+}
+
 int main(int argc, char **argv) {
     if (argc != 8) {
         fputs("usage: open_loop ADDRESS PORT REQUEST-FILE RATE SECONDS CONNECTIONS WARM-UP-SECONDS\n", stderr);
@@ -415,5 +429,6 @@ int main(int argc, char **argv) {
     print_times("first_byte_us", load.first_bytes, measured);
     print_times("late_us", load.delays, measured);
     puts("}");
+    release(&load);
     return 0;
 }

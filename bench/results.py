@@ -9,7 +9,7 @@ class Target:
     beside_nginx: bool  # the limit is for weir / nginx, else for weir's own figure
 
     def words(self, unit):
-        return f"≤ {self.limit:g} × nginx" if self.beside_nginx else f"≤ {self.limit:g} {unit}"
+        return f"≤ {self.limit:.1f} × nginx" if self.beside_nginx else f"≤ {self.limit:g} {unit}"
 
 
 def beside_nginx(limit):
@@ -34,7 +34,7 @@ class Row:
     @property
     def ratio(self):
         nginx, weir = self.middle("nginx"), self.middle("weir")
-        return weir / nginx if weir is not None and nginx is not None and nginx > 0 else None
+        return weir / nginx if weir is not None and nginx is not None and weir > 0 and nginx > 0 else None
 
     @property
     def spread(self):

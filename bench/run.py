@@ -12,6 +12,7 @@ import contextlib
 import datetime
 import os
 import pathlib
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -109,6 +110,8 @@ def parse_options():
         parser.error("a round takes a second at least, and there is one at least")
     if len(os.sched_getaffinity(0)) < 2:
         sys.exit("bench: this needs two cores: one for what is measured, one for the load")
+    if machine.find_nginx() is None or shutil.which("wrk") is None:
+        sys.exit("bench: nginx and wrk are not there; tools/install_packages bench installs them")
     return options
 
 
@@ -117,6 +120,7 @@ def main():
     chosen = [subject for subject in SUBJECTS if options.only is None or subject.NAME in options.only]
     generator = build_generator()
     machine.allow_many_files(0)
+    machine_rows = machine.describe(options.binary)
     measured, failed = [], []
     began = time.monotonic()
     for subject in chosen:
@@ -134,7 +138,7 @@ def main():
     path = options.page or (PAGE if len(measured) == len(SUBJECTS) else None)
     if path and measured:
         date = datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%d")
-        page.write(path, measured, options, machine.describe(options.binary), date)
+        page.write(path, measured, options, machine_rows, date)
         print(f"bench: {path.relative_to(ROOT) if path.is_relative_to(ROOT) else path} written", file=sys.stderr)
     print(f"bench: {(time.monotonic() - began) / 60:.1f} minutes" + (f"; failed: {', '.join(failed)}" if failed else ""), file=sys.stderr)
     return 1 if failed else 0

@@ -7,7 +7,8 @@ TITLE = "Latency at a fixed rate (JSON)"
 RATES = (500, 2000)
 METHOD = """\
 Requests leave on a fixed grid of time and their latency counts from when they were due, whatever became of earlier ones (`bench/open_loop.c`): a
-wait that the proxy causes is in it. *Direct* is the whole latency without a proxy, *nginx* and *weir* are what they add to it in the same round."""
+wait that the proxy causes is in it. *Direct* is the whole latency without a proxy, *nginx* and *weir* are what they add to it in the same round; a figure
+below zero is noise. How late requests were sent is the generator's own share of the latency."""
 
 
 def measure(bench):
