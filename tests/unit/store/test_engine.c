@@ -396,7 +396,7 @@ static enum weir_status compare_crashed(void *context, const struct weir_ledger_
     assert_spans_equal(entry->price_version, open->price_version);
     assert_spans_equal(entry->client_request_id, open->client_request_id);
     assert_spans_equal(entry->tags, open->tags);
-    assert_tokens_equal(&entry->usage, &open->reserved);
+    assert_usage_equal(&entry->usage, &open->reserved);
     assert_true(entry->reserved_cu_milli == open->reserved_cu_milli && entry->cost_cu_milli == open->reserved_cu_milli);
     assert_true(entry->overrun_cu_milli == 0 && entry->revision == open->revision);
     assert_true(entry->start_utc_us == open->start_utc_us && entry->end_utc_us == 777);
