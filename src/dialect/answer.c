@@ -57,9 +57,9 @@ static const struct weir_json_want usage_wants[] = {
 };
 /* What each of them says, in the same order. */
 static const unsigned char usage_targets[] = {
-    INPUT,        CACHED,       CACHE_WRITE,  INPUT_AUDIO, INPUT_IMAGE, OUTPUT,      REASONING,   OUTPUT_AUDIO,
-    OUTPUT_IMAGE, TOTAL,        SECONDS,      SEARCHES,    INPUT,       CACHED,      CACHE_WRITE, INPUT_AUDIO,
-    INPUT_IMAGE,  OUTPUT,       REASONING,    OUTPUT_AUDIO, OUTPUT_IMAGE, CACHED,    INPUT_AUDIO,
+    INPUT,        CACHED, CACHE_WRITE, INPUT_AUDIO,  INPUT_IMAGE,  OUTPUT, REASONING,   OUTPUT_AUDIO,
+    OUTPUT_IMAGE, TOTAL,  SECONDS,     SEARCHES,     INPUT,        CACHED, CACHE_WRITE, INPUT_AUDIO,
+    INPUT_IMAGE,  OUTPUT, REASONING,   OUTPUT_AUDIO, OUTPUT_IMAGE, CACHED, INPUT_AUDIO,
 };
 enum { USAGE_WANT_COUNT = sizeof usage_wants / sizeof *usage_wants };
 _Static_assert(USAGE_WANT_COUNT == sizeof usage_targets, "a target for each");
@@ -167,8 +167,7 @@ static enum weir_status mark_top(struct weir_arena *arena, const struct weir_ans
         return WEIR_OK;
     char *text = weir_arena_format(arena, "%s\"usedCUMilli\":%lld", answer->root_is_empty ? "" : ",",
                                    (long long)used_cu_milli);
-    return text == NULL ? WEIR_ENOMEM
-                        : weir_json_splice_add(splice, answer->root_end, 0, weir_span_of_string(text));
+    return text == NULL ? WEIR_ENOMEM : weir_json_splice_add(splice, answer->root_end, 0, weir_span_of_string(text));
 }
 
 enum weir_status dialect__edit_answer(struct weir_arena *arena, const struct weir_answer *answer,

@@ -44,11 +44,8 @@ static enum weir_status scan_problem(enum weir_status status, const struct weir_
 }
 
 static void begin(struct weir_call *call, struct weir_span body) {
-    *call = (struct weir_call){.body = body,
-                               .model = WEIR_SPAN(""),
-                               .choices = 1,
-                               .variant = WEIR_SPAN(""),
-                               .issued_id = WEIR_SPAN("")};
+    *call = (struct weir_call){
+        .body = body, .model = WEIR_SPAN(""), .choices = 1, .variant = WEIR_SPAN(""), .issued_id = WEIR_SPAN("")};
 }
 
 enum weir_status dialect__scan_call(struct weir_span body, const struct weir_json_want *wants, size_t count,
@@ -146,8 +143,7 @@ enum weir_status dialect__edit_model(struct weir_arena *arena, const struct weir
     const struct weir_json_found *member = &call->model_member;
     if (member->kind != WEIR_JSON_NONE) {
         status = as_member(arena, "", upstream_model, "", &text);
-        return status != WEIR_OK ? status
-                                 : weir_json_splice_add(splice, member->value_at, member->value.length, text);
+        return status != WEIR_OK ? status : weir_json_splice_add(splice, member->value_at, member->value.length, text);
     }
     status = as_member(arena, "\"model\":", upstream_model, call->root_is_empty ? "" : ",", &text);
     return status != WEIR_OK ? status : weir_json_splice_add(splice, call->root_at + 1, 0, text);
@@ -185,8 +181,8 @@ enum weir_status dialect__form_begin(const struct weir_form *form, const char *o
         return dialect__field_problem(problem, WEIR_REASON_FIELD_INVALID, "model", "the name of a model", NULL);
     call->names_model = model != NULL;
     call->model = model != NULL ? *model : weir_span_of_string(otherwise);
-    call->stream = stream != NULL &&
-                   (weir_span_equal_ignore_case(*stream, WEIR_SPAN("true")) || weir_span_equal(*stream, WEIR_SPAN("1")));
+    call->stream = stream != NULL && (weir_span_equal_ignore_case(*stream, WEIR_SPAN("true")) ||
+                                      weir_span_equal(*stream, WEIR_SPAN("1")));
     return WEIR_OK;
 }
 

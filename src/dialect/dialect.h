@@ -8,6 +8,7 @@
 #define WEIR_DIALECT_DIALECT_H
 
 #include "base/arena.h"
+#include "base/limits.h"
 #include "base/reasons.h"
 #include "base/usage.h"
 #include "http/sse.h"
@@ -38,12 +39,14 @@ struct weir_call {
     int64_t choices;           /* n, at least 1 */
     int64_t more_input_tokens; /* the most that its input may count beyond a token a byte: pictures */
     bool input_is_elsewhere;   /* part of its input is at the provider: it may be as long as the model takes */
+    struct weir_usage guess;   /* what it is taken to use where nobody says; zeros: to be told from the bytes */
     enum weir_unit unit;       /* what else it is billed by */
     int64_t units;             /* the most of them; what is made, where `units_are_exact` */
     bool units_are_exact;
     struct weir_span variant; /* the kind of call that prices know ("hd/1024x1792"); empty without */
 
     /* what else matters on its way */
+    bool is_kept;               /* the provider keeps the answer under its id */
     bool background;            /* the answer is made later, unseen by us */
     bool wants_base64;          /* embeddings as base64 */
     struct weir_span issued_id; /* of a provider's object that it builds on: goes to who issued it; empty without */
@@ -86,6 +89,7 @@ struct weir_event {
     enum weir_event_kind kind;
     struct weir_answer answer; /* usage and places, relative to the data */
     bool usage_is_null;
+    bool failed;      /* WEIR_EVENT_LAST: it tells of a failure */
     bool has_text;    /* it carries a piece of the answer: content, reasoning, a refusal, arguments of a call */
     int64_t sequence; /* its number in the stream; 0 where events have none */
 };

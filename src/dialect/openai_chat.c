@@ -21,9 +21,9 @@ enum {
     CALL_BEST_OF,
     CALL_COUNT
 };
-#define COMMON_WANTS                                                                                     \
-    [CALL_MODEL] = {"model"}, [CALL_STREAM] = {"stream"}, [CALL_OPTIONS] = {"stream_options"},            \
-    [CALL_INCLUDE_USAGE] = {"stream_options.include_usage"}, [CALL_MAX_TOKENS] = {"max_tokens"},          \
+#define COMMON_WANTS                                                                             \
+    [CALL_MODEL] = {"model"}, [CALL_STREAM] = {"stream"}, [CALL_OPTIONS] = {"stream_options"},   \
+    [CALL_INCLUDE_USAGE] = {"stream_options.include_usage"}, [CALL_MAX_TOKENS] = {"max_tokens"}, \
     [CALL_MAX_COMPLETION_TOKENS] = {"max_completion_tokens"}, [CALL_N] = {"n"}, [CALL_BEST_OF] = {"best_of"}
 static const struct weir_json_want chat_wants[CALL_COUNT] = {COMMON_WANTS, [CALL_MESSAGES] = {"messages"}};
 static const struct weir_json_want prompt_wants[CALL_COUNT] = {COMMON_WANTS, [CALL_MESSAGES] = {"prompt"}};
@@ -112,7 +112,6 @@ static enum weir_status edit_call(struct weir_arena *arena, const struct weir_ca
     return weir_json_splice_add(splice, stream->value_at + stream->value.length, 0,
                                 WEIR_SPAN(",\"stream_options\":{\"include_usage\":true}"));
 }
-
 
 /* --- answers --- */
 

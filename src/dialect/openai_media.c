@@ -8,7 +8,11 @@
 
 /* Bounds for what a call may use at most, from the vendors' own figures, rounded up: the largest picture costs 6,240 output tokens, a partial one 100 more, a
  * picture that is sent some 6,500 input tokens. */
-enum { MOST_OUTPUT_TOKENS_A_PICTURE = 6500, MOST_INPUT_TOKENS_A_PICTURE = 6500 };
+enum {
+    MOST_OUTPUT_TOKENS_A_PICTURE = 6500,
+    USUAL_OUTPUT_TOKENS_A_PICTURE = 1056, /* 1024x1024 of medium quality */
+    MOST_INPUT_TOKENS_A_PICTURE = 6500
+};
 
 /* --- pictures --- */
 
@@ -36,6 +40,10 @@ static void bound_pictures(struct weir_call *call, int64_t sent) {
         call->more_input_tokens = INT64_MAX;
     call->unit = WEIR_UNIT_IMAGE;
     call->units = call->choices;
+    call->guess.output = call->choices < INT64_MAX / USUAL_OUTPUT_TOKENS_A_PICTURE
+                             ? call->choices * USUAL_OUTPUT_TOKENS_A_PICTURE
+                             : INT64_MAX;
+    call->guess.output_image = call->guess.output;
 }
 
 /* The model of a call that names none: the one that the API's description promises. */
@@ -57,12 +65,14 @@ static enum weir_status read_picture_call(struct weir_arena *arena, struct weir_
         dialect__read_text(arena, &found[QUALITY], "quality", &quality, problem) != WEIR_OK)
         return WEIR_EINVAL;
     const struct weir_json_found *images = dialect__is_absent(&found[IMAGES]) ? &found[IMAGE] : &found[IMAGES];
-    bound_pictures(call, dialect__is_absent(images) ? 0 : images->kind == WEIR_JSON_ARRAY ? (int64_t)images->elements : 1);
+    bound_pictures(call, dialect__is_absent(images)        ? 0
+                         : images->kind == WEIR_JSON_ARRAY ? (int64_t)images->elements
+                                                           : 1);
     return make_variant(arena, quality, size, call);
 }
 
-static enum weir_status read_picture_form(struct weir_arena *arena, const struct weir_form *form, struct weir_call *call,
-                                          struct weir_call_problem *problem) {
+static enum weir_status read_picture_form(struct weir_arena *arena, const struct weir_form *form,
+                                          struct weir_call *call, struct weir_call_problem *problem) {
     const struct weir_span *n, *size, *quality;
     if (dialect__form_begin(form, default_picture_model, call, problem) != WEIR_OK ||
         dialect__form_find(form, "n", &n, problem) != WEIR_OK ||
@@ -103,6 +113,7 @@ static void read_picture_event(const struct weir_sse_event *sse, struct weir_eve
 
 const struct weir_format weir_format_images = {
     .name = "images",
+    .flags = WEIR_FORMAT_TOKENS,
     .read_call = read_picture_call,
     .read_form = read_picture_form,
     .edit_call = dialect__edit_model,
@@ -131,7 +142,8 @@ static int64_t count_characters(struct weir_span token) {
             i++;
             continue;
         }
-        bool low_half = (token.at[i + 2] == 'd' || token.at[i + 2] == 'D') && strchr("cdefCDEF", token.at[i + 3]) != NULL;
+        bool low_half = (token.at[i + 2] == 'd' || token.at[i + 2] == 'D') &&
+                        strchr("cdefCDEF", token.at[i + 3]) != NULL;
         count -= low_half ? 1 : 0; /* counted with its first half */
         i += 5;
     }
@@ -155,8 +167,9 @@ static enum weir_status read_speech_call(struct weir_arena *arena, struct weir_s
     call->units_are_exact = true;
     /* Speech has some 20 tokens a second and 15 characters a second; slow voices and long pauses are within eight a character. */
     call->makes_tokens = true;
-    if (!weir_multiply_int64(call->units, 8, &call->max_output_tokens))
-        call->max_output_tokens = INT64_MAX;
+    call->max_output_tokens = call->units * 8; /* a body has fewer bytes than would overflow */
+    call->guess.input = weir_dialect_estimate_tokens(found[INPUT].value.length);
+    call->guess.output = call->guess.output_audio = call->units * 3 / 2;
     return WEIR_OK;
 }
 
@@ -167,7 +180,7 @@ static void read_speech_event(const struct weir_sse_event *sse, struct weir_even
 
 const struct weir_format weir_format_speech = {
     .name = "speech",
-    .flags = WEIR_FORMAT_BYTES,
+    .flags = WEIR_FORMAT_BYTES | WEIR_FORMAT_TOKENS,
     .read_call = read_speech_call,
     .edit_call = dialect__edit_model,
     .read_answer = dialect__read_answer,
@@ -191,7 +204,12 @@ static enum weir_status read_transcription_form(struct weir_arena *arena, const 
     call->unit = WEIR_UNIT_AUDIO_MS;
     /* Speech codecs go down to 6 kbit/s, which is 750 bytes a second. (Compressed silence may be longer still: what is reported beyond the
      * reservation is kept apart.) */
-    call->units = form->file_bytes > INT64_MAX / 4 ? INT64_MAX : (int64_t)(form->file_bytes * 4 / 3);
+    int64_t bytes = form->file_bytes > INT64_MAX / 4 ? INT64_MAX / 4 : (int64_t)form->file_bytes;
+    call->units = bytes * 4 / 3;
+    /* Mostly it is 128 kbit/s, of which a second makes some ten tokens. */
+    call->guess.unit = WEIR_UNIT_AUDIO_MS;
+    call->guess.units = bytes / 16;
+    call->guess.input = call->guess.input_audio = bytes / 1600 + 1;
     return WEIR_OK;
 }
 
@@ -206,8 +224,9 @@ static enum weir_status read_transcription_answer(struct weir_span body, struct 
     answer->content_bytes = (int64_t)body.length;
     bool rounded;
     int64_t duration_ms;
-    struct weir_span number = found[2].kind == WEIR_JSON_STRING ? weir_span_of(found[2].value.at + 1, found[2].value.length - 2)
-                                                                : found[2].value;
+    struct weir_span number = found[2].kind == WEIR_JSON_STRING
+                                  ? weir_span_of(found[2].value.at + 1, found[2].value.length - 2)
+                                  : found[2].value;
     if (!answer->has_usage && !dialect__is_absent(&found[2]) &&
         weir_json_scaled_int64(number, 3, &duration_ms, &rounded) == WEIR_OK && duration_ms >= 0) {
         answer->has_usage = true;

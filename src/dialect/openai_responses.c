@@ -14,6 +14,7 @@ enum {
     CALL_BACKGROUND,
     CALL_CONVERSATION,
     CALL_PROMPT,
+    CALL_STORE,
     CALL_COUNT
 };
 static const struct weir_json_want call_wants[CALL_COUNT] = {
@@ -24,6 +25,7 @@ static const struct weir_json_want call_wants[CALL_COUNT] = {
     [CALL_BACKGROUND] = {"background"},
     [CALL_CONVERSATION] = {"conversation"},
     [CALL_PROMPT] = {"prompt"},
+    [CALL_STORE] = {"store"},
 };
 
 static enum weir_status read_call(struct weir_arena *arena, struct weir_span body, struct weir_call *call,
@@ -38,6 +40,7 @@ static enum weir_status read_call(struct weir_arena *arena, struct weir_span bod
         dialect__read_text(arena, &found[CALL_PREVIOUS], "previous_response_id", &call->issued_id, problem) != WEIR_OK)
         return WEIR_EINVAL;
     call->makes_tokens = true;
+    call->is_kept = found[CALL_STORE].kind != WEIR_JSON_FALSE;
     call->issued_field = "previous_response_id";
     call->input_is_elsewhere = call->issued_id.length > 0 || !dialect__is_absent(&found[CALL_CONVERSATION]) ||
                                !dialect__is_absent(&found[CALL_PROMPT]);
@@ -47,12 +50,13 @@ static enum weir_status read_call(struct weir_arena *arena, struct weir_span bod
 static const struct {
     const char *type;
     enum weir_event_kind kind;
+    bool failed;
 } terminal[] = {
-    {"response.completed", WEIR_EVENT_LAST},
-    {"response.incomplete", WEIR_EVENT_LAST},
-    {"response.failed", WEIR_EVENT_ERROR},
-    {"response.cancelled", WEIR_EVENT_LAST},
-    {"error", WEIR_EVENT_ERROR},
+    {"response.completed", WEIR_EVENT_LAST, false},
+    {"response.incomplete", WEIR_EVENT_LAST, false},
+    {"response.cancelled", WEIR_EVENT_LAST, false},
+    {"response.failed", WEIR_EVENT_LAST, true},
+    {"error", WEIR_EVENT_ERROR, false},
 };
 
 static void read_event(const struct weir_sse_event *sse, struct weir_event *event) {
@@ -66,16 +70,20 @@ static void read_event(const struct weir_sse_event *sse, struct weir_event *even
         return;
     dialect__begin_answer(sse->data, &root, &found[ID], &found[USAGE], &event->answer);
     if (found[SEQUENCE].kind == WEIR_JSON_NUMBER)
-        (void)weir_json_int64(found[SEQUENCE].value, &event->sequence);
+        if (weir_json_int64(found[SEQUENCE].value, &event->sequence) != WEIR_OK)
+            event->sequence = 0;
     if (found[TYPE].kind != WEIR_JSON_STRING || !weir_json_plain_string(found[TYPE].value, &type))
         return;
     event->kind = WEIR_EVENT_CONTENT;
     event->has_text = weir_span_ends_with(type, WEIR_SPAN(".delta"));
     if (event->has_text)
         return;
-    for (size_t i = 0; i < sizeof terminal / sizeof *terminal; i++)
-        if (weir_span_equal(type, weir_span_of_string(terminal[i].type)))
-            event->kind = terminal[i].kind;
+    for (size_t i = 0; i < sizeof terminal / sizeof *terminal; i++) {
+        if (!weir_span_equal(type, weir_span_of_string(terminal[i].type)))
+            continue;
+        event->kind = terminal[i].kind;
+        event->failed = terminal[i].failed;
+    }
 }
 
 /* A client that waits for one of the last events gets one: silence would be a success to some and a reason to try for ever to others. */

@@ -17,6 +17,7 @@ static enum weir_status read_file_form(struct weir_arena *arena, const struct we
     if (purpose == NULL)
         return dialect__field_problem(problem, WEIR_REASON_FIELD_MISSING, "purpose", "what the file is for", NULL);
     call->model = WEIR_SPAN("");
+    call->is_kept = true;
     return dialect__form_require_file(form, "file", problem);
 }
 
@@ -33,6 +34,7 @@ static enum weir_status read_batch_call(struct weir_arena *arena, struct weir_sp
         return WEIR_EINVAL;
     call->issued_field = "input_file_id";
     call->background = true;
+    call->is_kept = true;
     return dialect__read_text(arena, &found[0], "input_file_id", &call->issued_id, problem);
 }
 

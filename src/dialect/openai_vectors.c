@@ -68,8 +68,8 @@ static enum weir_status rewrite_embeddings(const struct weir_call *call, struct 
     weir_buffer_init(&floats, WEIR_MIB);
     bool whole = true;
     while (whole && weir_json_next(data.value, &cursor, &name, &item) == WEIR_OK) {
-        if (item.kind != WEIR_JSON_OBJECT || weir_json_scan(item.value, item_wants, 1, &vector, NULL, NULL) != WEIR_OK ||
-            vector.kind != WEIR_JSON_ARRAY)
+        if (item.kind != WEIR_JSON_OBJECT ||
+            weir_json_scan(item.value, item_wants, 1, &vector, NULL, NULL) != WEIR_OK || vector.kind != WEIR_JSON_ARRAY)
             continue;
         size_t at = (size_t)(vector.value.at - body.at);
         weir_buffer_append(out, weir_span_of(body.at + copied, at - copied));

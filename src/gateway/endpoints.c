@@ -2,10 +2,10 @@
 #include "gateway/impl.h"
 
 /* What providers make: the model says where it goes. */
-#define MAKES(row_name, row_path, row_format, row_bodies)                                                  \
-    {                                                                                                      \
-        .name = row_name, .method = "POST", .path = row_path, .needs_key = true, .bodies = row_bodies,     \
-        .place = PLACE_OF_MODEL, .format = &weir_format_##row_format                                       \
+#define MAKES(row_name, row_path, row_format, row_bodies)                                              \
+    {                                                                                                  \
+        .name = row_name, .method = "POST", .path = row_path, .needs_key = true, .bodies = row_bodies, \
+        .place = PLACE_OF_MODEL, .format = &weir_format_##row_format                                   \
     }
 /* What is done with something that a provider keeps: its id says where it goes. */
 #define KEPT(row_name, row_method, row_path)                                                               \
@@ -13,7 +13,8 @@
         .name = row_name, .method = row_method, .path = row_path, .needs_key = true, .place = PLACE_OF_ID, \
         .is_free = true                                                                                    \
     }
-#define LOCAL(row_name, row_path, function) {.name = row_name, .method = "GET", .path = row_path, .answer = function}
+#define LOCAL(row_name, row_path, function) \
+    { .name = row_name, .method = "GET", .path = row_path, .answer = function }
 
 static const struct gateway__endpoint endpoints[] = {
     MAKES("chat.completions", "/v1/chat/completions", chat, BODY_JSON),
@@ -171,12 +172,9 @@ enum { TAKES_GET = 1, TAKES_HEAD = 2, TAKES_POST = 4, TAKES_DELETE = 8 };
 
 static unsigned methods_of(const struct gateway__endpoint *endpoint) {
     switch (endpoint->method[0]) {
-    case 'G':
-        return endpoint->answer != NULL ? TAKES_GET | TAKES_HEAD : TAKES_GET;
-    case 'D':
-        return TAKES_DELETE;
-    default:
-        return TAKES_POST;
+    case 'G': return endpoint->answer != NULL ? TAKES_GET | TAKES_HEAD : TAKES_GET;
+    case 'D': return TAKES_DELETE;
+    default: return TAKES_POST;
     }
 }
 

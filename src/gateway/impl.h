@@ -90,7 +90,7 @@ struct gateway__endpoint {
     bool is_free;                     /* costs nothing: its answer is left as it is */
     bool issues;                      /* its answer has ids that the provider gives out */
     bool lists;                       /* its answer shows what others own too: theirs is left out */
-    bool once;                        /* never sent twice: a connection of its own, so that none turns out to be closed */
+    bool once; /* never sent twice: a connection of its own, so that none turns out to be closed */
     enum gateway__next (*answer)(struct weir_request *request); /* answered here, without a provider */
 };
 
@@ -153,6 +153,7 @@ struct gateway__relay {
     struct weir_sse sse;
     int64_t content_events;
     size_t passed_bytes; /* RELAY_PASS */
+    bool is_opaque;      /* RELAY_PASS: sound or a file, where no usage stands */
     bool finish_seen;
     int64_t units_made; /* RELAY_STREAM: of what the events bring, as far as they say */
     int64_t next_sequence;
@@ -196,6 +197,7 @@ struct weir_request {
     const struct weir_dialect *dialect;
     struct weir_call call;
     struct gateway__lookup *lookup; /* NULL: none is under way */
+    void *list;                     /* stored.c: the list that is being sorted */
     struct weir_issued issued;      /* of the id that it names; empty provider: none is named */
     struct weir_candidates candidates;
     size_t next_candidate;

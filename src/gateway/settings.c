@@ -65,9 +65,10 @@ static const struct weir_option limits_rows[] = {
      .maximum = 1073741824,
      .unit = "bytes",
      .live = true,
-     .prose = "How much of a form is kept in memory until it is sent on; what is larger waits in an unlinked file in the data directory."},
+     .prose =
+         "How much of a form is kept in memory until it is sent on; what is larger waits in an unlinked file in the data directory."},
     {.name = "metered_only",
-     .kind = WEIR_OPTION_BOOLEAN,
+     .kind = WEIR_OPTION_BOOL,
      .offset = AT(limits, metered_only),
      .initial = "false",
      .live = true,

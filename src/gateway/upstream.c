@@ -154,8 +154,7 @@ static enum weir_status on_end(void *owner, const struct weir_http_field *traile
 /* An answer may come before its request has been read: then the connection is in the middle of a body, and of no more use. */
 static void message_ended(struct weir_request *request, bool connection_is_clean) {
     attempt(request)->end_us = since_start_us(request);
-    gateway__upstream_end(request,
-                          connection_is_clean && request->upstream.keep_alive && !request->upstream.sending);
+    gateway__upstream_end(request, connection_is_clean && request->upstream.keep_alive && !request->upstream.sending);
     enum gateway__next next = request->relay.mode == RELAY_DRAIN ? NEXT : gateway__relay_end(request);
     if (next != WAIT)
         gateway__resume(request, next);
