@@ -48,10 +48,15 @@ class Callgrind:
             time.sleep(0.01)
 
     def counted(self, mark_function):
-        """{function: instructions} of the thread that has entered the mark, since this was asked before."""
+        """Waits for the mark. {function: instructions} of the thread that has entered it, since this or `forget` was called
+        before."""
         paths = self.until(lambda: self._fresh(mark_function), f"a mark at {mark_function}")
         self.taken.update(paths)
         return sum((read_counts(path) for path in paths), collections.Counter())
+
+    def forget(self, mark_function):
+        """The marks until now are of no interest."""
+        self.taken.update(self._fresh(mark_function))
 
     def _fresh(self, mark_function):
         paths = set(self.folder.glob("counts.*-*")) - self.taken

@@ -38,16 +38,9 @@ class Measure:
         return slope(first, self.marked(), many - few)
 
     def store(self, deed, few, many):
-        """The store's thread, where it gets all at once; with it what is left of the worker's time is not looked at."""
-        counts = []
-        for times in (few, few, many):
-            self.program.mark_store()
-            with self.program.store_held() as wanted:
-                for _ in range(times):
-                    deed()
-                wanted.entries = times
-            counts.append(self.program.mark_store())
-        return slope(counts[1], counts[2], many - few)
+        """The store's thread, by batches of so many requests."""
+        batches = [self.program.store_batch(deed, times) for times in (few, few, many)]
+        return slope(batches[1], batches[2], many - few)
 
     def passed(self, size):
         request, answer = lockstep.chat(self.program.key, size), lockstep.answer()

@@ -1,5 +1,5 @@
 """What is measured: weir, and nginx as a plain proxy for comparison. Both have a client's mark, which a request of the client sets;
-weir's store thread has one of its own, which a new key sets."""
+weir's store thread has one of its own, each of its batches."""
 import contextlib
 import json
 import shutil
@@ -13,7 +13,7 @@ from .callgrind import Callgrind, tidy_environment
 
 class Weir:
     mark_function = "gateway__answer_models"
-    store_mark_function = "store__sqlite_key_each"
+    store_mark_function = "store__ingest"
 
     def __init__(self, binary, folder, upstream_address):
         self.binary, self.folder = binary, folder
@@ -40,7 +40,6 @@ class Weir:
         return None
 
     def _create_key(self):
-        """The store's thread sees that keys have changed, and reads them: its mark."""
         return subprocess.run([self.binary, "key", "create", "-c", "weir.yaml", "--name", "count"], cwd=self.folder, check=True,
                               env=tidy_environment({}), capture_output=True, text=True).stdout.strip()
 
@@ -50,30 +49,26 @@ class Weir:
             client.sendall(question)
             return client.recv(4096).startswith(b"HTTP/1.1 200 ")
 
-    def mark_store(self):
-        """What the store's thread has executed since its last mark."""
-        self._create_key()
-        return self.callgrind.counted(self.store_mark_function)
+    def store_batch(self, deed, times):
+        """What the store's thread executes for a batch of so many deeds. It cannot write meanwhile, so that it reads them all at
+        once afterwards; a batch ends where the next begins, which is one more deed."""
+        path = self.folder / "data/weir.db"
+        with contextlib.closing(sqlite3.connect(path, isolation_level=None, timeout=30)) as database:
+            def entries():
+                return database.execute("SELECT count(*) FROM ledger").fetchone()[0]
 
-    @contextlib.contextmanager
-    def store_held(self):
-        """The store cannot write meanwhile, and reads all that was journalled in one batch afterwards."""
-        with contextlib.closing(sqlite3.connect(self.folder / "data/weir.db", isolation_level=None, timeout=30)) as database:
-            rows = database.execute("SELECT count(*) FROM ledger").fetchone()[0]
+            before = entries()
             database.execute("BEGIN IMMEDIATE")
-            wanted = Wanted()
-            yield wanted
+            for _ in range(times):
+                deed()
             database.execute("COMMIT")
-            self.callgrind.until(
-                lambda: database.execute("SELECT count(*) FROM ledger").fetchone()[0] >= rows + wanted.entries,
-                "the ledger's entries")
+            self.callgrind.until(lambda: entries() >= before + times, "the ledger's entries")
+            self.callgrind.forget(self.store_mark_function)
+            deed()
+            return self.callgrind.counted(self.store_mark_function)
 
     def stop(self):
         self.callgrind.stop()
-
-
-class Wanted:
-    entries = 0
 
 
 NGINX = """\
