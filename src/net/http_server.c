@@ -35,7 +35,7 @@ struct weir_http_server {
 };
 
 struct weir_http_connection {
-    struct weir_list link; /* first */
+    struct weir_list link;         /* first */
     struct weir_deferred deferred; /* freeing */
     struct weir_deferred next;     /* going on with what was kept */
     struct weir_http_server *server;
