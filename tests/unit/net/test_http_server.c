@@ -624,6 +624,27 @@ static void test_pipelining_without_reading(void **state) {
     scene_close(scene);
 }
 
+/* Nor is it kept for ever: its next request waits, and the time of an unused connection runs. */
+static void test_pipelining_without_reading_is_given_up(void **state) {
+    struct weir_http_server_settings settings = usual;
+    settings.keep_alive_timeout_ms = 50;
+    settings.body_timeout_ms = 50;
+    for (enum moment moment = AT_COMPLETE; moment <= LATER; moment++) {
+        struct scene *scene = scene_open(state, &settings, moment);
+        struct client client;
+        scene->pad_bytes = 8 * WEIR_MIB;
+        client_open(&client, scene);
+        client_say(&client, GET("/x") GET("/y") GET("/z"));
+        wait_for(scene, has_complete_request);
+        wait_for(scene, has_none);
+        assert_true(scene->count < 3);
+        client_read_all(&client);
+        assert_true(client.was_reset);
+        client_close(&client);
+        scene_close(scene);
+    }
+}
+
 /* What is pipelined behind a long request is kept only up to a bound: the rest stays with the client, and comes later. */
 static void test_pipelined_bytes_are_bounded(void **state) {
     enum { BODY_BYTES = 60000, MOST_PIECES = 1000 };
@@ -820,6 +841,7 @@ int main(void) {
         TEST(test_slow_reader_gets_all_before_the_close),
         TEST(test_reader_of_nothing_is_given_up),
         TEST(test_pipelining_without_reading),
+        TEST(test_pipelining_without_reading_is_given_up),
         TEST(test_pipelined_bytes_are_bounded),
         TEST(test_max_connections),
         TEST(test_drain),
