@@ -151,6 +151,7 @@ static enum weir_status read_rank_answer(struct weir_span body, struct weir_answ
     if (status != WEIR_OK)
         return status;
     dialect__begin_answer(body, &root, &found[0], &found[1], answer);
+    answer->content_bytes = (int64_t)body.length;
     if (!answer->has_usage && found[2].kind == WEIR_JSON_OBJECT)
         answer->has_usage = dialect__read_usage(found[2].value, &answer->usage);
     return WEIR_OK;
