@@ -186,6 +186,25 @@ static void usage_is_found_in_a_piece_of_any_shape(void **state) {
     }
 }
 
+/* A piece is as long as it may be, and made to be slow to read: each mention of usage begins an object, each brace might be its end. The look-up
+ * has to stay in proportion to the piece: this one takes minutes where it is not. */
+static void looking_for_usage_is_never_slow(void **state) {
+    (void)state;
+    struct weir_buffer piece;
+    weir_buffer_init(&piece, WEIR_MIB);
+    while (piece.length < 128 * WEIR_KIB) {
+        for (size_t i = 0; i < 100; i++)
+            weir_buffer_append(&piece, WEIR_SPAN("\"usage\":{"));
+        weir_buffer_append(&piece, WEIR_SPAN("\"a\":\""));
+        for (size_t i = 0; i < 3000; i++)
+            weir_buffer_append_byte(&piece, '}');
+        weir_buffer_append(&piece, WEIR_SPAN("\","));
+    }
+    struct weir_answer answer = {.has_usage = false};
+    assert_false(weir_format_chat.find_usage(weir_buffer_span(&piece), &answer));
+    weir_buffer_release(&piece);
+}
+
 /* --- events --- */
 
 static struct weir_event event_of(const struct weir_format *format, const char *data) {
@@ -340,6 +359,7 @@ int main(void) {
         cmocka_unit_test(answers_are_edited_only_where_they_must_be),
         cmocka_unit_test(what_is_not_json_is_refused),
         cmocka_unit_test(usage_is_found_in_a_piece_of_any_shape),
+        cmocka_unit_test(looking_for_usage_is_never_slow),
         cmocka_unit_test(events_of_every_kind_are_told_apart),
         cmocka_unit_test(events_tell_ids_numbers_and_usage),
         cmocka_unit_test(the_last_event_is_marked_at_its_top),
