@@ -80,9 +80,8 @@ static enum weir_status rewrite_embeddings(const struct weir_call *call, struct 
     enum weir_status status = weir_buffer_status(&floats) != WEIR_OK ? weir_buffer_status(&floats)
                                                                      : weir_buffer_status(out);
     weir_buffer_release(&floats);
-    if (!whole || copied == 0)
-        return WEIR_END;
-    return status;
+    /* Where there is no room for it, numbers are better than nothing: the answer has been made and billed. */
+    return !whole || copied == 0 || status == WEIR_ELIMIT ? WEIR_END : status;
 }
 
 const struct weir_format weir_format_embeddings = {
