@@ -217,12 +217,13 @@ static bool is_kept(const struct weir_list_item *item) {
 static void fuzz_list(struct weir_arena *arena, struct weir_span body) {
     struct weir_list_item *items, *left;
     size_t count, left_count, next = 0;
+    bool has_more;
     struct weir_buffer out;
     struct weir_span ids[3];
     size_t id_count = weir_dialect_issued_ids(body, ids, 3);
     for (size_t i = 0; i < id_count; i++)
         require(ids[i].length > 0 && ids[i].at > body.at && ids[i].at + ids[i].length < body.at + body.length);
-    if (weir_dialect_list_items(arena, body, &items, &count) != WEIR_OK)
+    if (weir_dialect_list_items(arena, body, &items, &count, &has_more) != WEIR_OK)
         return;
     bool *keep = weir_arena_array(arena, count, sizeof *keep);
     require(keep != NULL);
@@ -230,7 +231,7 @@ static void fuzz_list(struct weir_arena *arena, struct weir_span body) {
         keep[i] = is_kept(&items[i]);
     weir_buffer_init(&out, 8 * WEIR_MIB);
     require(weir_dialect_write_list(body, items, keep, count, &out) == WEIR_OK);
-    require(weir_dialect_list_items(arena, weir_buffer_span(&out), &left, &left_count) == WEIR_OK);
+    require(weir_dialect_list_items(arena, weir_buffer_span(&out), &left, &left_count, &has_more) == WEIR_OK);
     for (size_t i = 0; i < count; i++) {
         if (!keep[i])
             continue;

@@ -34,9 +34,10 @@ static void ids_are_found_at_the_top_alone(void **state) {
 static void assert_list(const char *body, const char *keep, const char *expected) {
     struct weir_list_item *items;
     size_t count;
+    bool has_more;
     bool kept[16] = {false};
     struct weir_buffer out;
-    assert_int_equal(weir_dialect_list_items(arena, weir_span_of_string(body), &items, &count), WEIR_OK);
+    assert_int_equal(weir_dialect_list_items(arena, weir_span_of_string(body), &items, &count, &has_more), WEIR_OK);
     assert_int_equal(count, strlen(keep));
     for (size_t i = 0; i < count; i++)
         kept[i] = keep[i] == 'k';
@@ -77,13 +78,33 @@ static void items_may_have_no_id(void **state) {
         "\"first_id\":\"x\",\"last_id\":\"y\"}";
     struct weir_list_item *items;
     size_t count;
-    assert_int_equal(weir_dialect_list_items(arena, weir_span_of_string(list), &items, &count), WEIR_OK);
+    bool has_more;
+    assert_int_equal(weir_dialect_list_items(arena, weir_span_of_string(list), &items, &count, &has_more), WEIR_OK);
     assert_int_equal(count, 6);
     for (size_t i = 0; i < count; i++)
         assert_int_equal(items[i].id.length, 0);
     assert_text(items[0].text, "7");
     assert_list(list, "k.....", "{\"data\":[7],\"first_id\":null,\"last_id\":null}");
     assert_list(list, "..k...", "{\"data\":[{\"id\":\"\"}],\"first_id\":null,\"last_id\":null}");
+}
+
+static void another_page_is_told(void **state) {
+    (void)state;
+    static const struct {
+        const char *body;
+        bool has_more;
+    } rows[] = {{"{\"data\":[],\"has_more\":true}", true},
+                {"{\"data\":[],\"has_more\":false}", false},
+                {"{\"data\":[],\"has_more\":\"true\"}", false},
+                {"{\"data\":[]}", false}};
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct weir_list_item *items;
+        size_t count;
+        bool has_more = !rows[i].has_more;
+        assert_int_equal(weir_dialect_list_items(arena, weir_span_of_string(rows[i].body), &items, &count, &has_more),
+                         WEIR_OK);
+        assert_int_equal(has_more, rows[i].has_more);
+    }
 }
 
 static void what_is_no_list_is_refused(void **state) {
@@ -99,8 +120,10 @@ static void what_is_no_list_is_refused(void **state) {
     for (size_t i = 0; i < sizeof bodies / sizeof *bodies; i++) {
         struct weir_list_item *items;
         size_t count;
+        bool has_more;
         struct weir_buffer out;
-        assert_int_equal(weir_dialect_list_items(arena, weir_span_of_string(bodies[i]), &items, &count), WEIR_EINVAL);
+        assert_int_equal(weir_dialect_list_items(arena, weir_span_of_string(bodies[i]), &items, &count, &has_more),
+                         WEIR_EINVAL);
         weir_buffer_init(&out, WEIR_MIB);
         assert_int_equal(weir_dialect_write_list(weir_span_of_string(bodies[i]), NULL, NULL, 0, &out), WEIR_EINVAL);
         weir_buffer_release(&out);
@@ -113,23 +136,22 @@ static void a_list_past_the_arena_is_refused(void **state) {
     struct weir_buffer body;
     struct weir_list_item *items;
     size_t count;
+    bool has_more;
     weir_buffer_init(&body, WEIR_MIB);
     weir_buffer_append(&body, WEIR_SPAN("{\"data\":[0"));
     for (size_t i = 0; i < 1000; i++)
         weir_buffer_append(&body, WEIR_SPAN(",0"));
     weir_buffer_append(&body, WEIR_SPAN("]}"));
-    assert_int_equal(weir_dialect_list_items(small, weir_buffer_span(&body), &items, &count), WEIR_ENOMEM);
+    assert_int_equal(weir_dialect_list_items(small, weir_buffer_span(&body), &items, &count, &has_more), WEIR_ENOMEM);
     weir_buffer_release(&body);
     weir_arena_free(&small);
 }
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(ids_are_found_at_the_top_alone),
-        cmocka_unit_test(lists_lose_what_is_not_kept),
-        cmocka_unit_test(items_may_have_no_id),
-        cmocka_unit_test(what_is_no_list_is_refused),
-        cmocka_unit_test(a_list_past_the_arena_is_refused),
+        cmocka_unit_test(ids_are_found_at_the_top_alone), cmocka_unit_test(lists_lose_what_is_not_kept),
+        cmocka_unit_test(items_may_have_no_id),           cmocka_unit_test(what_is_no_list_is_refused),
+        cmocka_unit_test(another_page_is_told),           cmocka_unit_test(a_list_past_the_arena_is_refused),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
