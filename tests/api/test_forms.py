@@ -352,6 +352,14 @@ def test_an_early_answer_reaches_the_client_and_ends_the_connection(make_gateway
     waiting.set()
 
 
+def test_an_answer_is_read_also_where_the_provider_hangs_up_behind_it(make_gateway, make_upstream, sim):
+    """The connection is reset while the form is still being sent, for it was not read: what came before that counts."""
+    gateway = make_gateway(sim, **routes(provider("here", make_upstream(early_answer(413, {"error": {"message": "too long"}})))))
+    for _ in range(5):
+        answer = post(gateway, form(field("model", "whisper"), file(content=b"x" * (8 * MIB))))
+        assert answer.status == 413 and "too long" in answer.body.decode()
+
+
 def test_a_form_without_a_body_is_no_form(heard, upstream):
     for more in ({"content-length": 0}, {}):
         with RawConnection(heard.address) as raw:
