@@ -13,7 +13,7 @@ import pytest
 
 from harness import plain
 from harness.abuse import ask, gauges, slow_reader, wait_quiet
-from harness.crowd import connect_from, descriptors, open_connections, open_files, private_bytes
+from harness.crowd import accepted, connect_from, connected, descriptors, open_connections, open_files, private_bytes
 from harness.load import Sent, by_model, judge
 from harness.processes import chat_body
 from harness.provider import STREAM_HEAD, USAGE, chunk, event, read_request
@@ -41,10 +41,11 @@ def get(instance, path="/v1/models", *fields):
 def test_ten_thousand_idle_connections(make_gateway, sim):
     instance = make_gateway(sim, timeouts={"keep_alive": "1h"})
     assert instance.chat().status == 200 and instance.chat(stream=True).complete
+    until(lambda: accepted(instance.address) == 0, "no connections of before")
     files, memory = open_files(instance.pid), private_bytes(instance.pid)
     with descriptors(IDLE), contextlib.ExitStack() as stack:
         raws = [stack.enter_context(connect_from(instance.address, number)) for number in range(IDLE)]
-        until(lambda: open_files(instance.pid) >= files + IDLE, f"{IDLE} connections to be accepted", 30)
+        until(lambda: accepted(instance.address) >= IDLE, f"{IDLE} connections to be accepted", 30)
         until(lambda: open_connections(instance) >= IDLE, f"{IDLE} connections to be counted", 10, step=0.2)
         each = (private_bytes(instance.pid) - memory) / IDLE
         assert each < IDLE_BYTES * SCALE, f"{each:.0f} bytes for an idle connection"
@@ -55,7 +56,7 @@ def test_ten_thousand_idle_connections(make_gateway, sim):
             raw.send(get(instance) if number % 10 else ask(instance, body=chat_body(f"number {number}")))
             answer = raw.read_answer()
             assert answer.status == 200 and (answer.json()["object"] == ("list" if number % 10 else "chat.completion")), answer
-        assert open_files(instance.pid) >= files + IDLE
+        assert accepted(instance.address) >= IDLE
         # They leave: in order, with a reset, and with the end of their side only, which is answered with the end of ours.
         for raw in raws[::3]:
             raw.socket.close()
@@ -204,13 +205,12 @@ def test_a_reader_of_a_byte_at_a_time_holds_a_bounded_buffer(make_gateway, make_
 
 def test_who_stops_reading_until_the_deadline_is_dropped_and_settled(make_gateway, sim):
     instance = make_gateway(sim, timeouts={"request": "2s", "keep_alive": "500ms", "body": "500ms"})
-    files = open_files(instance.pid)
     with endless(instance) as raw:
         entry = instance.wait_ledger(1)[0]
         assert (entry["outcome"], entry["reason"], entry["usage_source"]) == ("error", "request_deadline", "aborted")
         assert 0 < entry["output_tokens"] < ENDLESS and entry["cost_cu_milli"] <= entry["reserved_cu_milli"]
         # Not only the stream ends: nothing is kept for a client that takes nothing.
-        until(lambda: open_files(instance.pid) <= files, "the connection to be gone", 15)
+        until(lambda: accepted(instance.address) == 0, "the connection to be gone", 15)
         rest = raw.read_rest()
         assert not rest.endswith(b"\r\n\r\n") or b"\r\n0\r\n" not in rest[-100:], "what was cut looks whole"
     wait_quiet(instance)
@@ -326,7 +326,8 @@ def test_a_provider_that_ends_its_side(make_gateway, provide, case):
         if read_request(connection):
             reused.append(connection)
 
-    instance = make_gateway(provide(serve))
+    provider = provide(serve)
+    instance = make_gateway(provider)
     for _ in range(2):
         answer = instance.chat(stream=stream)
         assert answer.status == status and answer.complete, answer
@@ -337,9 +338,7 @@ def test_a_provider_that_ends_its_side(make_gateway, provide, case):
             assert last == b"[DONE]" if outcome == "ok" else json.loads(last)["error"]["code"] == reason, answer.events()
     assert len(connections) >= 2 and not reused
     wait_quiet(instance)
-    files = open_files(instance.pid)
-    assert instance.chat(stream=stream).status == status
-    until(lambda: open_files(instance.pid) <= files, "the connection to be closed on our side too", 10)
+    until(lambda: connected(provider.base_url.split("/")[2]) == 0, "the connections to be closed on our side too", 10)
 
 
 # --- requests that do not wait ---
