@@ -67,6 +67,13 @@ static inline bool is_utf8(const char *at, size_t *length) {
     return _mm_movemask_epi8(bad) == 0;
 }
 
+/* Without an instruction for it, which not every processor has, to count them all would cost more. */
+static inline bool are_few(uint64_t set) {
+    for (int i = 0; i < FEW_BYTES; i++)
+        set &= set - 1; /* takes the lowest out, and leaves the empty set as it is */
+    return set == 0;
+}
+
 /* The same for few bytes outside ASCII, whose set is given. *length grows by the part of a character that is beyond the
  * block. */
 static inline bool are_few_utf8(const char *at, const char *end, uint64_t outside_ascii, size_t *length) {
@@ -135,8 +142,7 @@ const char *json__skip_blocks(const char *at, const char *end, bool *escaped) {
         size_t length = BLOCK_BYTES;
         uint64_t outside_ascii = tops_of(at);
         if (outside_ascii != 0) {
-            bool few = __builtin_popcountll(outside_ascii) <= FEW_BYTES;
-            if (few ? !are_few_utf8(at, end, outside_ascii, &length) : !is_utf8(at, &length))
+            if (are_few(outside_ascii) ? !are_few_utf8(at, end, outside_ascii, &length) : !is_utf8(at, &length))
                 break;
         }
         uint64_t quotes = places_of(at, '"'), backslashes = places_of(at, '\\');
