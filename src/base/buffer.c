@@ -91,7 +91,10 @@ void weir_buffer_append(struct weir_buffer *buffer, struct weir_span span) {
 }
 
 void weir_buffer_append_byte(struct weir_buffer *buffer, char byte) {
-    char *to = weir_buffer_reserve(buffer, 1);
+    char *to = room(buffer, 1);
+    if (to == NULL) {
+        to = weir_buffer_reserve(buffer, 1);
+    }
     if (to != NULL) {
         *to = byte;
         buffer->length++;
