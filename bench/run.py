@@ -142,7 +142,7 @@ def main():
             try:
                 rows = subject.measure(bench)
             except Exception as error:  # one subject that fails must not cost the others' figures
-                failed.append(subject.NAME)
+                failed.append(subject)
                 print(f"bench: {subject.NAME} failed: {reasons(error)}", file=sys.stderr, flush=True)
                 continue
         measured.append((subject, rows))
@@ -151,9 +151,9 @@ def main():
     if path and measured:
         date = datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%d")
         noise = ("taken by other programs meanwhile", f"{others.share() * 100:.0f} % of the CPU time")
-        page.write(path, measured, options, [*machine_rows, noise], date)
+        page.write(path, measured, failed, options, [*machine_rows, noise], date)
         print(f"bench: {path.relative_to(ROOT) if path.is_relative_to(ROOT) else path} written", file=sys.stderr)
-    print(f"bench: {(time.monotonic() - began) / 60:.1f} minutes, {others.share() * 100:.0f} % of the CPU time taken by other programs" + (f"; failed: {', '.join(failed)}" if failed else ""), file=sys.stderr)
+    print(f"bench: {(time.monotonic() - began) / 60:.1f} minutes, {others.share() * 100:.0f} % of the CPU time taken by other programs" + (f"; failed: {', '.join(subject.NAME for subject in failed)}" if failed else ""), file=sys.stderr)
     return 1 if failed else 0
 
 
