@@ -49,8 +49,8 @@ pr-fast: build-stamps/build build-stamps/test .venv/requirements.stamp ## under 
 check-new-code-coverage: build-stamps/build build-stamps/test .venv/requirements.stamp build-stamps/node ## lines added since BASE must be covered to 85 %
 	@tools/check_new_code_coverage "$(BASE)"
 
-bench: build-stamps/bench build .venv/requirements.stamp ## requests/s and CPU a request beside nginx
-	@$(PYTHON) bench/run.py
+bench: build-stamps/bench build .venv/requirements.stamp ## weir beside nginx: time, memory, latency; writes docs/performance.md (15 minutes)
+	@$(PYTHON) bench/run.py $(BENCH)
 
 fuzz: build-stamps/build build-stamps/test .venv/requirements.stamp ## every fuzz target for WEIR_FUZZ_SECONDS (default 60)
 	@WEIR_FUZZ_SECONDS=$${WEIR_FUZZ_SECONDS:-60} $(PYTHON) tools/run_tests fuzz
@@ -64,7 +64,7 @@ docs: build .venv/requirements.stamp ## write the generated reference pages anew
 	@tools/check_docs --write
 
 clean: ## remove everything that was built
-	rm -rf build build-asan build-tsan build-fuzz build-lint build-globals build-coverage build-count build-stamps coverage .venv \
+	rm -rf build build-asan build-tsan build-fuzz build-lint build-globals build-coverage build-count build-bench build-stamps coverage .venv \
 	  tests/api/node/node_modules
 
 build-stamps/%: tools/install_packages
