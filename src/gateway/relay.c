@@ -63,7 +63,7 @@ enum weir_status gateway__relay_head(struct weir_request *request) {
     }
     relay->mode = RELAY_BUFFER;
     relay->body.max_bytes = most_held(request);
-    if (is_success(request) && may_be_bytes(request) && !type_is(type, "application/json")) {
+    if (is_success(request) && head->status != 204 && may_be_bytes(request) && !type_is(type, "application/json")) {
         relay->is_opaque = true;
         return gateway__relay_pass_begin(request);
     }
@@ -285,7 +285,7 @@ static enum gateway__next buffered_success(struct weir_request *request) {
     struct weir_json_splice splice = {.count = 0};
     if (request->endpoint->lists)
         return gateway__answer_list(request);
-    if (request->endpoint->is_free)
+    if (request->endpoint->is_free || request->upstream.status == 204)
         return whole_unread(request);
     if ((request->format->flags & WEIR_FORMAT_TEXT) != 0 && !type_is(type, "application/json"))
         return whole_unread(request);
