@@ -110,12 +110,13 @@ void gateway__write_upstream_fields(struct weir_request *request, struct weir_bu
 
 /* --- answers too large to hold --- */
 
-/* The usage stands near the beginning or the end of an answer; what passes in between is only counted. */
+/* The usage stands near the beginning or the end of an answer; what passes in between is only counted. The end is looked at last, and counts: an answer may
+ * say again, before its own usage, what a client has written. */
 enum { TAIL_BYTES = 64 * 1024 };
 
 static void look_for_usage(struct weir_request *request, struct weir_span piece) {
     struct weir_answer answer = {.has_usage = false};
-    if (request->has_usage || request->endpoint->is_free || !request->format->find_usage(piece, &answer))
+    if (request->endpoint->is_free || !request->format->find_usage(piece, &answer))
         return;
     request->has_usage = true;
     request->usage = answer.usage;
