@@ -49,6 +49,7 @@ struct weir_worker {
     struct gateway__held *live;
     struct weir_list pools;    /* struct gateway__pool */
     struct weir_list requests; /* in flight */
+    struct weir_list lookups;  /* struct gateway__lookup: the store has yet to answer */
     struct weir_list spare_requests;
     size_t request_count, spare_count, held_count;
     struct weir_timer second, drain;
@@ -111,6 +112,7 @@ struct gateway__form {
 
 /* A question to the store that outlives the request that asked it, if it has to (stored.c). */
 struct gateway__lookup {
+    struct weir_list link;
     struct weir_request *request; /* NULL: nobody waits any more */
 };
 
@@ -312,6 +314,8 @@ void gateway__note_issued_id(struct weir_request *request, struct weir_span id);
 /* A list whose items have to be asked for: WAIT, and gateway__resume comes later; NEXT where it was answered. */
 enum gateway__next gateway__answer_list(struct weir_request *request);
 void gateway__lookup_drop(struct weir_request *request);
+/* At the worker's end, after the store has forgotten its loop: no answer comes any more. */
+void gateway__lookups_free(struct weir_worker *worker);
 
 /* --- upstream_request.c --- */
 /* Writes the request to the upstream's stream: all of it, or as much as may wait there. */

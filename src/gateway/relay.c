@@ -63,7 +63,7 @@ enum weir_status gateway__relay_head(struct weir_request *request) {
     }
     relay->mode = RELAY_BUFFER;
     relay->body.max_bytes = most_held(request);
-    if (is_success(request) && may_be_bytes(request) && !type_is(type, "application/json")) {
+    if (is_success(request) && head->status != 204 && may_be_bytes(request) && !type_is(type, "application/json")) {
         relay->is_opaque = true;
         return gateway__relay_pass_begin(request);
     }
@@ -110,12 +110,13 @@ void gateway__write_upstream_fields(struct weir_request *request, struct weir_bu
 
 /* --- answers too large to hold --- */
 
-/* The usage stands near the beginning or the end of an answer; what passes in between is only counted. */
+/* The usage stands near the beginning or the end of an answer; what passes in between is only counted. The end is looked at last, and counts: an answer may
+ * say again, before its own usage, what a client has written. */
 enum { TAIL_BYTES = 64 * 1024 };
 
 static void look_for_usage(struct weir_request *request, struct weir_span piece) {
     struct weir_answer answer = {.has_usage = false};
-    if (request->has_usage || request->endpoint->is_free || !request->format->find_usage(piece, &answer))
+    if (request->endpoint->is_free || !request->format->find_usage(piece, &answer))
         return;
     request->has_usage = true;
     request->usage = answer.usage;
@@ -285,7 +286,7 @@ static enum gateway__next buffered_success(struct weir_request *request) {
     struct weir_json_splice splice = {.count = 0};
     if (request->endpoint->lists)
         return gateway__answer_list(request);
-    if (request->endpoint->is_free)
+    if (request->endpoint->is_free || request->upstream.status == 204)
         return whole_unread(request);
     if ((request->format->flags & WEIR_FORMAT_TEXT) != 0 && !type_is(type, "application/json"))
         return whole_unread(request);

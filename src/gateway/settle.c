@@ -12,10 +12,12 @@ static bool charges_by_unit(const struct weir_request *request) {
 
 static enum weir_usage_source usage_source(const struct weir_request *request) {
     const struct gateway__relay *relay = &request->relay;
-    if (request->endpoint->is_free || request->call.background)
+    if (request->endpoint->is_free)
         return WEIR_USAGE_NONE;
     if (request->has_usage)
         return WEIR_USAGE_PROVIDER;
+    if (request->call.background) /* it is made later, unseen: there is nothing to estimate from */
+        return WEIR_USAGE_NONE;
     if (relay->content_events == 0 && relay->units_made == 0)
         return WEIR_USAGE_NONE;
     if (request->reason != WEIR_REASON_NONE)
@@ -90,7 +92,8 @@ static void fill_entry(struct weir_request *request, enum weir_usage_source sour
                                                            : WEIR_OUTCOME_OK;
     entry->reason = (uint16_t)request->reason;
     entry->stream = request->call.stream;
-    entry->unpriced = request->call.background || (request->price == NULL && !request->endpoint->is_free);
+    entry->unpriced = (request->call.background && !request->has_usage) ||
+                      (request->price == NULL && !request->endpoint->is_free);
     entry->first_byte_us = request->first_byte_ns == 0
                                ? 0
                                : (uint32_t)((request->first_byte_ns - request->start_ns) / 1000);

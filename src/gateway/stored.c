@@ -16,6 +16,16 @@ void gateway__lookup_drop(struct weir_request *request) {
     request->lookup = NULL;
 }
 
+static void lookup_free(struct gateway__lookup *lookup) {
+    weir_list_remove(&lookup->link);
+    weir_memory_free(lookup);
+}
+
+void gateway__lookups_free(struct weir_worker *worker) {
+    while (!weir_list_is_empty(&worker->lookups))
+        lookup_free(WEIR_CONTAINER_OF(worker->lookups.next, struct gateway__lookup, link));
+}
+
 static enum gateway__next store_unavailable(struct weir_request *request) {
     return gateway__fail(request, WEIR_REASON_STORE_UNAVAILABLE, NULL, NULL);
 }
@@ -25,20 +35,21 @@ static enum gateway__next ask(struct weir_request *request, const struct weir_sp
     struct gateway__lookup *lookup = weir_memory_new(1, sizeof *lookup);
     if (lookup == NULL)
         return store_unavailable(request);
+    struct weir_worker *worker = request->worker;
     lookup->request = request;
     request->lookup = lookup;
-    const struct weir_worker *worker = request->worker;
+    weir_list_append(&worker->lookups, &lookup->link);
     if (weir_store_issued_find(worker->gateway->store, worker->loop, ids, count, reply, lookup) == WEIR_OK)
         return WAIT;
     request->lookup = NULL;
-    weir_memory_free(lookup);
+    lookup_free(lookup);
     return store_unavailable(request);
 }
 
 /* The request that waits for a reply; NULL: it has gone. */
 static struct weir_request *take_lookup(struct gateway__lookup *lookup) {
     struct weir_request *request = lookup->request;
-    weir_memory_free(lookup);
+    lookup_free(lookup);
     if (request != NULL)
         request->lookup = NULL;
     return request;

@@ -43,7 +43,7 @@ static void write_body_fields(const struct weir_request *request, uint64_t body_
     const struct weir_span *type = weir_http_head_find(request->head, WEIR_SPAN("content-type"));
     if (body_length == 0 && request->head->method.at[0] != 'P')
         return;
-    if (request->endpoint->bodies == BODY_JSON)
+    if (request->form == NULL && (request->endpoint->bodies & BODY_JSON) != 0)
         weir_buffer_append(out, WEIR_SPAN("Content-Type: application/json\r\n"));
     else if (type != NULL)
         (void)weir_http_write_field(out, WEIR_SPAN("Content-Type"), *type);

@@ -154,8 +154,11 @@ static void *run(void *argument) {
     on_second(worker);
     weir_loop_run(worker->loop);
     release(worker);
+    weir_store_forget_loop(worker->gateway->store,
+                           worker->loop);    /* it may still look for what a request that has gone asked */
     while (weir_loop_run_once(worker->loop)) /* connections that linger until their clients have seen the end */
         (void)usleep(NAP_US);
+    gateway__lookups_free(worker);
     weir_log_flush(weir_loop_log(worker->loop));
     worker->gateway->on_stopped(worker->gateway->context);
     return NULL;
@@ -194,6 +197,7 @@ enum weir_status weir_worker_start(const struct weir_gateway *gateway, unsigned 
     made->metrics = weir_metrics_of(gateway->metrics, index);
     weir_list_init(&made->pools);
     weir_list_init(&made->requests);
+    weir_list_init(&made->lookups);
     weir_list_init(&made->spare_requests);
     enum weir_status status = open_parts(made, fd, tls, published, error);
     if (status == WEIR_OK && pthread_create(&made->thread, NULL, run, made) != 0)

@@ -90,8 +90,9 @@ int64_t sim__task_said(const struct sim_task *task, int64_t tokens) {
 void sim__task_usage(const struct sim_task *task, struct weir_buffer *out) {
     int64_t prompt = sim__task_said(task, task->usage.input);
     int64_t completion = sim__task_said(task, task->usage.output);
+    int64_t total = prompt + completion;
     weir_buffer_printf(out, "{\"prompt_tokens\":%lld,\"completion_tokens\":%lld,\"total_tokens\":%lld}",
-                       (long long)prompt, (long long)completion, (long long)(prompt + completion));
+                       (long long)prompt, (long long)completion, (long long)total);
 }
 
 void sim__task_model(const struct sim_task *task, struct weir_buffer *out) {

@@ -32,11 +32,12 @@ struct completion {
 static void write_upload(const struct sim_object *object, const char *status, const struct sim_object *file,
                          struct weir_buffer *out) {
     const struct upload *upload = object->value;
+    int64_t expires_s = upload->created_s + LIFE_S;
     weir_buffer_append(out, WEIR_SPAN("{\"id\":"));
     weir_json_append_string(out, object->id);
     weir_buffer_printf(
         out, ",\"object\":\"upload\",\"bytes\":%lld,\"created_at\":%lld,\"expires_at\":%lld,\"status\":\"%s\",",
-        (long long)upload->bytes, (long long)upload->created_s, (long long)(upload->created_s + LIFE_S), status);
+        (long long)upload->bytes, (long long)upload->created_s, (long long)expires_s, status);
     weir_buffer_append(out, WEIR_SPAN("\"filename\":"));
     weir_json_append_string(out, upload->name);
     weir_buffer_append(out, WEIR_SPAN(",\"purpose\":"));

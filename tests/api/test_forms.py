@@ -236,7 +236,7 @@ def test_a_large_form_waits_on_disk_and_not_in_memory(heard, upstream):
         awake.set()  # up to here the provider has read next to nothing, and no more than a little waits for it
         assert raw.read_answer().status == 200
     assert upstream.calls[-1].body == begin + content + end.replace(b"whisper", b"heard-here")
-    assert peak_bytes(heard) - before < 8 * MIB
+    assert peak_bytes(heard) - before < 24 * MIB  # under a sanitizer; some two without
     until(lambda: not spool_files(heard), "the spool to be gone")
 
 

@@ -1,0 +1,371 @@
+"""What each endpoint costs, exactly, in the answer and in the ledger; what is refused where only what is metered may pass; and answers that
+are large, or no JSON at all."""
+import base64
+import json
+import os
+import struct
+import threading
+
+import openai
+import pytest
+
+from harness.plain import RawConnection
+from harness.upstream import provider
+from harness.waiting import PATIENCE, until
+
+MIB = 1 << 20
+FORM = "multipart/form-data; boundary=B"
+
+ROWS = [
+    {"model": "embedder", "input": 130_000_000, "output": 0},
+    {"model": "painter", "image": 16_000_000_000_000},
+    {"model": "painter", "variant": "hd/1024x1792", "image": 120_000_000_000_000},
+    {"model": "painter", "variant": "512x512", "image": 18_000_000_000_000},
+    {"model": "token-painter", "input": 5_000_000_000, "input_image": 10_000_000_000, "output": 40_000_000_000},
+    {"model": "speaker", "character": 15_000_000_000},
+    {"model": "token-speaker", "input": 600_000_000, "output": 0, "output_audio": 12_000_000_000},
+    {"model": "listener", "second": 100_000_000_000},
+    {"model": "token-listener", "input": 2_500_000_000, "input_audio": 6_000_000_000, "output": 10_000_000_000},
+    {"model": "ranker", "search": 2_000_000_000_000},
+    {"model": "token-ranker", "input": 20_000_000, "output": 0},
+    {"model": "thinker", "input": 1_000_000_000, "cached": 100_000_000, "output": 5_000_000_000, "max_output_tokens": 1000},
+    {"model": "judge", "input": 0, "output": 0},
+]
+
+
+def prices():
+    rows = [{"provider": "here", **row, "source": "a test", "date": "2026-01-02"} for row in ROWS]
+    return json.dumps({"format": "weir-prices-1", "rows": rows})
+
+
+@pytest.fixture
+def upstream(make_upstream):
+    return make_upstream()
+
+
+@pytest.fixture
+def make_priced(make_gateway, upstream, sim):
+    def make(**more):
+        gateway = make_gateway(sim, start=False, prices_file="prices.json", providers=[provider("here", upstream)], models=[], **more)
+        (gateway.folder / "prices.json").write_text(prices())
+        return gateway.start()
+
+    return make
+
+
+@pytest.fixture
+def priced(make_priced):
+    return make_priced()
+
+
+def form(*parts):
+    body = b""
+    for name, value in parts:
+        more = '; filename="a.wav"' if isinstance(value, bytes) else ""
+        value = value if isinstance(value, bytes) else value.encode()
+        body += f'--B\r\nContent-Disposition: form-data; name="{name}"{more}\r\n\r\n'.encode() + value + b"\r\n"
+    return body + b"--B--\r\n"
+
+
+def cost_of(gateway, answer):
+    """The three places where a cost is told agree; gives it with the ledger's entry."""
+    entry = gateway.entry_of(answer.headers["x-request-id"])
+    told = answer.headers.get("x-weir-used-cu-milli", answer.trailers.get("x-weir-used-cu-milli"))
+    if told is not None:
+        assert int(told) == entry["cost_cu_milli"]
+    if answer.headers.get("content-type") == "application/json" and answer.status == 200 and answer.body[:1] == b"{":
+        body = answer.json()
+        usage = body.get("usage")
+        assert (usage if isinstance(usage, dict) else body)["usedCUMilli"] == entry["cost_cu_milli"]
+    assert entry["overrun_cu_milli"] == 0 and entry["cost_cu_milli"] <= entry["reserved_cu_milli"]
+    return entry["cost_cu_milli"], entry
+
+
+def raw_call(gateway, path, body, kind="application/json"):
+    """With trailers."""
+    body = body if isinstance(body, bytes) else json.dumps(body).encode()
+    with RawConnection(gateway.address) as raw:
+        raw.send(f"POST {path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {gateway.key}\r\nContent-Type: {kind}\r\n"
+                 f"Content-Length: {len(body)}\r\n\r\n".encode() + body)
+        return raw.read_answer()
+
+
+# --- what it costs ---
+
+PNG = {"b64_json": "iVBORw0KGgo="}
+CASES = [
+    # path, call, answer, milli-CU, source, (unit, units)
+    ("embeddings", {"model": "here/embedder", "input": "x" * 4000}, {"data": [], "usage": {"prompt_tokens": 1000, "total_tokens": 1000}},
+     130_000, "provider", ("none", 0)),
+    ("embeddings", {"model": "here/embedder", "input": "xyz"}, {"data": [], "usage": {"prompt_tokens": 1, "total_tokens": 1}}, 130,
+     "provider", ("none", 0)),
+    ("images/generations", {"model": "here/painter", "prompt": "x", "n": 2}, {"data": [PNG, PNG]}, 32_000_000, "counted", ("image", 2)),
+    ("images/generations", {"model": "here/painter", "prompt": "x", "n": 2}, {"data": [PNG]}, 16_000_000, "counted", ("image", 1)),
+    ("images/generations", {"model": "here/painter", "prompt": "x", "quality": "hd", "size": "1024x1792"}, {"data": [PNG]}, 120_000_000,
+     "counted", ("image", 1)),
+    ("images/generations", {"model": "here/painter", "prompt": "x", "quality": "hd", "size": "512x512"}, {"data": [PNG]}, 18_000_000,
+     "counted", ("image", 1)),
+    ("images/generations", {"model": "here/token-painter", "prompt": "x" * 100},
+     {"data": [PNG], "usage": {"input_tokens": 50, "input_tokens_details": {"image_tokens": 40, "text_tokens": 10}, "output_tokens": 1056}},
+     10 * 5000 + 40 * 10_000 + 1056 * 40_000, "provider", ("image", 1)),
+    ("audio/transcriptions", form(("file", b"x" * 30_000), ("model", "here/listener")),
+     {"text": "x", "usage": {"type": "duration", "seconds": 12.5}}, 1_250_000, "provider", ("audio_ms", 12500)),
+    ("audio/translations", form(("file", b"x" * 30_000), ("model", "here/listener")), {"text": "x", "duration": "8.47"}, 847_000,
+     "provider", ("audio_ms", 8470)),
+    ("audio/transcriptions", form(("file", b"x" * 30_000), ("model", "here/token-listener")),
+     {"text": "x", "usage": {"type": "tokens", "input_tokens": 14, "input_token_details": {"audio_tokens": 12, "text_tokens": 2},
+                             "output_tokens": 45}}, 2 * 2500 + 12 * 6000 + 45 * 10_000, "provider", ("none", 0)),
+    ("rerank", {"model": "here/ranker", "query": "q", "documents": ["d"] * 101}, {"results": [], "meta": {"billed_units": {"search_units": 2}}},
+     4_000_000, "provider", ("search", 2)),
+    ("rerank", {"model": "here/ranker", "query": "q", "documents": ["d"] * 101}, {"results": []}, 4_000_000, "counted", ("search", 2)),
+    ("rerank", {"model": "here/ranker", "query": "q", "documents": ["d"]}, [{"index": 0, "score": 0.5}], 2_000_000, "counted", ("search", 1)),
+    ("rerank", {"model": "here/token-ranker", "query": "q" * 100, "documents": ["d" * 100] * 8},
+     {"results": [], "usage": {"total_tokens": 815}}, 16_300, "provider", None),
+    ("moderations", {"model": "here/judge", "input": "x"}, {"results": []}, 0, "estimated", ("none", 0)),
+    ("responses", {"model": "here/thinker", "input": "x" * 400},
+     {"id": "resp_1", "usage": {"input_tokens": 100, "input_tokens_details": {"cached_tokens": 60}, "output_tokens": 20}},
+     40 * 1000 + 60 * 100 + 20 * 5000, "provider", ("none", 0)),
+    ("completions", {"model": "here/thinker", "prompt": "x" * 40}, {"choices": [{"text": "y"}], "usage": {"prompt_tokens": 10, "completion_tokens": 3}},
+     10 * 1000 + 3 * 5000, "provider", ("none", 0)),
+]
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case[0]}-{case[3]}-{case[4]}")
+def test_every_endpoint_costs_exactly_that(priced, upstream, case):
+    path, body, answered, milli, source, units = case
+    upstream.handler = lambda call: (call.read(), call.answer(answered))
+    answer = raw_call(priced, f"/v1/{path}", body, FORM if isinstance(body, bytes) else "application/json")
+    assert answer.status == 200, answer
+    cost, entry = cost_of(priced, answer)
+    assert (cost, entry["usage_source"]) == (milli, source)
+    if units is not None:
+        assert (entry.get("unit", "none"), entry.get("units", 0)) == units
+
+
+@pytest.mark.parametrize("text, characters", [("abc", 3), ("😀é\n", 3), ("a\\u0041", 7)])
+def test_speech_is_billed_by_the_character(priced, upstream, text, characters):
+    upstream.handler = lambda call: (call.read(), call.answer(b"RIFF" * 100, headers={"content-type": "audio/wav"}))
+    for ascii_only in (True, False):
+        body = json.dumps({"model": "here/speaker", "input": text, "voice": "x"}, ensure_ascii=ascii_only).encode()
+        answer = raw_call(priced, "/v1/audio/speech", body)
+        assert answer.body == b"RIFF" * 100 and answer.headers["content-type"] == "audio/wav"
+        cost, entry = cost_of(priced, answer)
+        assert (cost, entry["usage_source"], entry["units"]) == (characters * 15_000, "counted", characters)
+        assert int(answer.trailers["x-weir-used-cu-milli"]) == cost
+
+
+def test_speech_in_events_is_billed_by_what_it_says(priced, upstream):
+    events = [{"type": "speech.audio.delta", "audio": "AAAA"}, {"type": "speech.audio.done", "usage": {"input_tokens": 10, "output_tokens": 30,
+                                                                                                 "output_tokens_details": {"audio_tokens": 30}}}]
+    upstream.handler = lambda call: (call.read(), call.events(*events))
+    answer = raw_call(priced, "/v1/audio/speech", {"model": "here/token-speaker", "input": "x" * 100, "stream_format": "sse"})
+    last = json.loads(answer.events()[-1])
+    cost, entry = cost_of(priced, answer)
+    assert cost == 10 * 600 + 30 * 12_000 == last["usedCUMilli"] and entry["usage_source"] == "provider"
+    assert {name: value for name, value in last.items() if name != "usedCUMilli"} == events[-1]
+
+
+def test_pictures_and_texts_in_events(priced, upstream):
+    events = [{"type": "image_generation.partial_image", "b64_json": "AAAA"},
+              {"type": "image_generation.completed", "b64_json": "AAAA", "usage": {"input_tokens": 50, "output_tokens": 1056}}]
+    upstream.handler = lambda call: (call.read(), call.events(*events))
+    answer = raw_call(priced, "/v1/images/generations", {"model": "here/token-painter", "prompt": "x" * 100, "stream": True})
+    cost, entry = cost_of(priced, answer)
+    assert cost == 50 * 5000 + 1056 * 40_000 == json.loads(answer.events()[-1])["usedCUMilli"]
+    assert (entry["unit"], entry["units"], entry["stream"]) == ("image", 1, True)
+    events = [{"type": "transcript.text.delta", "delta": "x"},
+              {"type": "transcript.text.done", "text": "x", "usage": {"type": "tokens", "input_tokens": 14, "output_tokens": 45}}]
+    answer = raw_call(priced, "/v1/audio/transcriptions", form(("file", b"x" * 9000), ("model", "here/token-listener"), ("stream", "true")), FORM)
+    assert cost_of(priced, answer)[0] == 14 * 2500 + 45 * 10_000
+
+
+def test_plain_text_is_estimated_and_stays_as_it_is(priced, upstream):
+    text = "1\n00:00:00,000 --> 00:00:02,000\nheard\n".encode()
+    upstream.handler = lambda call: (call.read(), call.answer(text, headers={"content-type": "text/plain"}))
+    answer = raw_call(priced, "/v1/audio/transcriptions", form(("file", b"x" * 32_000), ("model", "here/listener"), ("response_format", "srt")), FORM)
+    assert answer.body == text and answer.headers["content-type"] == "text/plain"
+    cost, entry = cost_of(priced, answer)
+    assert (cost, entry["usage_source"], entry["unit"], entry["units"]) == (200_000, "estimated", "audio_ms", 2000)
+
+
+# --- only what is metered ---
+
+def test_what_cannot_be_metered_is_refused_where_that_is_wanted(make_priced, upstream):
+    gateway = make_priced(limits={"metered_only": True})
+    refused = [("batches", {"input_file_id": "", "endpoint": "/v1/responses"}), ("responses", {"model": "here/thinker", "background": True}),
+               ("responses", {"model": "here/thinker", "background": True, "stream": True}), ("embeddings", {"model": "here/unknown", "input": "x"}),
+               ("images/generations", {"prompt": "x", "model": "here/unknown"}), ("rerank", {"model": "here/x", "query": "q", "documents": []})]
+    for path, body in refused:
+        answer = gateway.request("POST", f"/v1/{path}", body)
+        assert answer.status == 403 and answer.json()["error"]["code"] == "not_meterable", (path, answer)
+    answer = raw_call(gateway, "/v1/audio/transcriptions", form(("file", b"x"), ("model", "here/unknown")), FORM)
+    assert answer.status == 403
+    assert not upstream.calls and gateway.ledger() == []
+    upstream.handler = lambda call: (call.read(), call.answer({"id": "file-1", "data": [], "usage": {"input_tokens": 1, "total_tokens": 1}}))
+    assert gateway.request("POST", "/v1/files", form(("purpose", "x"), ("file", b"x")), {"content-type": FORM}).status == 200
+    assert gateway.request("POST", "/v1/responses", {"model": "here/thinker", "input": "x"}).status == 200
+    assert gateway.request("POST", "/v1/responses", {"model": "here/thinker", "input": "x", "background": False}).status == 200
+
+
+def test_a_background_response_is_unpriced_until_its_usage_is_seen(priced, upstream):
+    """A provider that makes it at once, or streams it, tells what it used: then it is charged as any other."""
+    upstream.handler = lambda call: (call.read(), call.answer({"id": "resp_1", "status": "queued", "usage": None}))
+    answer = raw_call(priced, "/v1/responses", {"model": "here/thinker", "input": "x" * 99, "background": True})
+    cost, entry = cost_of(priced, answer)
+    assert (cost, entry["unpriced"], entry["usage_source"]) == (0, True, "none")
+    usage = {"input_tokens": 10, "output_tokens": 3}
+    upstream.handler = lambda call: (call.read(), call.answer({"id": "resp_2", "status": "completed", "usage": usage}))
+    answer = raw_call(priced, "/v1/responses", {"model": "here/thinker", "input": "x" * 99, "background": True})
+    cost, entry = cost_of(priced, answer)
+    assert (cost, entry["unpriced"], entry["usage_source"]) == (25_000, False, "provider")
+    events = [{"type": "response.created", "sequence_number": 0, "response": {"id": "resp_3", "usage": None}},
+              {"type": "response.completed", "sequence_number": 1, "response": {"id": "resp_3", "usage": usage}}]
+    upstream.handler = lambda call: (call.read(), call.events(*events))
+    answer = raw_call(priced, "/v1/responses", {"model": "here/thinker", "input": "x" * 99, "background": True, "stream": True})
+    cost, entry = cost_of(priced, answer)
+    assert (cost, entry["unpriced"], entry["usage_source"]) == (25_000, False, "provider")
+
+
+# --- answers that are large, or no JSON ---
+
+def test_sound_goes_through_as_it_is_made(priced, upstream):
+    """The first bytes are with the client before the provider has made the last ones, which it does when it is told to."""
+    go_on = threading.Event()
+
+    def handler(call):
+        call.read()
+        call.head(200, {"content-type": "audio/mpeg", "transfer-encoding": "chunked"})
+        call.chunk(b"first" * 1000)
+        assert go_on.wait(60 * PATIENCE)
+        call.chunk(b"last")
+        call.end_chunks()
+
+    upstream.handler = handler
+    body = json.dumps({"model": "here/speaker", "input": "abc"}).encode()
+    with RawConnection(priced.address) as raw:
+        raw.send(f"POST /v1/audio/speech HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {priced.key}\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body)
+        status, headers = raw.read_head()
+        assert status == 200 and headers["trailer"] == "x-weir-used-cu-milli"
+        raw.read_until(b"firstfirstfirst")
+        assert not go_on.is_set()
+        go_on.set()
+        rest = raw.read_until(b"\r\n\r\n")
+        assert rest.endswith(b"0\r\nx-weir-used-cu-milli: 45000\r\n\r\n")
+
+
+@pytest.mark.parametrize("how", ["length", "chunked"])
+@pytest.mark.parametrize("kind, path", [("audio/mpeg", "audio/speech"), ("application/json", "images/generations")])
+def test_an_answer_that_is_cut_never_looks_whole(priced, upstream, how, kind, path):
+    size = 2 * MIB
+
+    def handler(call):
+        call.read()
+        content = b'{"data":[{"b64_json":"' + b"A" * size
+        if how == "length":
+            call.head(200, {"content-type": kind, "content-length": len(content) + 10})
+            call.send(content)
+        else:
+            call.head(200, {"content-type": kind, "transfer-encoding": "chunked"})
+            call.chunk(content)
+        call.close()
+
+    upstream.handler = handler
+    answer = priced.request("POST", f"/v1/{path}", {"model": "here/speaker", "input": "abc", "prompt": "x"})
+    assert not answer.complete or answer.status == 502
+    entry = priced.wait_ledger(1)[0]
+    assert entry["outcome"] == "error"
+
+
+def test_files_come_back_byte_for_byte(priced, upstream):
+    content = os.urandom(MIB) * 20
+
+    def handler(call):
+        call.read()
+        if call.path.endswith("/content"):
+            call.answer(content, headers={"content-type": "application/octet-stream", "content-disposition": 'attachment; filename="a"'})
+        else:
+            call.answer({"id": "file-1"})
+
+    upstream.handler = handler
+    assert raw_call(priced, "/v1/files", form(("purpose", "x"), ("file", b"x")), FORM).status == 200
+    answer = priced.request("GET", "/v1/files/file-1/content")
+    assert answer.body == content and answer.complete
+    assert answer.headers["content-disposition"] == 'attachment; filename="a"'
+    content = b'{"usage": {"prompt_tokens": 1} }\n' * (MIB // 16)  # lines of JSON that call themselves JSON
+    upstream.handler = lambda call: (call.read(), call.answer(content, headers={"content-type": "application/json"}))
+    answer = priced.request("GET", "/v1/files/file-1/content")
+    assert answer.body == content
+    assert priced.entry_of(answer.headers["x-request-id"])["cost_cu_milli"] == 0
+    content = b"not json"
+    upstream.handler = lambda call: (call.read(), call.answer(content, headers={"content-type": "application/json"}))
+    assert priced.request("GET", "/v1/files/file-1/content").body == content
+
+
+def large_picture(usage, before=""):
+    return ('{' + before + '"data":[{"b64_json":"' + "A" * (3 * MIB) + '"}],"usage":' + json.dumps(usage) + "}").encode()
+
+
+def test_large_pictures_cost_what_stands_at_their_end(priced, upstream):
+    content = large_picture({"input_tokens": 50, "output_tokens": 1056})
+    upstream.handler = lambda call: (call.read(), call.answer(content, headers={"content-type": "application/json"}))
+    answer = raw_call(priced, "/v1/images/generations", {"model": "here/token-painter", "prompt": "x" * 100})
+    assert answer.body == content
+    entry = priced.entry_of(answer.headers["x-request-id"])
+    assert entry["cost_cu_milli"] == 50 * 5000 + 1056 * 40_000 == int(answer.trailers["x-weir-used-cu-milli"])
+
+
+def test_usage_that_somebody_wrote_into_a_large_answer_is_not_its_usage(priced, upstream):
+    """What a client has said may stand in the answer again. The answer's own usage is the last one."""
+    echo = '"tools":[{"parameters":{"usage":{"input_tokens":0,"output_tokens":0}}}],'
+    content = large_picture({"input_tokens": 50, "output_tokens": 1056}, echo)
+    upstream.handler = lambda call: (call.read(), call.answer(content, headers={"content-type": "application/json"}))
+    answer = raw_call(priced, "/v1/images/generations", {"model": "here/token-painter", "prompt": "x" * 100})
+    assert int(answer.trailers["x-weir-used-cu-milli"]) == 50 * 5000 + 1056 * 40_000
+
+
+def test_an_answer_without_content_has_no_body(priced, upstream):
+    """204 has none, whatever its type would be: a chunk behind it would be read as the next answer."""
+    upstream.handler = lambda call: (call.read(), call.head(204))
+    body = json.dumps({"model": "here/speaker", "input": "abc"}).encode()
+    head = f"POST /v1/audio/speech HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {priced.key}\r\nContent-Length: {len(body)}\r\n\r\n".encode()
+    with RawConnection(priced.address) as raw:
+        for _ in range(2):
+            raw.send(head + body)
+            status, headers = raw.read_head()
+            assert status == 204
+            assert "transfer-encoding" not in headers and "content-length" not in headers
+
+
+def test_json_to_a_path_that_takes_forms_too_says_what_it_is(priced, upstream):
+    upstream.handler = lambda call: (call.read(), call.answer({"data": []}))
+    body = json.dumps({"model": "here/painter", "prompt": "x", "images": [{"image_url": "x"}]}).encode()
+    with RawConnection(priced.address) as raw:
+        raw.send(f"POST /v1/images/edits HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {priced.key}\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body)
+        assert raw.read_answer().status == 200
+    assert upstream.calls[-1].headers["content-type"] == "application/json"
+    assert json.loads(upstream.calls[-1].body)["model"] == "painter"
+
+
+# --- vectors ---
+
+def test_vectors_arrive_as_the_official_client_asked(priced, upstream):
+    numbers = [0.5, -0.25, 0.1, 1e-45, -0.0]
+    content = b'{"object":"list","model":"m","data":[{"object":"embedding","index":0,"embedding":[0.5, -0.25,0.1,1e-45,-0]}],"usage":{"prompt_tokens":1,"total_tokens":1}}'
+    upstream.handler = lambda call: (call.read(), call.answer(content, headers={"content-type": "application/json"}))
+    with openai.OpenAI(base_url=priced.base_url, api_key=priced.key, max_retries=0) as client:
+        made = client.embeddings.create(model="here/embedder", input="x").data[0].embedding
+    assert [struct.pack("<f", number) for number in made] == [struct.pack("<f", number) for number in numbers]
+    raw = priced.request("POST", "/v1/embeddings", {"model": "here/embedder", "input": "x", "encoding_format": "base64"}).json()
+    assert base64.b64decode(raw["data"][0]["embedding"]) == struct.pack("<5f", *numbers)
+    raw = priced.request("POST", "/v1/embeddings", {"model": "here/embedder", "input": "x"}).json()
+    assert raw["data"][0]["embedding"] == [0.5, -0.25, 0.1, 1e-45, 0]
+
+
+def test_many_large_vectors_are_written_whole(priced, upstream):
+    vector = ",".join(["0.0123456789"] * 3000)
+    content = ('{"data":[' + ",".join(f'{{"index":{n},"embedding":[{vector}]}}' for n in range(300)) + '],"usage":{"prompt_tokens":600,"total_tokens":600}}').encode()
+    upstream.handler = lambda call: (call.read(), call.answer(content, headers={"content-type": "application/json"}))
+    answer = priced.request("POST", "/v1/embeddings", {"model": "here/embedder", "input": ["xx"] * 300, "encoding_format": "base64"})
+    expected = base64.b64encode(struct.pack("<f", 0.0123456789) * 3000).decode()
+    assert [item["embedding"] for item in answer.json()["data"]] == [expected] * 300
+    assert cost_of(priced, answer)[0] == 600 * 130
