@@ -1,0 +1,214 @@
+"""Real clients, twice each: straight to a simulator, and through weir to another one that has seen the same calls.
+
+What weir adds is taken out before the two are compared (usedCUMilli), and what no two calls share (ids, times, the simulator's
+own counting); everything else must be equal. The client is the package as it is published: it only gets another base URL and key.
+"""
+import asyncio
+import inspect
+import json
+import pathlib
+import re
+import struct
+import subprocess
+
+import openai
+
+from .processes import clean_environment, default_settings
+from .waiting import SCALE
+
+FOLDER = pathlib.Path(__file__).resolve().parent.parent
+ROOT = FOLDER.parent.parent
+
+# The models that these tests ask for, by what they are for.
+CHAT, EMBEDDING, MODERATION, IMAGE, SPEECH, TRANSCRIPTION, RERANK = (
+    "sim-small", "sim-embedding", "sim-moderation", "sim-image", "sim-speech", "sim-transcribe", "sim-rerank")
+MODELS = [CHAT, EMBEDDING, MODERATION, IMAGE, SPEECH, TRANSCRIPTION, RERANK]
+
+
+def client_settings(simulator, folder):
+    return default_settings(simulator, models=[
+        {"name": name, "targets": [{"provider": "sim", "model": name}]} for name in MODELS])
+
+
+# --- comparing ---
+
+# Members whose value is an id: replaced by their order of appearance, so that who refers to whom is still compared.
+ID = re.compile(r"^(id|.*_id|file_ids)$")
+ID_VALUE = re.compile(r"^[a-z]+[-_][A-Za-z0-9_-]+$")
+TIME = re.compile(r"^(created|.*_at)$")
+ADDED = {"usedCUMilli", "x_sim"}
+
+
+def plain(value):
+    """What a client's package gave, as plain data."""
+    if hasattr(value, "model_dump"):
+        return plain(value.model_dump(mode="json", warnings=False))
+    if isinstance(value, dict):
+        return {key: plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [plain(item) for item in value]
+    if isinstance(value, bytes):
+        return {"bytes": len(value), "content": value.hex()}
+    return value
+
+
+def comparable(value):
+    """`value` without what weir adds, its ids numbered and its times named."""
+    names = {}
+
+    def walk(item, key):
+        if isinstance(item, dict):
+            return {name: walk(part, name) for name, part in item.items() if name not in ADDED}
+        if isinstance(item, list):
+            return [walk(part, key) for part in item]
+        if isinstance(item, str) and ID.match(key) and ID_VALUE.match(item):
+            return names.setdefault(item, f"<id {len(names) + 1}>")
+        if isinstance(item, (int, float)) and not isinstance(item, bool) and TIME.match(key):
+            return "<time>"
+        return item
+
+    return walk(plain(value), "")
+
+
+# --- the official package for Python ---
+
+class Waiting:
+    """An asynchronous client that is used as if it were synchronous: every await happens here, on a loop of its own. So the same test drives both
+    halves of the package."""
+
+    def __init__(self, loop, inner):
+        self._loop = loop
+        self._inner = inner
+
+    def _wrap(self, value):
+        if inspect.isawaitable(value) and not hasattr(value, "__aiter__") and not hasattr(value, "__aenter__"):
+            return self._wrap(self._loop.run_until_complete(value))
+        wants = (hasattr(value, "__aiter__") or hasattr(value, "__aenter__") or callable(value)
+                 or type(value).__module__.startswith(("openai.resources", "openai._response", "openai.lib")))
+        return Waiting(self._loop, value) if wants and not hasattr(value, "model_dump") else value
+
+    def __getattr__(self, name):
+        if inspect.isawaitable(self._inner):  # a page that is also its own iterator
+            self._inner = self._loop.run_until_complete(self._inner)
+        return self._wrap(getattr(self._inner, name))
+
+    def __call__(self, *arguments, **named):
+        return self._wrap(self._inner(*arguments, **named))
+
+    def __iter__(self):
+        items = self._inner.__aiter__()
+        while True:
+            try:
+                yield self._loop.run_until_complete(items.__anext__())
+            except StopAsyncIteration:
+                return
+
+    def __enter__(self):
+        return self._wrap(self._loop.run_until_complete(self._inner.__aenter__()))
+
+    def __exit__(self, *problem):
+        self._loop.run_until_complete(self._inner.__aexit__(*problem))
+
+
+class Side:
+    """One base URL as a client sees it, and the head of every answer that came from there."""
+
+    def __init__(self, base_url, key, asynchronous):
+        self.answers = []
+        self._loop = asyncio.new_event_loop() if asynchronous else None
+        if asynchronous:
+            async def keep(response):
+                self.answers.append(response)
+            transport = openai.DefaultAsyncHttpxClient(event_hooks={"response": [keep]}, trust_env=False)
+        else:
+            transport = openai.DefaultHttpxClient(event_hooks={"response": [self.answers.append]}, trust_env=False)
+        kind = openai.AsyncOpenAI if asynchronous else openai.OpenAI
+        self._package = kind(base_url=base_url, api_key=key, max_retries=0, timeout=60.0 * SCALE, http_client=transport,
+                             _strict_response_validation=True)
+        self.client = Waiting(self._loop, self._package) if asynchronous else self._package
+
+    def close(self):
+        if self._loop is None:
+            self._package.close()
+        else:
+            self._loop.run_until_complete(self._package.close())
+            self._loop.close()
+
+
+class Pair:
+    """The same client at both addresses."""
+
+    def __init__(self, direct_sim, sim, gateway, asynchronous):
+        self.direct_sim, self.sim, self.gateway = direct_sim, sim, gateway
+        self.direct = Side(direct_sim.base_url, "anything", asynchronous)
+        self.weir = Side(gateway.base_url, gateway.key, asynchronous)
+
+    def close(self):
+        self.direct.close()
+        self.weir.close()
+
+    def same(self, run):
+        """Runs `run(client)` at both; the results, as plain data, are equal but for what weir adds. The result through weir, as it came."""
+        expected = run(self.direct.client)
+        got = run(self.weir.client)
+        assert comparable(got) == comparable(expected)
+        return got
+
+    def refused(self, run, kind, **members):
+        """What `run(client)` raises through weir: of that class, in weir's words, with an id that the operator finds."""
+        before = len(self.weir.answers)
+        try:
+            run(self.weir.client)
+        except kind as error:
+            body = error.body
+            assert type(error) is kind
+            assert {name: getattr(error, name) for name in members} == members
+            assert body["error_code"].startswith("WEIR_") and body["message"]
+            assert error.request_id == body["request_id"] == self.weir.answers[before].headers["x-request-id"]
+            return error
+        raise AssertionError(f"nothing was raised; {kind.__name__} was expected")
+
+    @property
+    def last(self):
+        """The head of the last answer from weir."""
+        return self.weir.answers[-1]
+
+    def charged(self, endpoint, count=1, **members):
+        """The ledger's entry of the last call through weir (or of the last `count` ones): of that endpoint, with the usage that the
+        simulator knows to be true, and what the client was told of the cost."""
+        entries = [self.gateway.entry_of(answer.headers["x-request-id"]) for answer in self.weir.answers[-count:]]
+        for answer, entry in zip(self.weir.answers[-count:], entries, strict=True):
+            assert entry["endpoint"] == endpoint and entry["outcome"] == "ok" and entry["provider"] == "sim"
+            assert {name: entry[name] for name in members} == members
+            told = answer.headers.get("x-weir-used-cu-milli")
+            assert told is None or int(told) == entry["cost_cu_milli"]
+        return entries[-1] if count == 1 else entries
+
+
+# --- clients that run on their own ---
+
+def run_program(words, environment, folder=FOLDER, seconds=90):
+    """Runs a client's program, which prints a line of JSON per call: {name: line}."""
+    result = subprocess.run([str(word) for word in words], cwd=folder, capture_output=True, text=True, timeout=seconds * SCALE,
+                            env=clean_environment(environment))
+    assert result.returncode == 0, result.stderr[-6000:] + result.stdout[-2000:]
+    rows = [json.loads(line) for line in result.stdout.splitlines() if line.startswith("{")]
+    assert rows, result.stdout
+    assert len({row["name"] for row in rows}) == len(rows), "each call has a name of its own"
+    return {row["name"]: row for row in rows}
+
+
+# --- files to send ---
+
+def sound(seconds=2, rate=8000):
+    """A WAV file of silence."""
+    samples = bytes(2 * rate * seconds)
+    head = struct.pack("<4sI4s4sIHHIIHH4sI", b"RIFF", 36 + len(samples), b"WAVE", b"fmt ", 16, 1, 1, rate, 2 * rate, 2, 16, b"data",
+                       len(samples))
+    return head + samples
+
+
+def picture():
+    """A PNG of one pixel."""
+    return bytes.fromhex("89504e470d0a1a0a0000000d49484452000000010000000108060000001f15c4890000000d49444154789c6360f8cf500f0003860180"
+                         "5a347d6a0000000049454e44ae426082")

@@ -1,0 +1,143 @@
+"""The official Python package over /v1/images/* and /v1/audio/*: forms, large answers, sound that is played as it comes."""
+import base64
+import io
+
+import pytest
+
+from harness.clients import IMAGE, SPEECH, TRANSCRIPTION, picture, sound
+
+SENTENCE = "A weir is a low dam."
+
+
+# --- images ---
+
+def pixels(image):
+    return base64.b64decode(image.b64_json)
+
+
+@pytest.mark.parametrize("asked", [{}, {"n": 2}, {"size": "1024x1024", "quality": "high"}, {"response_format": "b64_json"}],
+                         ids=lambda asked: "-".join(asked) or "plain")
+def test_generate(pair, asked):
+    got = pair.same(lambda client: client.images.generate(model=IMAGE, prompt="a river", **asked))
+    assert len(got.data) == asked.get("n", 1)
+    assert all(image.url or pixels(image) for image in got.data)
+    entry = pair.charged("images.generations", stream=False)
+    assert entry["cost_cu_milli"] > 0
+    if got.usage is not None:
+        assert (entry["input_tokens"], entry["output_tokens"]) == (got.usage.input_tokens, got.usage.output_tokens)
+
+
+def test_generate_in_steps(pair):
+    events = pair.same(lambda client: list(client.images.generate(model=IMAGE, prompt="a river", stream=True, partial_images=2)))
+    assert [event.type for event in events] == ["image_generation.partial_image"] * 2 + ["image_generation.completed"]
+    assert all(pixels(event) for event in events)
+    entry = pair.charged("images.generations", stream=True)
+    assert (entry["input_tokens"], entry["output_tokens"]) == (events[-1].usage.input_tokens, events[-1].usage.output_tokens)
+    assert events[-1].usedCUMilli == entry["cost_cu_milli"] > 0
+
+
+@pytest.mark.parametrize("images", [1, 3])
+@pytest.mark.parametrize("masked", [False, True], ids=["whole", "masked"])
+def test_edit(pair, images, masked):
+    files = [(f"{number}.png", picture(), "image/png") for number in range(images)]
+    more = {"mask": ("mask.png", picture(), "image/png")} if masked else {}
+    got = pair.same(lambda client: client.images.edit(model=IMAGE, image=files if images > 1 else files[0], prompt="a river", n=2, **more))
+    assert len(got.data) == 2
+    assert pair.charged("images.edits", stream=False)["cost_cu_milli"] > 0
+
+
+def test_edit_in_steps(pair):
+    events = pair.same(lambda client: list(client.images.edit(
+        model=IMAGE, image=("a.png", picture(), "image/png"), prompt="a river", stream=True, partial_images=1)))
+    assert [event.type for event in events] == ["image_edit.partial_image", "image_edit.completed"]
+    assert pair.charged("images.edits", stream=True)["cost_cu_milli"] == events[-1].usedCUMilli > 0
+
+
+def test_variation(pair):
+    got = pair.same(lambda client: client.images.create_variation(model=IMAGE, image=io.BytesIO(picture()), n=2))
+    assert len(got.data) == 2
+    assert pair.charged("images.variations", stream=False)["cost_cu_milli"] > 0
+
+
+# --- speech ---
+
+@pytest.mark.parametrize("kind", ["mp3", "wav", "pcm"])
+def test_speech(pair, kind):
+    got = pair.same(lambda client: client.audio.speech.create(model=SPEECH, voice="alloy", input=SENTENCE, response_format=kind).content)
+    assert len(got) > 100
+    entry = pair.charged("audio.speech")
+    assert entry["cost_cu_milli"] > 0
+
+
+def test_speech_to_a_file_as_it_comes(pair, tmp_path):
+    def run(client):
+        path = tmp_path / "spoken.mp3"
+        with client.audio.speech.with_streaming_response.create(model=SPEECH, voice="alloy", input=SENTENCE * 50) as answer:
+            assert answer.headers["content-type"].startswith("audio/")
+            answer.stream_to_file(path)
+        return path.read_bytes()
+
+    assert len(pair.same(run)) > 1000
+    assert pair.charged("audio.speech")["cost_cu_milli"] > 0
+
+
+def test_speech_as_events(pair):
+    def run(client):
+        with client.audio.speech.with_streaming_response.create(model=SPEECH, voice="alloy", input=SENTENCE, stream_format="sse") as answer:
+            assert answer.headers["content-type"].startswith("text/event-stream")
+            return [line for line in answer.iter_lines() if line.startswith("data:") and "usage" not in line]
+
+    assert pair.same(run)
+    assert pair.charged("audio.speech", stream=True)["cost_cu_milli"] > 0
+
+
+# --- transcriptions, translations ---
+
+@pytest.fixture(scope="module")
+def sound_file(module_folder):
+    path = module_folder / "silence.wav"
+    path.write_bytes(sound())
+    return path
+
+
+def transcribe(client, file, **more):
+    return client.audio.transcriptions.create(model=TRANSCRIPTION, file=file, **more)
+
+
+@pytest.mark.parametrize("given", ["path", "bytes", "tuple", "open file"])
+def test_a_file_however_it_is_given(pair, sound_file, given):
+    def run(client):
+        if given == "open file":
+            with open(sound_file, "rb") as opened:
+                return transcribe(client, opened)
+        return transcribe(client, {"path": sound_file, "bytes": sound(), "tuple": ("a.wav", sound(), "audio/wav")}[given])
+
+    assert pair.same(run).text
+    assert pair.charged("audio.transcriptions", stream=False)["cost_cu_milli"] > 0
+
+
+@pytest.mark.parametrize("form", ["json", "text", "srt", "verbose_json", "vtt"])
+@pytest.mark.parametrize("endpoint", ["transcriptions", "translations"])
+def test_every_form_of_a_transcript(pair, sound_file, endpoint, form):
+    got = pair.same(lambda client: getattr(client.audio, endpoint).create(model=TRANSCRIPTION, file=sound_file, response_format=form))
+    if form in ("json", "verbose_json"):
+        assert got.text
+    else:
+        assert isinstance(got, str) and got.strip()
+    if form == "verbose_json":
+        assert float(got.duration) > 0 and got.segments
+    assert pair.charged(f"audio.{endpoint}", stream=False)["cost_cu_milli"] > 0
+
+
+def test_words_and_segments(pair, sound_file):
+    got = pair.same(lambda client: transcribe(client, sound_file, response_format="verbose_json",
+                                              timestamp_granularities=["word", "segment"], language="en", temperature=0.5))
+    assert got.words
+
+
+def test_a_transcript_as_it_comes(pair, sound_file):
+    events = pair.same(lambda client: list(transcribe(client, sound_file, stream=True)))
+    assert events[-1].type == "transcript.text.done"
+    assert "".join(event.delta for event in events if event.type == "transcript.text.delta") == events[-1].text
+    entry = pair.charged("audio.transcriptions", stream=True)
+    assert events[-1].usedCUMilli == entry["cost_cu_milli"] > 0
