@@ -34,7 +34,7 @@ ENDPOINTS = [
     ("moderations", MODERATION, body("/moderations", input="Hello"), ["input"]),
     ("rerank", RERANK, body("/rerank", query="rivers", documents=["a", "b"]), ["query", "documents"]),
     ("images.generations", IMAGE, body("/images/generations", prompt="a river"), ["prompt"]),
-    ("images.edits", IMAGE, form("/images/edits", [("image", PICTURE)], prompt="a river"), ["prompt"]),
+    ("images.edits", IMAGE, form("/images/edits", [("image", PICTURE)], prompt="a river"), ["image"]),
     ("audio.speech", SPEECH, body("/audio/speech", input="Hello", voice="alloy"), ["input"]),
     ("audio.transcriptions", TRANSCRIPTION, form("/audio/transcriptions", [("file", FILE)]), ["file"]),
     ("audio.translations", TRANSCRIPTION, form("/audio/translations", [("file", FILE)]), ["file"]),

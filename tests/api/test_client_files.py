@@ -5,6 +5,7 @@ import openai
 import pytest
 
 from harness.clients import CHAT
+from harness.waiting import until
 
 
 def lines(count=2):
@@ -56,11 +57,12 @@ def test_a_batch_from_beginning_to_end(pair):
         file = upload(client)
         made = client.batches.create(input_file_id=file.id, endpoint="/v1/chat/completions", completion_window="24h")
         assert made.input_file_id == file.id
-        found = client.batches.retrieve(made.id)
-        for _ in range(200):
-            if found.status in ("completed", "failed"):
-                break
+
+        def ended():
             found = client.batches.retrieve(made.id)
+            return found if found.status in ("completed", "failed") else None
+
+        found = until(ended, "the batch to end")
         assert found.status == "completed" and found.request_counts.completed == 2
         rows = [json.loads(line) for line in client.files.content(found.output_file_id).text.splitlines()]
         assert [row["custom_id"] for row in rows] == ["r0", "r1"]
