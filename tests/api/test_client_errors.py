@@ -25,12 +25,12 @@ def body(path, **fields):
     return send
 
 
-# Endpoint, a model that it takes, how it is asked, and its required fields besides the model.
+# Endpoint, a model that it takes, how it is asked, and its required fields.
 ENDPOINTS = [
     ("chat.completions", CHAT, body("/chat/completions", messages=MESSAGES), ["messages"]),
     ("completions", CHAT, body("/completions", prompt="Hello"), ["prompt"]),
     ("embeddings", EMBEDDING, body("/embeddings", input="Hello"), ["input"]),
-    ("responses", CHAT, body("/responses", input="Hello"), []),
+    ("responses", CHAT, body("/responses", input="Hello"), ["model"]),
     ("moderations", MODERATION, body("/moderations", input="Hello"), ["input"]),
     ("rerank", RERANK, body("/rerank", query="rivers", documents=["a", "b"]), ["query", "documents"]),
     ("images.generations", IMAGE, body("/images/generations", prompt="a river"), ["prompt"]),

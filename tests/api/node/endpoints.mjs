@@ -113,7 +113,8 @@ const requests = {
 };
 for (const [name, [path, body]] of Object.entries(requests)) {
   calls[`unknown_model_${name}`] = (client, side) => side === "weir" && client.post(`/${path}`, { body: { ...body, model: nobody } });
-  calls[`missing_field_${name}`] = (client, side) => side === "weir" && client.post(`/${path}`, { body: { model: models.chat } });
+  calls[`missing_field_${name}`] = (client, side) => side === "weir" &&
+    client.post(`/${path}`, { body: name === "responses" ? body : { model: models.chat } });
   calls[`bad_key_${name}`] = (client, side) => side === "weir" &&
     client.withOptions({ apiKey: "weir_dev_nonsense" }).post(`/${path}`, { body: { ...body, model: models.chat } });
 }
