@@ -71,19 +71,6 @@ void sim__answer_logprobs(const struct sim_chat *chat, size_t choice, size_t fro
     weir_buffer_append(out, WEIR_SPAN("],\"refusal\":null}"));
 }
 
-static void write_text(const struct sim_text *text, struct weir_buffer *out) {
-    if (text->ends != NULL) {
-        size_t length = text->count == 0 ? 0 : text->ends[text->count - 1];
-        weir_json_append_string(out, weir_span_of(text->bytes.at, length));
-        return;
-    }
-    weir_buffer_append_byte(out, '"');
-    for (size_t i = 0; i < text->count; i++) {
-        weir_buffer_append(out, sim__text_token(text, i));
-    }
-    weir_buffer_append_byte(out, '"');
-}
-
 static void write_tool_calls(const struct sim_chat *chat, struct weir_buffer *out) {
     weir_buffer_append(out, WEIR_SPAN("null,\"tool_calls\":["));
     /* A limit may end an answer before its second call. */
@@ -95,7 +82,7 @@ static void write_tool_calls(const struct sim_chat *chat, struct weir_buffer *ou
                            call->id);
         weir_json_append_string(out, call->name);
         weir_buffer_append(out, WEIR_SPAN(",\"arguments\":"));
-        write_text(&shown, out);
+        sim__text_write(&shown, out);
         weir_buffer_append(out, WEIR_SPAN("}}"));
     }
     weir_buffer_append_byte(out, ']');
@@ -115,7 +102,7 @@ void sim__answer_write(const struct sim_chat *chat, const struct sim_answer_fact
         if (chat->tools != NULL) {
             write_tool_calls(chat, out);
         } else {
-            write_text(&choice->text, out);
+            sim__text_write(&choice->text, out);
         }
         weir_buffer_append(out, WEIR_SPAN(",\"refusal\":null,\"annotations\":[]},\"logprobs\":"));
         sim__answer_logprobs(chat, i, 0, choice->text.count, out);

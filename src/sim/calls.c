@@ -84,15 +84,19 @@ static void format_line(struct weir_buffer *out, const struct sim_call *call) {
     append_number(out, WEIR_SPAN("{\"n\":"), (int64_t)call->number);
     weir_buffer_append(out, WEIR_SPAN(",\"time\":\""));
     weir_buffer_append(out, weir_span_of_string(time_text));
-    append_text(out, WEIR_SPAN("\",\"request_id\":"), call->request_id);
+    append_text(out, WEIR_SPAN("\",\"method\":"), call->method != NULL ? call->method : "");
+    append_text(out, WEIR_SPAN(",\"path\":"), call->path != NULL ? call->path : "");
+    append_text(out, WEIR_SPAN(",\"request_id\":"), call->request_id);
     append_text(out, WEIR_SPAN(",\"model\":"), call->model);
     append_bool(out, WEIR_SPAN(",\"stream\":"), call->stream);
     append_number(out, WEIR_SPAN(",\"status\":"), call->status);
     append_text(out, WEIR_SPAN(",\"fault\":"), call->fault);
-    append_number(out, WEIR_SPAN(",\"prompt_tokens\":"), call->prompt_tokens);
-    append_number(out, WEIR_SPAN(",\"completion_tokens\":"), call->completion_tokens);
-    append_number(out, WEIR_SPAN(",\"cached_tokens\":"), call->cached_tokens);
-    append_number(out, WEIR_SPAN(",\"reasoning_tokens\":"), call->reasoning_tokens);
+    append_number(out, WEIR_SPAN(",\"prompt_tokens\":"), call->usage.input);
+    append_number(out, WEIR_SPAN(",\"completion_tokens\":"), call->usage.output);
+    append_number(out, WEIR_SPAN(",\"cached_tokens\":"), call->usage.cached);
+    append_number(out, WEIR_SPAN(",\"reasoning_tokens\":"), call->usage.reasoning);
+    append_number(out, WEIR_SPAN(",\"units\":"), call->usage.units);
+    append_text(out, WEIR_SPAN(",\"unit\":"), weir_unit_name(call->usage.unit));
     append_bool(out, WEIR_SPAN(",\"complete\":"), call->complete);
     append_bool(out, WEIR_SPAN(",\"aborted\":"), call->aborted);
     weir_buffer_append(out, WEIR_SPAN("}\n"));
@@ -103,10 +107,10 @@ static void count(struct sim_totals *totals, const struct sim_call *call) {
     totals->complete += call->complete ? 1 : 0;
     totals->aborted += call->aborted ? 1 : 0;
     totals->faults += call->fault[0] != '\0' ? 1 : 0;
-    totals->prompt_tokens += call->prompt_tokens;
-    totals->completion_tokens += call->completion_tokens;
-    totals->cached_tokens += call->cached_tokens;
-    totals->reasoning_tokens += call->reasoning_tokens;
+    totals->prompt_tokens += call->usage.input;
+    totals->completion_tokens += call->usage.output;
+    totals->cached_tokens += call->usage.cached;
+    totals->reasoning_tokens += call->usage.reasoning;
     totals->by_status[call->status < 600 ? call->status : 0]++;
 }
 

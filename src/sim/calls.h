@@ -9,6 +9,7 @@
 
 #include "base/buffer.h"
 #include "base/list.h"
+#include "base/usage.h"
 
 enum { SIM_REQUEST_ID_SIZE = 160, SIM_MODEL_SIZE = 128, SIM_CALL_FAULT_SIZE = 160 };
 
@@ -19,8 +20,9 @@ struct sim_call {
     char model[SIM_MODEL_SIZE];           /* cut where it is longer */
     char fault[SIM_CALL_FAULT_SIZE];      /* the fault that it was given */
     bool stream;
-    unsigned status; /* that was sent; 0: no head was */
-    int64_t prompt_tokens, completion_tokens, cached_tokens, reasoning_tokens;
+    unsigned status;           /* that was sent; 0: no head was */
+    const char *method, *path; /* of the endpoint, static; NULL: none */
+    struct weir_usage usage;
     bool complete; /* the whole answer was handed to the socket */
     bool aborted;  /* the client left first */
 };

@@ -1,5 +1,4 @@
-/* See chat.h. The request is read with yyjson, not with weir's own scanner: two readers that agree prove more than
- * one. */
+/* See chat.h. */
 #include "sim/chat.h"
 
 #include "json/scan.h"
@@ -7,10 +6,9 @@
 #include "sim/schema.h"
 #include "sim/settings.h"
 
-#include <stdarg.h>
 #include <yyjson.h>
 
-enum { IMAGE_TOKENS = 85, OTHER_PART_TOKENS = 50, MAX_CHOICES = 128, MAX_STOPS = 4, MAX_COUNTED_DEPTH = 64 };
+enum { IMAGE_TOKENS = 85, OTHER_PART_TOKENS = 50, MAX_CHOICES = 128 };
 enum { JSON_MAX_BYTES = 4 * 1024 * 1024 };
 
 /* All members of CreateChatCompletionRequest; anything else is unknown to the provider that is played. */
@@ -65,81 +63,16 @@ struct reading {
     uint64_t seed; /* the hash with the request's own seed */
 };
 
-static void *alc_malloc(void *arena, size_t size) {
-    return weir_arena_alloc_raw(arena, size);
-}
-
-static void *alc_realloc(void *arena, void *memory, size_t old_size, size_t size) {
-    if (size <= old_size) {
-        return memory;
-    }
-    void *larger = weir_arena_alloc_raw(arena, size);
-    if (larger != NULL) {
-        memcpy(larger, memory, old_size);
-    }
-    return larger;
-}
-
-static void alc_free(void *arena, void *memory) {
-    (void)arena;
-    (void)memory;
-}
-
-void sim__refuse(struct sim_refusal *refusal, unsigned status, const char *param, const char *code, const char *format,
-                 ...) {
-    *refusal = (struct sim_refusal){.status = status, .type = "invalid_request_error", .param = param, .code = code};
-    va_list arguments;
-    va_start(arguments, format);
-    (void)vsnprintf(refusal->message, sizeof refusal->message, format, arguments);
-    va_end(arguments);
-}
-
-static struct weir_span text_of(yyjson_val *value) {
-    return yyjson_is_str(value) ? weir_span_of(yyjson_get_str(value), yyjson_get_len(value)) : WEIR_SPAN("");
-}
-
-static bool is_text(yyjson_val *value, const char *text) {
-    return yyjson_is_str(value) && weir_span_equal(text_of(value), weir_span_of_string(text));
-}
-
-static int64_t tokens_of(size_t bytes) {
-    return (int64_t)((bytes + 3) / 4);
-}
-
-/* All strings within, names included: for tools, of which nobody knows how they are written into the prompt. */
-static size_t string_bytes(yyjson_val *value, unsigned depth) {
-    if (yyjson_is_str(value)) {
-        return yyjson_get_len(value);
-    }
-    size_t bytes = 0;
-    size_t index;
-    size_t count;
-    yyjson_val *name;
-    yyjson_val *element;
-    if (depth == 0) {
-        return 0;
-    }
-    if (yyjson_is_arr(value)) {
-        yyjson_arr_foreach(value, index, count, element) {
-            bytes += string_bytes(element, depth - 1);
-        }
-    } else if (yyjson_is_obj(value)) {
-        yyjson_obj_foreach(value, index, count, name, element) {
-            bytes += yyjson_get_len(name) + string_bytes(element, depth - 1);
-        }
-    }
-    return bytes;
-}
-
 static int64_t count_part(struct reading *reading, yyjson_val *part) {
     yyjson_val *type = yyjson_obj_get(part, "type");
-    if (is_text(type, "text") || is_text(type, "refusal")) {
-        struct weir_span text = text_of(yyjson_obj_get(part, is_text(type, "text") ? "text" : "refusal"));
+    if (sim__input_is(type, "text") || sim__input_is(type, "refusal")) {
+        struct weir_span text = sim__input_text(yyjson_obj_get(part, sim__input_is(type, "text") ? "text" : "refusal"));
         reading->hash = sim__hash(reading->hash, text);
-        return tokens_of(text.length);
+        return sim__input_tokens(text.length);
     }
-    if (is_text(type, "image_url")) {
-        reading->hash = sim__hash(reading->hash, text_of(yyjson_obj_get(yyjson_obj_get(part, "image_url"), "url")));
+    if (sim__input_is(type, "image_url")) {
+        reading->hash = sim__hash(reading->hash,
+                                  sim__input_text(yyjson_obj_get(yyjson_obj_get(part, "image_url"), "url")));
         return IMAGE_TOKENS;
     }
     return OTHER_PART_TOKENS;
@@ -166,10 +99,10 @@ static bool read_messages(struct reading *reading) {
             return false;
         }
         tokens += 4;
-        reading->hash = sim__hash(reading->hash, text_of(role));
+        reading->hash = sim__hash(reading->hash, sim__input_text(role));
         if (yyjson_is_str(content)) {
-            reading->hash = sim__hash(reading->hash, text_of(content));
-            tokens += tokens_of(yyjson_get_len(content));
+            reading->hash = sim__hash(reading->hash, sim__input_text(content));
+            tokens += sim__input_tokens(yyjson_get_len(content));
         } else if (yyjson_is_arr(content)) {
             size_t part_index;
             size_t part_count;
@@ -178,60 +111,20 @@ static bool read_messages(struct reading *reading) {
                 tokens += count_part(reading, part);
             }
         }
-        tokens += tokens_of(string_bytes(yyjson_obj_get(message, "tool_calls"), MAX_COUNTED_DEPTH));
-        tokens += tokens_of(yyjson_get_len(yyjson_obj_get(message, "name")));
+        tokens += sim__input_tokens(sim__input_string_bytes(yyjson_obj_get(message, "tool_calls")));
+        tokens += sim__input_tokens(yyjson_get_len(yyjson_obj_get(message, "name")));
     }
-    tokens += tokens_of(string_bytes(yyjson_obj_get(reading->root, "tools"), MAX_COUNTED_DEPTH));
+    tokens += sim__input_tokens(sim__input_string_bytes(yyjson_obj_get(reading->root, "tools")));
     reading->chat->prompt_tokens = tokens;
     return true;
 }
 
-/* An optional whole number; null is the same as none. */
 static bool read_number(struct reading *reading, const char *name, int64_t minimum, int64_t maximum, int64_t *value) {
-    yyjson_val *member = yyjson_obj_get(reading->root, name);
-    if (member == NULL || yyjson_is_null(member)) {
-        return true;
-    }
-    bool fits = yyjson_is_int(member) && !(yyjson_is_uint(member) && yyjson_get_uint(member) > INT64_MAX);
-    int64_t number = fits ? yyjson_get_sint(member) : 0;
-    if (!fits || number < minimum || number > maximum) {
-        sim__refuse(reading->refusal, 400, name, fits ? "integer_out_of_range" : "invalid_type",
-                    "Invalid value for '%s': expected a whole number from %lld to %lld.", name, (long long)minimum,
-                    (long long)maximum);
-        return false;
-    }
-    *value = number;
-    return true;
+    return sim__input_number(reading->root, name, minimum, maximum, value, reading->refusal);
 }
 
 static bool read_flag(struct reading *reading, yyjson_val *object, const char *name, bool *value) {
-    yyjson_val *member = yyjson_obj_get(object, name);
-    if (member == NULL || yyjson_is_null(member)) {
-        return true;
-    }
-    if (!yyjson_is_bool(member)) {
-        sim__refuse(reading->refusal, 400, name, "invalid_type", "Invalid type for '%s': expected a boolean.", name);
-        return false;
-    }
-    *value = yyjson_get_bool(member);
-    return true;
-}
-
-static bool read_model(struct reading *reading) {
-    yyjson_val *model = yyjson_obj_get(reading->root, "model");
-    if (!yyjson_is_str(model) || yyjson_get_len(model) == 0) {
-        sim__refuse(reading->refusal, 400, "model", NULL, "you must provide a model parameter");
-        return false;
-    }
-    if (weir_arena_dup(reading->arena, text_of(model), &reading->chat->model) != WEIR_OK) {
-        return false;
-    }
-    if (is_text(model, "unknown-model")) {
-        sim__refuse(reading->refusal, 404, NULL, "model_not_found",
-                    "The model `unknown-model` does not exist or you do not have access to it.");
-        return false;
-    }
-    return true;
+    return sim__input_flag(object, name, value, reading->refusal);
 }
 
 /* Appends through a buffer and moves the bytes into the arena. */
@@ -283,28 +176,28 @@ static bool keep_echo(struct reading *reading, struct weir_span body) {
 /* --- what the answer is made of --- */
 
 static bool is_function(yyjson_val *tool) {
-    return is_text(yyjson_obj_get(tool, "type"), "function") &&
+    return sim__input_is(yyjson_obj_get(tool, "type"), "function") &&
            yyjson_is_str(yyjson_obj_get(yyjson_obj_get(tool, "function"), "name"));
 }
 
 static bool last_is_user(yyjson_val *root) {
-    return is_text(yyjson_obj_get(yyjson_arr_get_last(yyjson_obj_get(root, "messages")), "role"), "user");
+    return sim__input_is(yyjson_obj_get(yyjson_arr_get_last(yyjson_obj_get(root, "messages")), "role"), "user");
 }
 
 /* The tools to call: the one that tool_choice names, else the first, or the first two in parallel. */
 static size_t choose_tools(yyjson_val *root, yyjson_val *chosen[2]) {
     yyjson_val *tool_choice = yyjson_obj_get(root, "tool_choice");
-    if (is_text(tool_choice, "none") || !last_is_user(root)) {
+    if (sim__input_is(tool_choice, "none") || !last_is_user(root)) {
         return 0;
     }
-    struct weir_span wanted = text_of(yyjson_obj_get(yyjson_obj_get(tool_choice, "function"), "name"));
+    struct weir_span wanted = sim__input_text(yyjson_obj_get(yyjson_obj_get(tool_choice, "function"), "name"));
     size_t most = yyjson_is_true(yyjson_obj_get(root, "parallel_tool_calls")) && wanted.length == 0 ? 2 : 1;
     size_t found = 0;
     size_t index;
     size_t count;
     yyjson_val *tool;
     yyjson_arr_foreach(yyjson_obj_get(root, "tools"), index, count, tool) {
-        struct weir_span name = text_of(yyjson_obj_get(yyjson_obj_get(tool, "function"), "name"));
+        struct weir_span name = sim__input_text(yyjson_obj_get(yyjson_obj_get(tool, "function"), "name"));
         if (found < most && is_function(tool) && (wanted.length == 0 || weir_span_equal(wanted, name))) {
             chosen[found++] = tool;
         }
@@ -354,7 +247,7 @@ static bool make_tool_calls(struct reading *reading, yyjson_val *const *tools, s
         yyjson_val *function = yyjson_obj_get(tools[i], "function");
         uint64_t seed = sim__mix(reading->seed + i);
         yyjson_val *parameters = yyjson_obj_get(function, "parameters");
-        if (weir_arena_dup(reading->arena, text_of(yyjson_obj_get(function, "name")), &call->name) != WEIR_OK ||
+        if (weir_arena_dup(reading->arena, sim__input_text(yyjson_obj_get(function, "name")), &call->name) != WEIR_OK ||
             !write_schema(reading, parameters, seed, &call->arguments)) {
             return false;
         }
@@ -371,30 +264,12 @@ static bool make_tool_calls(struct reading *reading, yyjson_val *const *tools, s
     return true;
 }
 
-static size_t read_stops(yyjson_val *root, struct weir_span stops[MAX_STOPS]) {
-    yyjson_val *stop = yyjson_obj_get(root, "stop");
-    if (yyjson_is_str(stop)) {
-        stops[0] = text_of(stop);
-        return 1;
-    }
-    size_t found = 0;
-    size_t index;
-    size_t count;
-    yyjson_val *one;
-    yyjson_arr_foreach(stop, index, count, one) {
-        if (found < MAX_STOPS && yyjson_is_str(one)) {
-            stops[found++] = text_of(one);
-        }
-    }
-    return found;
-}
-
 /* The schema of response_format; *json tells whether JSON is asked for at all. */
 static yyjson_val *wanted_schema(yyjson_val *root, bool *json) {
     yyjson_val *format = yyjson_obj_get(root, "response_format");
     yyjson_val *type = yyjson_obj_get(format, "type");
-    *json = is_text(type, "json_schema") || is_text(type, "json_object");
-    return is_text(type, "json_schema") ? yyjson_obj_get(yyjson_obj_get(format, "json_schema"), "schema") : NULL;
+    *json = sim__input_is(type, "json_schema") || sim__input_is(type, "json_object");
+    return sim__input_is(type, "json_schema") ? yyjson_obj_get(yyjson_obj_get(format, "json_schema"), "schema") : NULL;
 }
 
 static bool make_json_object(struct reading *reading, struct sim_text *text) {
@@ -423,8 +298,8 @@ static bool make_text(struct reading *reading, size_t choice, size_t natural, si
         made->text.count = limit;
         made->finish_reason = "length";
     }
-    struct weir_span stops[MAX_STOPS];
-    size_t stop_count = read_stops(reading->root, stops);
+    struct weir_span stops[SIM_MAX_STOPS];
+    size_t stop_count = sim__input_stops(reading->root, stops);
     if (stop_count > 0 && sim__text_stop(reading->arena, stops, stop_count, &made->text, &stopped) != WEIR_OK) {
         return false;
     }
@@ -435,16 +310,11 @@ static bool make_text(struct reading *reading, size_t choice, size_t natural, si
 }
 
 static bool make_huge(struct reading *reading, size_t bytes, struct sim_choice *choice) {
-    char *filler = weir_arena_alloc_raw(reading->arena, bytes);
-    size_t *ends = weir_arena_array(reading->arena, 1, sizeof *ends);
-    if (filler == NULL || ends == NULL) {
+    if (sim__text_filler(reading->arena, bytes, &choice->text) != WEIR_OK) {
         return false;
     }
-    memset(filler, 'a', bytes);
-    ends[0] = bytes;
-    choice->text = (struct sim_text){.count = 1, .bytes = weir_span_of(filler, bytes), .ends = ends};
     choice->finish_reason = "stop";
-    reading->chat->token_weight = tokens_of(bytes);
+    reading->chat->token_weight = sim__input_tokens(bytes);
     return true;
 }
 
@@ -475,16 +345,12 @@ static bool make_choices(struct reading *reading, size_t natural, size_t limit, 
     return true;
 }
 
-static bool contains(struct weir_span text, const char *part) {
-    return memmem(text.at, text.length, part, strlen(part)) != NULL;
-}
-
 /* A repeated prompt, and any prompt of a model whose name says so, has three quarters of its tokens in the cache. */
 static void count_cached(struct reading *reading, struct sim_memory *memory) {
     struct sim_chat *chat = reading->chat;
     uint64_t hash = sim__hash(reading->hash, chat->model) | 1U; /* never 0, the mark of a free slot */
     uint64_t *slot = &memory->seen[(hash >> 8) % (sizeof memory->seen / sizeof memory->seen[0])];
-    if (*slot == hash || contains(chat->model, "cached")) {
+    if (*slot == hash || sim__input_contains(chat->model, "cached")) {
         chat->cached_tokens = chat->prompt_tokens * 3 / 4;
     }
     *slot = hash;
@@ -519,7 +385,8 @@ static bool read_options(struct reading *reading, int64_t *limit) {
 static bool make_answer(struct reading *reading, int64_t limit, int64_t huge_bytes) {
     struct sim_chat *chat = reading->chat;
     int64_t reasoning = 0;
-    if (contains(chat->model, "reasoner") && !is_text(yyjson_obj_get(reading->root, "reasoning_effort"), "none")) {
+    if (sim__input_contains(chat->model, "reasoner") &&
+        !sim__input_is(yyjson_obj_get(reading->root, "reasoning_effort"), "none")) {
         reasoning = 8 + (int64_t)(sim__mix(reading->seed) % 25);
         reasoning = reasoning < limit ? reasoning : limit;
     }
@@ -534,29 +401,17 @@ static bool make_answer(struct reading *reading, int64_t limit, int64_t huge_byt
 enum weir_status sim__chat_read(struct weir_arena *arena, struct weir_arena *scratch, struct weir_span body,
                                 const struct sim_wishes *wishes, int64_t huge_bytes, struct sim_memory *memory,
                                 struct sim_chat *chat, struct sim_refusal *refusal) {
-    yyjson_alc allocator = {.malloc = alc_malloc, .realloc = alc_realloc, .free = alc_free, .ctx = scratch};
-    yyjson_read_err problem = {.code = YYJSON_READ_SUCCESS};
     *chat = (struct sim_chat){.model = WEIR_SPAN("")};
     *refusal = (struct sim_refusal){.status = 0};
-    /* yyjson promises not to write into the text without its in-situ flag; only its signature does not say so. */
-    union {
-        const char *is;
-        char *wanted;
-    } text = {.is = body.at};
-    yyjson_doc *document = yyjson_read_opts(text.wanted, body.length, YYJSON_READ_BIGNUM_AS_RAW, &allocator, &problem);
-    struct reading reading = {
-        .arena = arena, .root = yyjson_doc_get_root(document), .wishes = wishes, .chat = chat, .refusal = refusal};
-    if (document == NULL && problem.code == YYJSON_READ_ERROR_MEMORY_ALLOCATION) {
-        return WEIR_ENOMEM;
-    }
-    if (!yyjson_is_obj(reading.root)) {
-        sim__refuse(refusal, 400, NULL, NULL, "We could not parse the JSON body of your request. (%s at byte %zu)",
-                    document == NULL ? problem.msg : "expected an object", document == NULL ? problem.pos : (size_t)0);
-        return WEIR_EINVAL;
+    struct reading reading = {.arena = arena, .wishes = wishes, .chat = chat, .refusal = refusal};
+    enum weir_status status = sim__input_object(scratch, body, &reading.root, refusal);
+    if (status != WEIR_OK) {
+        return status;
     }
     int64_t limit = INT32_MAX;
-    bool read = read_model(&reading) && keep_model_json(&reading) && read_messages(&reading) &&
-                read_options(&reading, &limit) && (!wishes->echo || keep_echo(&reading, body));
+    bool read = sim__input_model(arena, reading.root, &chat->model, refusal) && keep_model_json(&reading) &&
+                read_messages(&reading) && read_options(&reading, &limit) &&
+                (!wishes->echo || keep_echo(&reading, body));
     if (read) {
         count_cached(&reading, memory);
         read = make_answer(&reading, limit, huge_bytes);

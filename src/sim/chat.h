@@ -6,6 +6,7 @@
 #ifndef WEIR_SIM_CHAT_H
 #define WEIR_SIM_CHAT_H
 
+#include "sim/input.h"
 #include "sim/text.h"
 
 /* What a client asks of the simulator itself, by x-sim-… fields; the command line gives the defaults. */
@@ -13,6 +14,7 @@ struct sim_wishes {
     int64_t first_token_ms;
     int64_t tokens_per_second; /* 0: all at once */
     int64_t tokens;            /* length of an answer */
+    int64_t bytes;             /* size of a picture; 0: as it comes */
     int64_t split;             /* write in pieces of so many bytes; 0: no */
     bool crlf;
     bool comments;
@@ -67,15 +69,6 @@ struct sim_memory {
     uint64_t seen[4096];
 };
 
-/* Why a request is refused, as OpenAI would say it. */
-struct sim_refusal {
-    unsigned status;
-    const char *type;
-    const char *param; /* NULL: null */
-    const char *code;  /* NULL: null */
-    char message[240];
-};
-
 /* Reads `body` and decides the answer. All of *chat lives in `arena`; `scratch` is used meanwhile and may be reset
  * afterwards. `huge_bytes` > 0 makes the answer's text that long. WEIR_EINVAL: *refusal tells, and chat->model is set
  * where the request names one; WEIR_ENOMEM. */
@@ -83,8 +76,6 @@ WEIR_MUST enum weir_status sim__chat_read(struct weir_arena *arena, struct weir_
                                           const struct sim_wishes *wishes, int64_t huge_bytes,
                                           struct sim_memory *memory, struct sim_chat *chat,
                                           struct sim_refusal *refusal);
-void sim__refuse(struct sim_refusal *refusal, unsigned status, const char *param, const char *code, const char *format,
-                 ...) WEIR_PRINTF(5, 6);
 /* Tokens of all choices that have gone out when the first `pieces` pieces of each have, and `more` choices one piece
  * more; reasoning is counted from the first piece on. */
 int64_t sim__chat_tokens_out(const struct sim_chat *chat, size_t pieces, size_t more);

@@ -2,6 +2,7 @@
 #include "sim/connection.h"
 
 #include "base/memory.h"
+#include "sim/answer.h"
 
 #define MAX_REQUEST_BODY_BYTES (64 * WEIR_MIB)
 #define MAX_OUT_BYTES (512 * WEIR_MIB)
@@ -135,9 +136,14 @@ void sim__connection_queue(struct sim_connection *connection) {
     want_flush(connection->server);
 }
 
+/* What of the whole has gone out, in proportion. */
+static int64_t share(int64_t whole, const struct sim_transfer *transfer) {
+    return transfer->units == 0 ? 0 : whole * (int64_t)transfer->next / (int64_t)transfer->units;
+}
+
 void sim__connection_log(struct sim_connection *connection, bool complete, bool aborted) {
     struct sim_call *call = &connection->call;
-    const struct sim_chat *chat = &connection->chat;
+    const struct weir_usage *usage = &connection->task.usage;
     const struct sim_transfer *transfer = &connection->transfer;
     if (!connection->call_open) {
         return;
@@ -146,16 +152,16 @@ void sim__connection_log(struct sim_connection *connection, bool complete, bool 
     connection->server->open_calls--;
     call->complete = complete;
     call->aborted = aborted;
-    /* Only where the head of a completion has gone out has anything been served. */
-    if (call->status == 200 && chat->completion_tokens + chat->prompt_tokens > 0) {
-        call->prompt_tokens = chat->prompt_tokens;
-        call->cached_tokens = chat->cached_tokens;
-        call->completion_tokens = complete ? chat->completion_tokens
-                                  : transfer->streaming
-                                      ? sim__stream_tokens_out(&transfer->stream, transfer->next)
-                                      : chat->completion_tokens * (int64_t)transfer->next / (int64_t)transfer->units;
-        call->reasoning_tokens = call->completion_tokens < chat->reasoning_tokens ? call->completion_tokens
-                                                                                  : chat->reasoning_tokens;
+    /* Only where the head of an answer has gone out has anything been served. */
+    if (call->status == 200 && transfer->real) {
+        call->usage = *usage;
+        if (!complete) {
+            call->usage.output = transfer->streaming
+                                     ? transfer->steps.kind->tokens_out(transfer->steps.what, transfer->next)
+                                     : share(usage->output, transfer);
+            call->usage.reasoning = call->usage.output < usage->reasoning ? call->usage.output : usage->reasoning;
+            call->usage.units = share(usage->units, transfer);
+        }
     }
     if (sim__calls_add(&connection->server->calls, call) != WEIR_OK) {
         connection->server->failed = true;
@@ -294,6 +300,11 @@ static void hold(struct sim_connection *connection, struct weir_span data) {
 }
 
 static void feed(struct sim_connection *connection, struct weir_span data) {
+    if (connection->closes_next && data.length > 0) {
+        connection->ending = SIM_CLOSE;
+        sim__connection_queue(connection);
+        return;
+    }
     connection->in_feed = true;
     while (data.length > 0 && connection->phase == SIM_READING && connection->ending == SIM_KEEP) {
         size_t consumed = 0;
@@ -307,15 +318,33 @@ static void feed(struct sim_connection *connection, struct weir_span data) {
             connection->request_whole = false;
             connection->phase = SIM_ANSWERING;
             sim__serve(connection);
+            if (connection->closes_next) {
+                break;
+            }
         }
     }
     connection->in_feed = false;
+    if (data.length > 0 && connection->phase == SIM_READING && connection->closes_next) {
+        feed(connection, data);
+        return;
+    }
     if (data.length > 0 && connection->phase == SIM_ANSWERING && connection->ending == SIM_KEEP) {
         hold(connection, data);
     }
 }
 
 void sim__connection_done(struct sim_connection *connection) {
+    if (sim__fault_has(&connection->fault, SIM_FAULT_EARLY_RESET) && connection->request.answered) {
+        /* Nothing more is read, so that the reset meets a client that is still sending. */
+        connection->phase = SIM_ANSWERING;
+        stop_reading(connection);
+        sim__connection_queue(connection);
+        if (!connection->timer.active) {
+            sim__transfer_reset_soon(connection);
+        }
+        return;
+    }
+    connection->closes_next |= sim__fault_has(&connection->fault, SIM_FAULT_CLOSE_NEXT);
     if (!connection->request.keep_alive || sim__fault_has(&connection->fault, SIM_FAULT_CLOSE_IDLE)) {
         connection->ending = SIM_CLOSE;
     }

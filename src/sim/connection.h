@@ -11,10 +11,10 @@
 #include "http/http1.h"
 #include "net/listener.h"
 #include "sim/calls.h"
-#include "sim/chat.h"
 #include "sim/fault.h"
 #include "sim/kept.h"
 #include "sim/settings.h"
+#include "sim/task.h"
 #include "sim/transfer.h"
 
 struct sim_server {
@@ -28,6 +28,7 @@ struct sim_server {
     struct sim_plan plan;
     struct sim_kept kept;
     struct sim_memory memory;
+    struct sim_store *store;    /* files, responses and the like */
     struct weir_arena *scratch; /* a request's document, while it is read */
     struct weir_buffer body;    /* the body of the answer that is being built */
     struct weir_buffer units;   /* the events that go out now */
@@ -46,13 +47,14 @@ enum sim_ending { SIM_KEEP, SIM_CLOSE, SIM_RESET };
 
 /* A request's head, as far as anybody cares. The spans live until the request has been served. */
 struct sim_request {
-    struct weir_span method, target, path, query, id;
+    struct weir_span method, target, path, query, id, type;
+    struct weir_span object; /* the {id} of its path */
     struct sim_wishes wishes;
     bool http10;
     bool keep_alive;
     bool authorized;
-    bool is_chat;
-    bool answered; /* before its body came */
+    const struct sim_endpoint *endpoint; /* NULL: none of the API */
+    bool answered;                       /* before its body came */
     bool bad_wish;
     struct weir_error problem; /* of the wish or fault */
 };
@@ -73,12 +75,13 @@ struct sim_connection {
     enum sim_ending ending;
     bool request_whole;
     bool in_feed;
-    bool stopped; /* reading, because too much is unsent or held */
+    bool closes_next; /* when the next request begins to come */
+    bool stopped;     /* reading, because too much is unsent or held */
     struct sim_request request;
     struct sim_fault fault;
     struct sim_call call;
     bool call_open;
-    struct sim_chat chat;
+    struct sim_task task;
     struct sim_transfer transfer;
     struct weir_timer timer;
 };
@@ -108,6 +111,9 @@ void sim__write_head(struct sim_connection *connection, const struct sim_head *h
 void sim__reply(struct sim_connection *connection, unsigned status, const char *type, struct weir_span body);
 void sim__reply_refusal(struct sim_connection *connection, const struct sim_refusal *refusal);
 
+/* call.c: a call to an endpoint of the API, from its start to its answer. */
+void sim__call_begin(struct sim_connection *connection);
+void sim__call_serve(struct sim_connection *connection, struct weir_span body);
 /* serve.c: what comes from a connection. */
 void sim__serve_head(struct sim_connection *connection, const struct weir_http_head *head, struct weir_span block);
 void sim__serve(struct sim_connection *connection);

@@ -82,7 +82,8 @@ static void get_faults(struct sim_connection *connection, struct weir_span body)
 
 static void put_faults(struct sim_connection *connection, struct weir_span body) {
     struct weir_error error = {.status = WEIR_OK};
-    if (sim__plan_set(&connection->server->plan, body, &error) != WEIR_OK) {
+    if (sim__plan_set(&connection->server->plan, body, weir_loop_now_ns(connection->server->loop) / 1000000, &error) !=
+        WEIR_OK) {
         reply_problem(connection, 400, error.text);
         return;
     }

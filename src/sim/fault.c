@@ -6,7 +6,7 @@
 
 #include <yyjson.h>
 
-enum value_rule { VALUE_NONE, VALUE_OPTIONAL, VALUE_NEEDED, VALUE_TEXT };
+enum value_rule { VALUE_NONE, VALUE_OPTIONAL, VALUE_NEEDED, VALUE_TEXT, VALUE_TIMES };
 
 static const struct fault_row {
     const char *name;
@@ -34,12 +34,18 @@ static const struct fault_row {
     [SIM_FAULT_HUGE] = {"huge", VALUE_NEEDED, 0, 1, (int64_t)64 * 1024 * 1024},
     [SIM_FAULT_SLOW_BODY] = {"slow-body", VALUE_NEEDED, 0, 1, 60000},
     [SIM_FAULT_EARLY_ANSWER] = {"early-answer", VALUE_OPTIONAL, 429, 400, 599},
-    [SIM_FAULT_INTERIM] = {"interim", VALUE_NONE, 0, 0, 0},
+    [SIM_FAULT_INTERIM] = {"interim", VALUE_OPTIONAL, 1, 1, 1000},
     [SIM_FAULT_CLOSE_IDLE] = {"close-idle", VALUE_NONE, 0, 0, 0},
     [SIM_FAULT_DELAY] = {"delay", VALUE_NEEDED, 0, 0, 600000},
     [SIM_FAULT_WRONG_USAGE] = {"wrong-usage", VALUE_NEEDED, 0, 0, 1000000},
+    [SIM_FAULT_RESET_HEAD] = {"reset-head", VALUE_NONE, 0, 0, 0},
+    [SIM_FAULT_EARLY_CLOSE] = {"early-close", VALUE_OPTIONAL, 429, 400, 599},
+    [SIM_FAULT_EARLY_RESET] = {"early-reset", VALUE_OPTIONAL, 429, 400, 599},
+    [SIM_FAULT_CONTINUE] = {"continue", VALUE_OPTIONAL, 1, 1, 1000},
+    [SIM_FAULT_CLOSE_NEXT] = {"close-next", VALUE_NONE, 0, 0, 0},
+    [SIM_FAULT_FLAP] = {"flap", VALUE_TIMES, 0, 1, 86400000},
 };
-_Static_assert(SIM_FAULT_COUNT <= 32, "kinds are bits of sim_fault.set");
+_Static_assert(SIM_FAULT_COUNT <= 64, "kinds are bits of sim_fault.set");
 
 enum { MAX_PLAN_ENTRIES = 10000 };
 
@@ -65,6 +71,18 @@ static enum weir_status parse_value(const struct fault_row *row, bool given, str
     return WEIR_OK;
 }
 
+/* "UP/DOWN", milliseconds. */
+static enum weir_status parse_times(const struct fault_row *row, struct weir_span text, struct sim_fault *fault,
+                                    struct weir_error *error) {
+    struct weir_span up;
+    struct weir_span down;
+    if (!weir_span_split(text, '/', &up, &down)) {
+        return weir_fail(error, WEIR_EINVAL, "the value of %s is two times in milliseconds: up/down", row->name);
+    }
+    enum weir_status status = parse_value(row, true, weir_span_trim(up), &fault->value[SIM_FAULT_FLAP], error);
+    return status != WEIR_OK ? status : parse_value(row, true, weir_span_trim(down), &fault->down_ms, error);
+}
+
 static enum weir_status parse_part(struct weir_span part, struct sim_fault *fault, struct weir_error *error) {
     struct weir_span name;
     struct weir_span value;
@@ -85,11 +103,13 @@ static enum weir_status parse_part(struct weir_span part, struct sim_fault *faul
             if (status != WEIR_OK) {
                 return weir_fail(error, WEIR_EINVAL, "%s needs a short text", row->name);
             }
+        } else if (row->rule == VALUE_TIMES) {
+            status = parse_times(row, value, fault, error);
         } else {
             status = parse_value(row, given, value, &fault->value[kind], error);
         }
         if (status == WEIR_OK) {
-            fault->set |= 1U << kind;
+            fault->set |= (uint64_t)1 << kind;
         }
         return status;
     }
@@ -119,8 +139,19 @@ enum weir_status sim__fault_parse(struct weir_span text, struct sim_fault *fault
             return status;
         }
     }
+    if (parsed.set == (uint64_t)1 << SIM_FAULT_FLAP) {
+        parsed.set |= (uint64_t)1 << SIM_FAULT_RESET; /* what being down is where nothing else is said */
+    }
     *fault = parsed;
     return WEIR_OK;
+}
+
+bool sim__fault_is_down(const struct sim_fault *fault, int64_t elapsed_ms) {
+    if (!sim__fault_has(fault, SIM_FAULT_FLAP)) {
+        return true;
+    }
+    int64_t up_ms = fault->value[SIM_FAULT_FLAP];
+    return elapsed_ms % (up_ms + fault->down_ms) >= up_ms;
 }
 
 static enum weir_status read_count(yyjson_val *object, const char *name, uint64_t *count, struct weir_error *error) {
@@ -143,7 +174,25 @@ static enum weir_status read_entry(yyjson_val *object, struct sim_plan_entry *en
     }
     struct weir_span text = yyjson_is_str(fault) ? weir_span_of(yyjson_get_str(fault), yyjson_get_len(fault))
                                                  : WEIR_SPAN("");
-    enum weir_status status = sim__fault_parse(text, &entry->fault, error);
+    char flapping[SIM_FAULT_TEXT_SIZE] = "";
+    uint64_t up_ms = 0;
+    uint64_t down_ms = 0;
+    enum weir_status status = read_count(object, "up_ms", &up_ms, error);
+    if (status == WEIR_OK) {
+        status = read_count(object, "down_ms", &down_ms, error);
+    }
+    if (status == WEIR_OK && up_ms + down_ms > 0) {
+        int length = snprintf(flapping, sizeof flapping, "flap=%llu/%llu; %.*s", (unsigned long long)up_ms,
+                              (unsigned long long)down_ms, text.length < INT16_MAX ? (int)text.length : INT16_MAX,
+                              text.at);
+        text = weir_span_of_string(flapping);
+        if (length >= (int)sizeof flapping) {
+            status = weir_fail(error, WEIR_EINVAL, "a fault's text has at most %d bytes", SIM_FAULT_TEXT_SIZE - 1);
+        }
+    }
+    if (status == WEIR_OK) {
+        status = sim__fault_parse(text, &entry->fault, error);
+    }
     entry->every = 1;
     if (status == WEIR_OK) {
         status = read_count(object, "every", &entry->every, error);
@@ -151,14 +200,15 @@ static enum weir_status read_entry(yyjson_val *object, struct sim_plan_entry *en
     if (entry->every == 0) {
         entry->every = 1;
     }
-    entry->count = entry->every == 1 ? 1 : 0; /* flapping goes on unless a count ends it */
+    bool flaps = sim__fault_has(&entry->fault, SIM_FAULT_FLAP);
+    entry->count = entry->every == 1 && !flaps ? 1 : 0; /* flapping goes on unless a count ends it */
     if (status == WEIR_OK) {
         status = read_count(object, "count", &entry->count, error);
     }
     return status;
 }
 
-enum weir_status sim__plan_set(struct sim_plan *plan, struct weir_span json, struct weir_error *error) {
+enum weir_status sim__plan_set(struct sim_plan *plan, struct weir_span json, int64_t now_ms, struct weir_error *error) {
     yyjson_doc *document = yyjson_read(json.at, json.length, 0);
     if (document == NULL) {
         return weir_fail(error, WEIR_EINVAL, "the fault plan is not JSON");
@@ -186,7 +236,7 @@ enum weir_status sim__plan_set(struct sim_plan *plan, struct weir_span json, str
     }
     if (status == WEIR_OK) {
         sim__plan_clear(plan);
-        *plan = (struct sim_plan){.entries = entries, .count = count};
+        *plan = (struct sim_plan){.entries = entries, .count = count, .started_ms = now_ms};
         entries = NULL;
     }
 out:
@@ -200,13 +250,13 @@ void sim__plan_clear(struct sim_plan *plan) {
     *plan = (struct sim_plan){.entries = NULL};
 }
 
-const struct sim_fault *sim__plan_take(struct sim_plan *plan) {
+const struct sim_fault *sim__plan_take(struct sim_plan *plan, int64_t now_ms) {
     if (plan->first == plan->count) {
         return NULL;
     }
     struct sim_plan_entry *entry = &plan->entries[plan->first];
     entry->seen++;
-    if (entry->seen % entry->every != 0) {
+    if (entry->seen % entry->every != 0 || !sim__fault_is_down(&entry->fault, now_ms - plan->started_ms)) {
         return NULL;
     }
     entry->given++;

@@ -34,6 +34,12 @@ enum sim_fault_kind {
     SIM_FAULT_CLOSE_IDLE,
     SIM_FAULT_DELAY,
     SIM_FAULT_WRONG_USAGE,
+    SIM_FAULT_RESET_HEAD,
+    SIM_FAULT_EARLY_CLOSE,
+    SIM_FAULT_EARLY_RESET,
+    SIM_FAULT_CONTINUE,
+    SIM_FAULT_CLOSE_NEXT,
+    SIM_FAULT_FLAP,
     SIM_FAULT_COUNT
 };
 
@@ -41,8 +47,9 @@ enum { SIM_FAULT_TEXT_SIZE = 160, SIM_FAULT_CODE_SIZE = 64 };
 
 /* Zeroed memory is no fault at all. */
 struct sim_fault {
-    uint32_t set; /* bit by kind */
+    uint64_t set; /* bit by kind */
     int64_t value[SIM_FAULT_COUNT];
+    int64_t down_ms;                /* of `flap=`, whose value is the time up */
     char code[SIM_FAULT_CODE_SIZE]; /* of `code=` */
     char text[SIM_FAULT_TEXT_SIZE]; /* as it was given */
 };
@@ -53,6 +60,9 @@ static inline bool sim__fault_has(const struct sim_fault *fault, enum sim_fault_
 
 /* An empty text and "none" are no fault. WEIR_EINVAL with words that name the bad part; *fault is untouched then. */
 WEIR_MUST enum weir_status sim__fault_parse(struct weir_span text, struct sim_fault *fault, struct weir_error *error);
+
+/* False while a fault that flaps lets calls pass; `elapsed_ms` is counted from the schedule's start. */
+bool sim__fault_is_down(const struct sim_fault *fault, int64_t elapsed_ms);
 
 /* The plan: a schedule of faults for the next calls. */
 struct sim_plan_entry {
@@ -66,15 +76,17 @@ struct sim_plan_entry {
 struct sim_plan {
     struct sim_plan_entry *entries;
     size_t count;
-    size_t first; /* the first that is not used up */
+    size_t first;       /* the first that is not used up */
+    int64_t started_ms; /* when it was set */
 };
 
-/* Replaces the plan by what the JSON says: an object {"fault","count","every"} or an array of them, served one after
+/* Replaces the plan by what the JSON says: an object {"fault","count","every","up_ms","down_ms"} or an array of them, served one after
  * the other. WEIR_EINVAL with words; the old plan stays then. */
-WEIR_MUST enum weir_status sim__plan_set(struct sim_plan *plan, struct weir_span json, struct weir_error *error);
+WEIR_MUST enum weir_status sim__plan_set(struct sim_plan *plan, struct weir_span json, int64_t now_ms,
+                                         struct weir_error *error);
 void sim__plan_clear(struct sim_plan *plan);
 /* The fault for the call that has just begun, or NULL. Lives until the plan changes. */
-const struct sim_fault *sim__plan_take(struct sim_plan *plan);
+const struct sim_fault *sim__plan_take(struct sim_plan *plan, int64_t now_ms);
 /* Appends the plan as JSON, with how often each entry was given. */
 void sim__plan_write(const struct sim_plan *plan, struct weir_buffer *out);
 

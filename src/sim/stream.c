@@ -108,15 +108,8 @@ static void write_token(const struct sim_stream *stream, size_t choice, size_t t
     if (chat->tools != NULL) {
         write_tool_step(chat, token, out);
     } else {
-        struct weir_span content = sim__text_token(text, token);
         weir_buffer_append(out, WEIR_SPAN("\"content\":"));
-        if (text->ends != NULL) {
-            weir_json_append_string(out, content);
-        } else {
-            weir_buffer_append_byte(out, '"');
-            weir_buffer_append(out, content);
-            weir_buffer_append_byte(out, '"');
-        }
+        sim__text_write_token(text, token, out);
         weir_buffer_append(out, WEIR_SPAN("},\"logprobs\":"));
         sim__answer_logprobs(chat, choice, token, 1, out);
     }
@@ -194,4 +187,49 @@ void sim__stream_broken(const struct sim_stream *stream, struct weir_buffer *out
     weir_buffer_append(out, stream->prefix);
     weir_buffer_append(out, WEIR_SPAN("{\"index\":0,\"delta\":{\"content\":\"bro"));
     weir_buffer_append(out, stream->blank);
+}
+
+/* --- as steps --- */
+
+static void steps_write(const void *what, size_t index, struct weir_buffer *out) {
+    sim__stream_unit(what, index, out);
+}
+
+static size_t steps_of_token(const void *what, size_t tokens) {
+    return sim__stream_unit_of_token(what, tokens);
+}
+
+static size_t steps_beats_before(const void *what, size_t index) {
+    return sim__stream_steps_before(what, index);
+}
+
+static int64_t steps_tokens_out(const void *what, size_t index) {
+    return sim__stream_tokens_out(what, index);
+}
+
+static void steps_error(const void *what, struct weir_buffer *out) {
+    sim__stream_error(what, out);
+}
+
+static void steps_broken(const void *what, struct weir_buffer *out) {
+    sim__stream_broken(what, out);
+}
+
+static const struct sim_steps_kind stream_kind = {
+    .write = steps_write,
+    .of_token = steps_of_token,
+    .beats_before = steps_beats_before,
+    .tokens_out = steps_tokens_out,
+    .error = steps_error,
+    .broken = steps_broken,
+};
+
+struct sim_steps sim__stream_steps(const struct sim_stream *stream) {
+    return (struct sim_steps){
+        .kind = &stream_kind,
+        .what = stream,
+        .count = stream->units,
+        .tokens = token_units(stream),
+        .events = true,
+    };
 }

@@ -8,6 +8,7 @@
 #define WEIR_SIM_STREAM_H
 
 #include "sim/answer.h"
+#include "sim/steps.h"
 
 struct sim_stream {
     const struct sim_chat *chat; /* borrowed */
@@ -26,6 +27,8 @@ struct sim_stream {
 WEIR_MUST enum weir_status sim__stream_init(struct weir_arena *arena, const struct sim_chat *chat,
                                             const struct sim_answer_facts *facts, const struct sim_wishes *wishes,
                                             bool no_done, struct sim_stream *stream);
+/* The same as any other answer in steps. */
+struct sim_steps sim__stream_steps(const struct sim_stream *stream);
 /* Appends unit `index` (< units). */
 void sim__stream_unit(const struct sim_stream *stream, size_t index, struct weir_buffer *out);
 /* The number of the unit that carries the `tokens`-th token (from 0); the first behind all tokens when there are

@@ -2,6 +2,7 @@
 #include "sim/text.h"
 
 #include "base/map.h"
+#include "json/write.h"
 
 /* With their leading space: a token of a running text. The first token of an answer is the same without it. */
 static const char *const words[] = {
@@ -59,6 +60,18 @@ enum weir_status sim__text_pieces(struct weir_arena *arena, struct weir_span byt
     return WEIR_OK;
 }
 
+enum weir_status sim__text_filler(struct weir_arena *arena, size_t bytes, struct sim_text *text) {
+    char *filler = weir_arena_alloc_raw(arena, bytes);
+    size_t *ends = weir_arena_array(arena, 1, sizeof *ends);
+    if (filler == NULL || ends == NULL) {
+        return WEIR_ENOMEM;
+    }
+    memset(filler, 'a', bytes);
+    ends[0] = bytes;
+    *text = (struct sim_text){.count = 1, .bytes = weir_span_of(filler, bytes), .ends = ends};
+    return WEIR_OK;
+}
+
 struct weir_span sim__text_token(const struct sim_text *text, size_t index) {
     weir_bug_on(index >= text->count);
     if (text->ends != NULL) {
@@ -67,6 +80,30 @@ struct weir_span sim__text_token(const struct sim_text *text, size_t index) {
     }
     const char *word = words[sim__mix(text->seed + index) % WORD_COUNT];
     return weir_span_of_string(index == 0 ? word + 1 : word);
+}
+
+void sim__text_write_token(const struct sim_text *text, size_t index, struct weir_buffer *out) {
+    struct weir_span token = sim__text_token(text, index);
+    if (text->ends != NULL) {
+        weir_json_append_string(out, token);
+        return;
+    }
+    weir_buffer_append_byte(out, '"');
+    weir_buffer_append(out, token);
+    weir_buffer_append_byte(out, '"');
+}
+
+void sim__text_write(const struct sim_text *text, struct weir_buffer *out) {
+    if (text->ends != NULL) {
+        size_t length = text->count == 0 ? 0 : text->ends[text->count - 1];
+        weir_json_append_string(out, weir_span_of(text->bytes.at, length));
+        return;
+    }
+    weir_buffer_append_byte(out, '"');
+    for (size_t i = 0; i < text->count; i++) {
+        weir_buffer_append(out, sim__text_token(text, i));
+    }
+    weir_buffer_append_byte(out, '"');
 }
 
 /* Where the first of the stop sequences begins, or the text's length. */

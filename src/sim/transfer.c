@@ -17,6 +17,10 @@ static void on_reset_timer(void *argument) {
     sim__connection_queue(connection);
 }
 
+void sim__transfer_reset_soon(struct sim_connection *connection) {
+    weir_timer_start(connection->server->loop, &connection->timer, RESET_DELAY_MS, on_reset_timer, connection);
+}
+
 static void mark(struct sim_connection *connection) {
     if (connection->transfer.split > 0) {
         size_t offset = connection->out.length;
@@ -63,7 +67,7 @@ static struct weir_span body_piece(const struct sim_transfer *transfer, size_t i
 }
 
 static int64_t due_ns(const struct sim_transfer *transfer, size_t index) {
-    size_t steps = transfer->streaming ? sim__stream_steps_before(&transfer->stream, index) : index;
+    size_t steps = transfer->streaming ? transfer->steps.kind->beats_before(transfer->steps.what, index) : index;
     return transfer->first_due_ns + (int64_t)steps * transfer->gap_ns;
 }
 
@@ -87,7 +91,7 @@ static void write_due(struct sim_connection *connection, int64_t now_ns, int64_t
             if (transfer->cut != SIM_CUT_BROKEN) {
                 break;
             }
-            sim__stream_broken(&transfer->stream, units);
+            transfer->steps.kind->broken(transfer->steps.what, units);
             transfer->cut = SIM_CUT_NONE;
         }
         if (transfer->paced && units->length + unsent >= MAX_UNSENT_BYTES) {
@@ -95,7 +99,7 @@ static void write_due(struct sim_connection *connection, int64_t now_ns, int64_t
             break;
         }
         if (transfer->streaming) {
-            sim__stream_unit(&transfer->stream, transfer->next, units);
+            transfer->steps.kind->write(transfer->steps.what, transfer->next, units);
         } else if (transfer->paced) {
             weir_buffer_append(units, body_piece(transfer, transfer->next));
         } else {
@@ -115,14 +119,14 @@ static void apply_cut(struct sim_connection *connection) {
     sim__connection_log(connection, false, false);
     if (transfer->cut == SIM_CUT_ERROR_EVENT) {
         weir_buffer_clear(units);
-        sim__stream_error(&transfer->stream, units);
+        transfer->steps.kind->error(transfer->steps.what, units);
         append_body(connection, weir_buffer_span(units));
         append_end(connection);
         sim__connection_done(connection);
         return;
     }
     if (transfer->cut == SIM_CUT_RESET && !weir_span_is_empty(transfer->head)) {
-        weir_timer_start(connection->server->loop, &connection->timer, RESET_DELAY_MS, on_reset_timer, connection);
+        sim__transfer_reset_soon(connection);
         return;
     }
     if (transfer->cut == SIM_CUT_BAD_CHUNK) {

@@ -2,7 +2,8 @@
 #ifndef WEIR_SIM_TRANSFER_H
 #define WEIR_SIM_TRANSFER_H
 
-#include "sim/stream.h"
+#include "base/span.h"
+#include "sim/steps.h"
 
 struct sim_connection;
 
@@ -22,13 +23,14 @@ struct sim_transfer {
     unsigned status;       /* of the head; 0: there is none, or half of one */
     struct weir_span head; /* in the request's arena */
     bool head_sent;
+    bool real; /* the answer of the endpoint, not one that a fault has put in its place */
     bool streaming;
     bool chunked;
     bool damaged; /* the log must not call it complete, even when all of it has gone */
     bool paced;   /* more than one step: what it needs lives in the arena */
     bool waits_for_drain;
-    struct sim_stream stream;
-    struct weir_span body; /* not streaming: cut into `units` pieces */
+    struct sim_steps steps; /* streaming */
+    struct weir_span body;  /* not streaming: cut into `units` pieces */
     size_t units, next;
     enum sim_cut cut;
     size_t cut_at;
@@ -40,5 +42,8 @@ struct sim_transfer {
 void sim__transfer_start(struct sim_connection *connection);
 /* Sends what is due; called again by the timer and when the client has read. */
 void sim__transfer_pump(struct sim_connection *connection);
+
+/* Resets the connection when what was written has had time to arrive. */
+void sim__transfer_reset_soon(struct sim_connection *connection);
 
 #endif

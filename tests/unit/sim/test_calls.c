@@ -29,10 +29,14 @@ static void test_line(void **state) {
     assert_int_equal(sim__calls_open(&calls, path, &error), WEIR_OK);
     struct sim_call call = {.number = 3,
                             .status = 200,
-                            .prompt_tokens = 5,
-                            .completion_tokens = 7,
-                            .cached_tokens = 2,
-                            .reasoning_tokens = 1,
+                            .method = "POST",
+                            .path = "/a",
+                            .usage.units = 4,
+                            .usage.unit = WEIR_UNIT_IMAGE,
+                            .usage.input = 5,
+                            .usage.output = 7,
+                            .usage.cached = 2,
+                            .usage.reasoning = 1,
                             .complete = true,
                             .request_id = "r\"1",
                             .model = "m"};
@@ -42,10 +46,11 @@ static void test_line(void **state) {
     ssize_t length = read(fd, bytes, sizeof bytes - 1);
     assert_true(length > 0);
     bytes[length] = '\0';
-    assert_string_equal(bytes,
-                        "{\"n\":3,\"time\":\"1970-01-01T00:00:00.000000Z\",\"request_id\":\"r\\\"1\",\"model\":\"m\","
-                        "\"stream\":false,\"status\":200,\"fault\":null,\"prompt_tokens\":5,\"completion_tokens\":7,"
-                        "\"cached_tokens\":2,\"reasoning_tokens\":1,\"complete\":true,\"aborted\":false}\n");
+    assert_string_equal(
+        bytes,
+        "{\"n\":3,\"time\":\"1970-01-01T00:00:00.000000Z\",\"method\":\"POST\",\"path\":\"/a\",\"request_id\":\"r\\\"1\",\"model\":\"m\","
+        "\"stream\":false,\"status\":200,\"fault\":null,\"prompt_tokens\":5,\"completion_tokens\":7,"
+        "\"cached_tokens\":2,\"reasoning_tokens\":1,\"units\":4,\"unit\":\"image\",\"complete\":true,\"aborted\":false}\n");
     struct weir_buffer out;
     weir_buffer_init(&out, 4000);
     sim__calls_write(&calls, &out);

@@ -67,13 +67,13 @@ static void test_parse_bad(void **state) {
 
 static void set_plan(struct sim_plan *plan, const char *json) {
     struct weir_error error = {.status = WEIR_OK};
-    assert_int_equal(sim__plan_set(plan, weir_span_of_string(json), &error), WEIR_OK);
+    assert_int_equal(sim__plan_set(plan, weir_span_of_string(json), 1000, &error), WEIR_OK);
 }
 
 /* One letter a call: the first of the fault's text, or '-'. */
 static void take(struct sim_plan *plan, const char *expected) {
     for (size_t i = 0; i < strlen(expected); i++) {
-        const struct sim_fault *fault = sim__plan_take(plan);
+        const struct sim_fault *fault = sim__plan_take(plan, 1000);
         assert_int_equal(fault == NULL ? '-' : fault->text[0], expected[i]);
     }
 }
@@ -116,7 +116,7 @@ static void test_plan_refuses(void **state) {
     set_plan(&plan, "{\"fault\":\"close\",\"count\":2}");
     for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
         struct weir_error error = {.status = WEIR_OK};
-        assert_int_equal(sim__plan_set(&plan, weir_span_of_string(texts[i]), &error), WEIR_EINVAL);
+        assert_int_equal(sim__plan_set(&plan, weir_span_of_string(texts[i]), 0, &error), WEIR_EINVAL);
         assert_true(error.text[0] != '\0');
     }
     take(&plan, "cc-"); /* the old plan stays */
