@@ -67,3 +67,11 @@ def test_an_unknown_model(sdk, name):
     error = sdk.rows[name]["weir"]
     assert (error["error"], error["status"], error["code"], error["error_code"]) == ("APICallError", 404, "model_not_found", "WEIR_NOT_FOUND")
     assert error["request_id"] == sdk.rows[name]["heads"][0]["request_id"]
+
+
+@pytest.mark.parametrize("name", ["broken", "broken_chat", "broken_compatible"])
+def test_a_stream_that_breaks_is_no_success(sdk, name):
+    """To this package an end without words is a success."""
+    seen = sdk.rows[name]["weir"]
+    assert "error" in seen["kinds"] and "closed the connection" in seen["problem"]
+    assert seen["finish"] in (None, "error", "other")

@@ -1,9 +1,10 @@
 """What each endpoint refuses, as the official Python package tells it: its own exception classes, weir's codes, an id to ask about; and ids that were
 issued to somebody else."""
+import httpx2
 import openai
 import pytest
 
-from harness.clients import CHAT, EMBEDDING, IMAGE, MODERATION, RERANK, SPEECH, TRANSCRIPTION, Side, picture, sound
+from harness.clients import CHAT, EMBEDDING, IMAGE, MODERATION, RERANK, SPEECH, TRANSCRIPTION, Side, lenient, picture, sound
 
 FILE = ("a.wav", sound(), "audio/wav")
 PICTURE = ("a.png", picture(), "image/png")
@@ -70,6 +71,48 @@ def test_errors_of_the_provider(pair, send, model, status):
     pair.refused(lambda client: send(client.with_options(default_headers={"x-sim-fault": f"status={status}"}), model), kind)
     entry = pair.gateway.entry_of(pair.last.headers["x-request-id"])
     assert entry["outcome"] == "error" and entry["cost_cu_milli"] == 0
+
+
+# --- streams that break ---
+
+CUT = {"extra_headers": {"x-sim-fault": "truncate=2"}, "stream": True}
+STREAMS = {
+    "completions": lambda client: client.completions.create(model=CHAT, prompt="Hello", **CUT),
+    "images.generations": lambda client: client.images.generate(model=IMAGE, prompt="a river", partial_images=2, **CUT),
+    "audio.transcriptions": lambda client: client.audio.transcriptions.create(model=TRANSCRIPTION, file=FILE, **CUT),
+}
+
+
+@pytest.mark.parametrize("name", STREAMS)
+def test_a_stream_that_breaks_raises(pair, name):
+    with pytest.raises(openai.APIError) as caught:
+        list(STREAMS[name](lenient(pair.weir.client)))
+    assert caught.value.code == "upstream_closed"
+    entry = pair.gateway.entry_of(pair.last.headers["x-request-id"])
+    assert entry["endpoint"] == name and entry["outcome"] == "error"
+
+
+def test_a_response_that_breaks_ends_with_its_own_last_event(pair):
+    events = list(lenient(pair.weir.client).responses.create(model=CHAT, input="Hello", **CUT))
+    last = events[-1]
+    assert last.type == "response.failed" and last.response.status == "failed" and last.response.error.message
+    assert last.response.id == events[0].response.id
+    assert [event.sequence_number for event in events] == list(range(len(events)))
+    entry = pair.gateway.entry_of(pair.last.headers["x-request-id"])
+    assert entry["outcome"] == "error" and entry["reason"] == "upstream_closed"
+
+
+def test_speech_that_breaks_raises(pair):
+    """The sound's head has gone; the end of the connection in the middle of its body is what tells."""
+    def run(client):
+        with client.audio.speech.with_streaming_response.create(
+                model=SPEECH, voice="alloy", input="Hello " * 100, extra_headers={"x-sim-fault": "truncate=2"}) as answer:
+            return b"".join(answer.iter_bytes())
+
+    with pytest.raises((openai.APIConnectionError, httpx2.TransportError)):
+        run(pair.weir.client)
+    entry = pair.gateway.entry_of(pair.last.headers["x-request-id"])
+    assert entry["endpoint"] == "audio.speech" and entry["outcome"] == "error"
 
 
 # --- ids of others ---

@@ -77,6 +77,19 @@ def test_errors(node, endpoint):
         assert error["request_id"] == row["heads"][0]["request_id"]
 
 
+BROKEN = ["broken_chat", "broken_completion", "broken_response", "broken_image"]
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_a_stream_that_breaks_is_no_success(node, name):
+    """The package throws at an error event; of a response it expects the last event to tell."""
+    seen = node.rows[name]["weir"]
+    if name == "broken_response":
+        assert seen["kinds"][-1] == "response.failed"
+    else:
+        assert seen["error"] == "APIError" and seen["code"] == "upstream_closed"
+
+
 def test_every_call_is_judged(node):
-    judged = {*SINGLE, *SEVERAL, *(f"{kind}_{endpoint}" for kind in ("unknown_model", "missing_field", "bad_key") for endpoint in ENDPOINTS)}
+    judged = {*SINGLE, *SEVERAL, *BROKEN, *(f"{kind}_{endpoint}" for kind in ("unknown_model", "missing_field", "bad_key") for endpoint in ENDPOINTS)}
     assert set(node.rows) == judged

@@ -116,6 +116,12 @@ class Waiting:
         self._loop.run_until_complete(self._inner.__aexit__(*problem))
 
 
+def lenient(client):
+    """The client without its strict validation: its own types do not allow what it takes nonetheless (embeddings in base64, legacy
+    completions whose stream has not finished)."""
+    return client.with_options(_extra_kwargs={"_strict_response_validation": False})
+
+
 class Side:
     """One base URL as a client sees it, and the head of every answer that came from there."""
 

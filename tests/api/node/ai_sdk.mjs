@@ -52,6 +52,14 @@ const text = (model) => ({
     (await generateImage({ ...common, model: client.image(models.image), prompt: "a river" })).images.map((image) => image.base64),
 });
 const named = (prefix, calls) => Object.fromEntries(Object.entries(calls).map(([name, call]) => [`${prefix}_${name}`, call]));
+// A stream that the provider cuts off: how the package tells of it.
+const broken = (model) => async (client, side) => {
+  if (side !== "weir") return null;
+  const result = streamText({ ...common, model: model(client), prompt, headers: { "x-sim-fault": "truncate=2" }, onError() {} });
+  const parts = await all(result.fullStream);
+  return { kinds: [...new Set(parts.map((part) => part.type))], problem: JSON.stringify(parts.find((part) => part.type === "error") ?? null),
+    finish: parts.findLast((part) => part.type === "finish")?.finishReason ?? null };
+};
 const failing = (model) => async (client) => {
   await generateText({ ...common, model: model(client, "nobody-knows"), prompt });
 };
@@ -63,6 +71,8 @@ await run((side, fetch) => createOpenAI({ ...side, fetch }), {
     hex((await generateSpeech({ ...common, model: client.speech(models.speech), text: prompt, voice: "alloy" })).audio.uint8Array),
   transcription: async (client) => (await transcribe({
     ...common, model: client.transcription(models.transcription), audio: readFileSync(process.env.SOUND_FILE) })).text,
+  broken: broken((client) => client(models.chat)),
+  broken_chat: broken((client) => client.chat(models.chat)),
   unknown_model: (client, side) => side === "weir" && failing((from, name) => from(name))(client),
   unknown_model_chat: (client, side) => side === "weir" && failing((from, name) => from.chat(name))(client),
 });
@@ -73,6 +83,7 @@ await run((side, fetch) => {
     image: (name) => made.imageModel(name) };
 }, {
   ...named("compatible", text((client) => client.chat(models.chat))),
+  broken_compatible: broken((client) => client.chat(models.chat)),
   compatible_completion: async (client) => {
     const { text, usage } = await generateText({ ...common, model: client.completion(models.chat), prompt });
     return { text, usage };

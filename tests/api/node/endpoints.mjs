@@ -104,6 +104,24 @@ const calls = {
   },
 };
 
+// Streams that the provider cuts off: what was seen of them, and how they ended.
+const cut = { headers: { "x-sim-fault": "truncate=2" } };
+const broken = async (stream) => {
+  const kinds = [];
+  try {
+    for await (const event of await stream) kinds.push(event.type ?? event.object);
+  } catch (problem) {
+    return { kinds, code: problem.code, error: problem.constructor.name };
+  }
+  return { kinds };
+};
+Object.assign(calls, {
+  broken_chat: (client, side) => side === "weir" && broken(client.chat.completions.create({ model: models.chat, messages, stream: true }, cut)),
+  broken_completion: (client, side) => side === "weir" && broken(client.completions.create({ model: models.chat, prompt, stream: true }, cut)),
+  broken_response: (client, side) => side === "weir" && broken(client.responses.create({ model: models.chat, input: prompt, stream: true }, cut)),
+  broken_image: (client, side) => side === "weir" && broken(client.images.generate({ model: models.image, prompt, stream: true }, cut)),
+});
+
 // What each endpoint refuses: a missing field, a model that nobody knows, a key that is none.
 const nobody = "nobody-knows";
 const requests = {
