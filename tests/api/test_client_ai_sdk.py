@@ -25,7 +25,8 @@ def test_text(sdk, kind, endpoint):
 def test_streams(sdk, kind, endpoint):
     told = sdk.same(f"{kind}_stream")
     [entry] = sdk.charged(f"{kind}_stream", endpoint)
-    assert told["text"] == sdk.same(f"{kind}_generate")["text"] and told["finishReason"] == "stop" and "error" not in told["kinds"]
+    assert told["text"] == sdk.same(f"{kind}_generate")["text"]
+    assert told["finishReason"] == "stop" and "error" not in told["kinds"]
     assert (told["usage"]["inputTokens"], told["usage"]["outputTokens"]) == (entry["input_tokens"], entry["output_tokens"])
     assert entry["stream"]
 
@@ -65,7 +66,8 @@ def test_sound(sdk):
 @pytest.mark.parametrize("name", ["unknown_model", "unknown_model_chat"])
 def test_an_unknown_model(sdk, name):
     error = sdk.rows[name]["weir"]
-    assert (error["error"], error["status"], error["code"], error["error_code"]) == ("APICallError", 404, "model_not_found", "WEIR_NOT_FOUND")
+    assert [error[name] for name in ("error", "status", "code", "error_code")] == [
+        "APICallError", 404, "model_not_found", "WEIR_NOT_FOUND"]
     assert error["request_id"] == sdk.rows[name]["heads"][0]["request_id"]
 
 

@@ -1,5 +1,5 @@
-"""What each endpoint refuses, as the official Python package tells it: its own exception classes, weir's codes, an id to ask about; and ids that were
-issued to somebody else."""
+"""What each endpoint refuses, as the official Python package tells it: its own exception classes, weir's codes, an id to ask
+about; and ids that were issued to somebody else."""
 import httpx2
 import openai
 import pytest
@@ -16,13 +16,15 @@ def form(path, files, **fields):
     def send(client, model, *, without=None):
         body = {name: value for name, value in {"model": model, **fields}.items() if name != without}
         given = [pair for pair in files if pair[0] != without]
-        return client.post(path, body=body, files=given or None, options={"headers": {"Content-Type": "multipart/form-data"}}, cast_to=object)
+        return client.post(path, body=body, files=given or None, cast_to=object,
+                           options={"headers": {"Content-Type": "multipart/form-data"}})
     return send
 
 
 def body(path, **fields):
     def send(client, model, *, without=None):
-        return client.post(path, body={name: value for name, value in {"model": model, **fields}.items() if name != without}, cast_to=object)
+        given = {name: value for name, value in {"model": model, **fields}.items() if name != without}
+        return client.post(path, body=given, cast_to=object)
     return send
 
 
@@ -43,29 +45,32 @@ ENDPOINTS = [
 NAMES = [row[0] for row in ENDPOINTS]
 
 
-@pytest.mark.parametrize(("send", "model", "required"), [(send, model, required) for _, model, send, required in ENDPOINTS], ids=NAMES)
+@pytest.mark.parametrize(("model", "send", "required"), [row[1:] for row in ENDPOINTS], ids=NAMES)
 def test_a_missing_field(pair, send, model, required):
     before = len(pair.sim.log())
     for field in required:
-        error = pair.refused(lambda client, field=field: send(client, model, without=field), openai.BadRequestError, code="field_missing", param=field)
+        error = pair.refused(lambda client, field=field: send(client, model, without=field), openai.BadRequestError,
+                             code="field_missing", param=field)
         assert error.body["error_code"] == "WEIR_INVALID_PARAMS"
     assert len(pair.sim.log()) == before, "what is not whole never leaves"
 
 
-@pytest.mark.parametrize(("send",), [(send,) for _, _, send, _ in ENDPOINTS], ids=NAMES)
+@pytest.mark.parametrize("send", [row[2] for row in ENDPOINTS], ids=NAMES)
 def test_an_unknown_model(pair, send):
-    error = pair.refused(lambda client: send(client, "nobody-knows"), openai.NotFoundError, code="model_not_found", param="model")
+    error = pair.refused(lambda client: send(client, "nobody-knows"), openai.NotFoundError,
+                         code="model_not_found", param="model")
     assert error.body["error_code"] == "WEIR_NOT_FOUND"
 
 
-@pytest.mark.parametrize(("send", "model"), [(send, model) for _, model, send, _ in ENDPOINTS], ids=NAMES)
+@pytest.mark.parametrize(("model", "send"), [row[1:3] for row in ENDPOINTS], ids=NAMES)
 def test_a_bad_key(pair, send, model):
-    error = pair.refused(lambda client: send(client.with_options(api_key="weir_dev_nonsense"), model), openai.AuthenticationError, code="key_invalid")
+    error = pair.refused(lambda client: send(client.with_options(api_key="weir_dev_nonsense"), model),
+                         openai.AuthenticationError, code="key_invalid")
     assert error.body["error_code"] == "WEIR_UNAUTHORIZED"
 
 
 @pytest.mark.parametrize("status", [400, 429, 500])
-@pytest.mark.parametrize(("send", "model"), [(send, model) for _, model, send, _ in ENDPOINTS], ids=NAMES)
+@pytest.mark.parametrize(("model", "send"), [row[1:3] for row in ENDPOINTS], ids=NAMES)
 def test_errors_of_the_provider(pair, send, model, status):
     kind = {400: openai.BadRequestError, 429: openai.RateLimitError, 500: openai.InternalServerError}[status]
     pair.refused(lambda client: send(client.with_options(default_headers={"x-sim-fault": f"status={status}"}), model), kind)
@@ -135,7 +140,8 @@ def ours(clients_gateway):
             b'[{"role":"user","content":"Hello"}]}}\n')
     file = side.client.files.create(file=("b.jsonl", line), purpose="batch")
     batch = side.client.batches.create(input_file_id=file.id, endpoint="/v1/chat/completions", completion_window="24h")
-    yield {"response": side.client.responses.create(model=CHAT, input="Hello", store=True).id, "file": file.id, "batch": batch.id}
+    response = side.client.responses.create(model=CHAT, input="Hello", store=True)
+    yield {"response": response.id, "file": file.id, "batch": batch.id}
     side.close()
 
 
@@ -145,7 +151,8 @@ FOREIGN = {
     "responses.cancel": lambda client, ours: client.responses.cancel(ours["response"]),
     "responses.delete": lambda client, ours: client.responses.delete(ours["response"]),
     "responses.input_items": lambda client, ours: list(client.responses.input_items.list(ours["response"])),
-    "responses.create after it": lambda client, ours: client.responses.create(model=CHAT, input="Hello", previous_response_id=ours["response"]),
+    "responses.create after it": lambda client, ours: client.responses.create(
+        model=CHAT, input="Hello", previous_response_id=ours["response"]),
     "files.retrieve": lambda client, ours: client.files.retrieve(ours["file"]),
     "files.content": lambda client, ours: client.files.content(ours["file"]),
     "files.delete": lambda client, ours: client.files.delete(ours["file"]),

@@ -9,8 +9,11 @@ from harness.waiting import until
 
 
 def lines(count=2):
-    return "".join(json.dumps({"custom_id": f"r{number}", "method": "POST", "url": "/v1/chat/completions", "body": {
-        "model": CHAT, "messages": [{"role": "user", "content": f"number {number}"}]}}) + "\n" for number in range(count)).encode()
+    def line(number):
+        body = {"model": CHAT, "messages": [{"role": "user", "content": f"number {number}"}]}
+        return json.dumps({"custom_id": f"r{number}", "method": "POST", "url": "/v1/chat/completions", "body": body}) + "\n"
+
+    return "".join(line(number) for number in range(count)).encode()
 
 
 def upload(client, name="batch.jsonl", content=None):

@@ -1,5 +1,5 @@
-"""LlamaIndex, as published, in an environment of its own (it holds on to an older official package): python_clients/llamaindex_calls.py runs, this
-judges what it saw."""
+"""LlamaIndex, as published, in an environment of its own (it holds on to an older official package):
+python_clients/llamaindex_calls.py runs, this judges what it saw."""
 import pytest
 
 from harness.clients import Program

@@ -28,7 +28,8 @@ def test_generate(pair, asked):
 
 
 def test_generate_in_steps(pair):
-    events = pair.same(lambda client: list(client.images.generate(model=IMAGE, prompt="a river", stream=True, partial_images=2)))
+    events = pair.same(lambda client: list(client.images.generate(
+        model=IMAGE, prompt="a river", stream=True, partial_images=2)))
     assert [event.type for event in events] == ["image_generation.partial_image"] * 2 + ["image_generation.completed"]
     assert all(pixels(event) for event in events)
     entry = pair.charged("images.generations", stream=True)
@@ -41,7 +42,8 @@ def test_generate_in_steps(pair):
 def test_edit(pair, images, masked):
     files = [(f"{number}.png", picture(), "image/png") for number in range(images)]
     more = {"mask": ("mask.png", picture(), "image/png")} if masked else {}
-    got = pair.same(lambda client: client.images.edit(model=IMAGE, image=files if images > 1 else files[0], prompt="a river", n=2, **more))
+    got = pair.same(lambda client: client.images.edit(
+        model=IMAGE, image=files if images > 1 else files[0], prompt="a river", n=2, **more))
     assert len(got.data) == 2
     assert pair.charged("images.edits", stream=False)["cost_cu_milli"] > 0
 
@@ -63,7 +65,8 @@ def test_variation(pair):
 
 @pytest.mark.parametrize("kind", ["mp3", "wav", "pcm"])
 def test_speech(pair, kind):
-    got = pair.same(lambda client: client.audio.speech.create(model=SPEECH, voice="alloy", input=SENTENCE, response_format=kind).content)
+    got = pair.same(lambda client: client.audio.speech.create(
+        model=SPEECH, voice="alloy", input=SENTENCE, response_format=kind).content)
     assert len(got) > 100
     entry = pair.charged("audio.speech")
     assert entry["cost_cu_milli"] > 0
@@ -83,7 +86,8 @@ def test_speech_to_a_file_as_it_comes(pair, tmp_path):
 
 def test_speech_as_events(pair):
     def run(client):
-        with client.audio.speech.with_streaming_response.create(model=SPEECH, voice="alloy", input=SENTENCE, stream_format="sse") as answer:
+        with client.audio.speech.with_streaming_response.create(
+                model=SPEECH, voice="alloy", input=SENTENCE, stream_format="sse") as answer:
             assert answer.headers["content-type"].startswith("text/event-stream")
             return [line for line in answer.iter_lines() if line.startswith("data:") and "usage" not in line]
 
@@ -119,7 +123,8 @@ def test_a_file_however_it_is_given(pair, sound_file, given):
 @pytest.mark.parametrize("form", ["json", "text", "srt", "verbose_json", "vtt"])
 @pytest.mark.parametrize("endpoint", ["transcriptions", "translations"])
 def test_every_form_of_a_transcript(pair, sound_file, endpoint, form):
-    got = pair.same(lambda client: getattr(client.audio, endpoint).create(model=TRANSCRIPTION, file=sound_file, response_format=form))
+    got = pair.same(lambda client: getattr(client.audio, endpoint).create(
+        model=TRANSCRIPTION, file=sound_file, response_format=form))
     if form in ("json", "verbose_json"):
         assert got.text
     else:

@@ -79,8 +79,8 @@ def comparable(value):
 # --- the official package for Python ---
 
 class Waiting:
-    """An asynchronous client that is used as if it were synchronous: every await happens here, on a loop of its own. So the same test drives both
-    halves of the package."""
+    """An asynchronous client that is used as if it were synchronous: every await happens here, on a loop of its own. So the same
+    test drives both halves of the package."""
 
     def __init__(self, loop, inner):
         self._loop = loop
@@ -160,7 +160,7 @@ class Pair:
         self.weir.close()
 
     def same(self, run):
-        """Runs `run(client)` at both; the results, as plain data, are equal but for what weir adds. The result through weir, as it came."""
+        """Runs `run(client)` at both: the results are equal but for what weir adds. The result through weir, as it came."""
         expected = run(self.direct.client)
         got = run(self.weir.client)
         assert comparable(got) == comparable(expected)
@@ -186,8 +186,8 @@ class Pair:
         return self.weir.answers[-1]
 
     def charged(self, endpoint, count=1, **members):
-        """The ledger's entry of the last call through weir (or of the last `count` ones): of that endpoint, with the usage that the
-        simulator knows to be true, and what the client was told of the cost."""
+        """The ledger's entry of the last call through weir (or of the last `count` ones): of that endpoint, at the cost that the
+        client was told."""
         entries = [self.gateway.entry_of(answer.headers["x-request-id"]) for answer in self.weir.answers[-count:]]
         for answer, entry in zip(self.weir.answers[-count:], entries, strict=True):
             assert entry["endpoint"] == endpoint and entry["outcome"] == "ok" and entry["provider"] == "sim"
@@ -222,8 +222,8 @@ def sound(seconds=2, rate=8000):
 
 def picture():
     """A PNG of one pixel."""
-    return bytes.fromhex("89504e470d0a1a0a0000000d49484452000000010000000108060000001f15c4890000000d49444154789c6360f8cf500f0003860180"
-                         "5a347d6a0000000049454e44ae426082")
+    return bytes.fromhex("89504e470d0a1a0a0000000d49484452000000010000000108060000001f15c4890000000d49444154789c6360f8cf500f"
+                         "00038601805a347d6a0000000049454e44ae426082")
 
 
 # --- judging what a program printed ---
@@ -264,7 +264,7 @@ class Program:
         return row["weir"]
 
     def charged(self, name, *endpoints):
-        """The ledger has an entry for each request of the call that went to an endpoint that is charged: these, in this order."""
+        """The ledger has an entry for each request of the call, of these endpoints in this order, at the cost that was told."""
         entries = [self.gateway.entry_of(head["request_id"]) for head in self.rows[name]["heads"]]
         assert [entry["endpoint"] for entry in entries] == list(endpoints)
         for head, entry in zip(self.rows[name]["heads"], entries, strict=True):

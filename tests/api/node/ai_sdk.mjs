@@ -52,6 +52,7 @@ const text = (model) => ({
     (await generateImage({ ...common, model: client.image(models.image), prompt: "a river" })).images.map((image) => image.base64),
 });
 const named = (prefix, calls) => Object.fromEntries(Object.entries(calls).map(([name, call]) => [`${prefix}_${name}`, call]));
+const withoutOthers = (calls) => Object.fromEntries(Object.entries(calls).filter(([name]) => !/embed|image/.test(name)));
 // A stream that the provider cuts off: how the package tells of it.
 const broken = (model) => async (client, side) => {
   if (side !== "weir") return null;
@@ -66,7 +67,7 @@ const failing = (model) => async (client) => {
 
 await run((side, fetch) => createOpenAI({ ...side, fetch }), {
   ...named("responses", text((client) => client(models.chat))), // what the package takes by itself
-  ...Object.fromEntries(Object.entries(named("chat", text((client) => client.chat(models.chat)))).filter(([name]) => !/embed|image/.test(name))),
+  ...withoutOthers(named("chat", text((client) => client.chat(models.chat)))),
   speech: async (client) =>
     hex((await generateSpeech({ ...common, model: client.speech(models.speech), text: prompt, voice: "alloy" })).audio.uint8Array),
   transcription: async (client) => (await transcribe({
@@ -79,8 +80,8 @@ await run((side, fetch) => createOpenAI({ ...side, fetch }), {
 await run((side, fetch) => {
   const made = createOpenAICompatible({ name: "weir", baseURL: side.baseURL, apiKey: side.apiKey, fetch, includeUsage: true,
     supportsStructuredOutputs: true });
-  return { chat: (name) => made(name), completion: (name) => made.completionModel(name), embedding: (name) => made.embeddingModel(name),
-    image: (name) => made.imageModel(name) };
+  return { chat: (name) => made(name), completion: (name) => made.completionModel(name),
+    embedding: (name) => made.embeddingModel(name), image: (name) => made.imageModel(name) };
 }, {
   ...named("compatible", text((client) => client.chat(models.chat))),
   broken_compatible: broken((client) => client.chat(models.chat)),

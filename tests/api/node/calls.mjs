@@ -1,5 +1,6 @@
-// What the drivers of this folder share: every call of a table is made twice, straight to a simulator and through weir to another one, and printed
-// as one line of JSON: {name, direct, weir, heads}. `heads` has what came back from weir for the call: path, status, and the fields that weir adds.
+// What the drivers of this folder share: every call of a table is made twice, straight to a simulator and through weir to another
+// one, and printed as one line of JSON: {name, direct, weir, heads}. `heads` has what came back from weir for the call: path,
+// status, and the fields that weir adds.
 export const sides = {
   direct: { baseURL: process.env.DIRECT_URL, apiKey: "anything" },
   weir: { baseURL: process.env.BASE_URL, apiKey: process.env.API_KEY },
@@ -25,7 +26,8 @@ export function errorOf(error) {
   const body = error.error ?? (error.responseBody ? JSON.parse(error.responseBody).error : undefined);
   return {
     error: error.constructor.name, status: error.status ?? error.statusCode ?? null, code: error.code ?? body?.code ?? null,
-    error_code: body?.error_code ?? null, request_id: error.requestID ?? body?.request_id ?? null, message: String(error.message).slice(0, 300),
+    error_code: body?.error_code ?? null, request_id: error.requestID ?? body?.request_id ?? null,
+    message: String(error.message).slice(0, 300),
   };
 }
 

@@ -17,6 +17,8 @@ const lines = (count) => Array.from({ length: count }, (_, number) => JSON.strin
   custom_id: `r${number}`, method: "POST", url: "/v1/chat/completions", body: { model: models.chat, messages } })).join("\n") + "\n";
 const upload = async (client, name = "batch.jsonl", count = 2) =>
   client.files.create({ file: await toFile(Buffer.from(lines(count)), name), purpose: "batch" });
+const startBatch = (client, file) =>
+  client.batches.create({ input_file_id: file.id, endpoint: "/v1/chat/completions", completion_window: "24h" });
 const ask = (client, more = {}) => client.responses.create({ model: models.chat, input: prompt, ...more });
 const error = (call) => call.then(() => "no error", (problem) => problem.constructor.name);
 
@@ -91,14 +93,17 @@ const calls = {
   },
   batch: async (client) => {
     const file = await upload(client);
-    let batch = await client.batches.create({ input_file_id: file.id, endpoint: "/v1/chat/completions", completion_window: "24h" });
-    for (let turn = 0; turn < 200 && batch.status !== "completed"; turn++) batch = await client.batches.retrieve(batch.id);
+    let batch = await startBatch(client, file);
+    while (batch.status !== "completed" && batch.status !== "failed") {
+      await new Promise((done) => setTimeout(done, 20));
+      batch = await client.batches.retrieve(batch.id);
+    }
     const output = await (await client.files.content(batch.output_file_id)).text();
     return { status: batch.status, ids: output.trim().split("\n").map((line) => JSON.parse(line).custom_id) };
   },
   batch_cancel: async (client) => {
     const file = await upload(client, "batch.jsonl", 500);
-    const batch = await client.batches.create({ input_file_id: file.id, endpoint: "/v1/chat/completions", completion_window: "24h" });
+    const batch = await startBatch(client, file);
     const status = (await client.batches.cancel(batch.id)).status;
     return status === "cancelling" || status === "cancelled";
   },
@@ -116,21 +121,27 @@ const broken = async (stream) => {
   return { kinds };
 };
 Object.assign(calls, {
-  broken_chat: (client, side) => side === "weir" && broken(client.chat.completions.create({ model: models.chat, messages, stream: true }, cut)),
-  broken_completion: (client, side) => side === "weir" && broken(client.completions.create({ model: models.chat, prompt, stream: true }, cut)),
-  broken_response: (client, side) => side === "weir" && broken(client.responses.create({ model: models.chat, input: prompt, stream: true }, cut)),
-  broken_image: (client, side) => side === "weir" && broken(client.images.generate({ model: models.image, prompt, stream: true }, cut)),
+  broken_chat: (client, side) => side === "weir" &&
+    broken(client.chat.completions.create({ model: models.chat, messages, stream: true }, cut)),
+  broken_completion: (client, side) => side === "weir" &&
+    broken(client.completions.create({ model: models.chat, prompt, stream: true }, cut)),
+  broken_response: (client, side) => side === "weir" &&
+    broken(client.responses.create({ model: models.chat, input: prompt, stream: true }, cut)),
+  broken_image: (client, side) => side === "weir" &&
+    broken(client.images.generate({ model: models.image, prompt, stream: true }, cut)),
 });
 
 // What each endpoint refuses: a missing field, a model that nobody knows, a key that is none.
 const nobody = "nobody-knows";
 const requests = {
-  completions: ["completions", { prompt }], embeddings: ["embeddings", { input: prompt }], responses: ["responses", { input: prompt }],
+  completions: ["completions", { prompt }], embeddings: ["embeddings", { input: prompt }],
+  responses: ["responses", { input: prompt }],
   moderations: ["moderations", { input: "a text" }], rerank: ["rerank", { query: "rivers", documents: ["a"] }],
   images: ["images/generations", { prompt: "a river" }], speech: ["audio/speech", { input: prompt, voice: "alloy" }],
 };
 for (const [name, [path, body]] of Object.entries(requests)) {
-  calls[`unknown_model_${name}`] = (client, side) => side === "weir" && client.post(`/${path}`, { body: { ...body, model: nobody } });
+  calls[`unknown_model_${name}`] = (client, side) => side === "weir" &&
+    client.post(`/${path}`, { body: { ...body, model: nobody } });
   calls[`missing_field_${name}`] = (client, side) => side === "weir" &&
     client.post(`/${path}`, { body: name === "responses" ? body : { model: models.chat } });
   calls[`bad_key_${name}`] = (client, side) => side === "weir" &&

@@ -34,7 +34,8 @@ class Clients:
 
 
 def told(message):
-    return {"text": message.text, "usage": message.usage_metadata, "calls": [{"name": call["name"], "args": call["args"]} for call in message.tool_calls]}
+    return {"text": message.text, "usage": message.usage_metadata,
+            "calls": [{"name": call["name"], "args": call["args"]} for call in message.tool_calls]}
 
 
 def streamed(model):
@@ -61,7 +62,8 @@ calls = {}
 for kind in ("chat", "responses"):
     calls[f"{kind}_invoke"] = of(kind, lambda model: told(model.invoke(PROMPT)))
     calls[f"{kind}_stream"] = of(kind, streamed)
-    calls[f"{kind}_batch"] = of(kind, lambda model: [told(message) for message in model.batch(["one", "two"], config={"max_concurrency": 1})])
+    calls[f"{kind}_batch"] = of(kind, lambda model: [
+        told(message) for message in model.batch(["one", "two"], config={"max_concurrency": 1})])
     calls[f"{kind}_tools"] = of(kind, tools)
     calls[f"{kind}_object"] = of(kind, lambda model: model.with_structured_output(River).invoke(PROMPT).model_dump())
 calls["embed_query"] = lambda clients: clients.embeddings.embed_query(PROMPT)

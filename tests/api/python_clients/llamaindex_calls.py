@@ -7,6 +7,7 @@ from llama_index.embeddings.openai import OpenAIEmbedding
 from llama_index.llms.openai import OpenAI, OpenAIResponses
 
 PROMPT = "Say something about rivers."
+MESSAGES = [ChatMessage(role="user", content=PROMPT)]
 heads = []
 
 
@@ -43,9 +44,9 @@ def of(attribute, function):
 calls = {}
 for kind in ("chat", "responses"):
     calls[f"{kind}_complete"] = of(kind, lambda model: model.complete(PROMPT).text)
-    calls[f"{kind}_chat"] = of(kind, lambda model: model.chat([ChatMessage(role="user", content=PROMPT)]).message.content)
+    calls[f"{kind}_chat"] = of(kind, lambda model: model.chat(MESSAGES).message.content)
     calls[f"{kind}_stream"] = of(kind, lambda model: last(model.stream_complete(PROMPT)).text)
-    calls[f"{kind}_stream_chat"] = of(kind, lambda model: last(model.stream_chat([ChatMessage(role="user", content=PROMPT)])).message.content)
+    calls[f"{kind}_stream_chat"] = of(kind, lambda model: last(model.stream_chat(MESSAGES)).message.content)
     calls[f"{kind}_tools"] = of(kind, tools)
 calls["embed"] = lambda clients: clients.embedding.get_text_embedding("rivers")
 calls["embed_many"] = lambda clients: clients.embedding.get_text_embedding_batch(["a", "b", "c"])
