@@ -2,12 +2,13 @@
  *
  * Where both sides speak the same dialect a body goes through as it is, save the edits on one list: the model's name, the stream
  * options that metering needs, and usedCUMilli on the way back. A dialect is one const struct in <name>.c and a row in
- * dialects.def; its functions have no clock, no I/O and no credentials.
+ * dialects.def; its endpoints' bodies are formats (formats.def), each a const struct too. Their functions have no clock, no I/O and no credentials.
  */
 #ifndef WEIR_DIALECT_DIALECT_H
 #define WEIR_DIALECT_DIALECT_H
 
 #include "base/arena.h"
+#include "base/limits.h"
 #include "base/reasons.h"
 #include "base/usage.h"
 #include "http/sse.h"
@@ -21,21 +22,51 @@ struct weir_call_problem {
     char text[200];
 };
 
-/* What a request asks for, as far as the gateway acts on it. Spans point into the body or the arena. */
+/* What a request asks for, as far as the gateway acts on it. Spans point into the body, the form's fields or the arena. */
 struct weir_call {
-    struct weir_span body;
+    struct weir_span body;  /* JSON; empty for forms */
     struct weir_span model; /* decoded */
+    bool names_model;       /* false: `model` is the format's default */
     bool stream;
-    bool wants_usage;          /* the client asked for usage in the stream */
+    bool wants_usage; /* the client asked for usage in the stream */
+    struct weir_json_found model_member, stream_member, options_member, include_usage_member;
+    size_t root_at; /* offset of the opening brace */
+    bool root_is_empty;
+
+    /* how much it may use */
+    bool makes_tokens;         /* its answer is tokens, as many as max_output_tokens says */
     int64_t max_output_tokens; /* per choice; 0: not said */
     int64_t choices;           /* n, at least 1 */
-    struct weir_json_found model_member, stream_member, options_member, include_usage_member;
+    int64_t more_input_tokens; /* the most that its input may count beyond a token a byte: pictures */
+    bool input_is_elsewhere;   /* part of its input is at the provider: it may be as long as the model takes */
+    struct weir_usage guess;   /* what it is taken to use where nobody says; zeros: to be told from the bytes */
+    enum weir_unit unit;       /* what else it is billed by */
+    int64_t units;             /* the most of them; what is made, where `units_are_exact` */
+    bool units_are_exact;
+    struct weir_span variant; /* the kind of call that prices know ("hd/1024x1792"); empty without */
+
+    /* what else matters on its way */
+    bool is_kept;               /* the provider keeps the answer under its id */
+    bool background;            /* the answer is made later, unseen by us */
+    bool wants_base64;          /* embeddings as base64 */
+    struct weir_span issued_id; /* of a provider's object that it builds on: goes to who issued it; empty without */
+    const char *issued_field;   /* the member that names it */
+};
+
+/* A form's fields, its files aside: in the order of the form. */
+struct weir_form_field {
+    struct weir_span name, value;
+};
+struct weir_form {
+    const struct weir_form_field *fields;
+    size_t field_count, file_count;
+    uint64_t file_bytes;
 };
 
 /* What an answer says. */
 struct weir_answer {
     bool is_object; /* a JSON object: it can be edited */
-    bool has_usage; /* tokens are the provider's own */
+    bool has_usage; /* the figures are the provider's own */
     struct weir_usage usage;
     struct weir_span id; /* the provider's id, without quotes; empty without */
     struct weir_json_found usage_member;
@@ -50,14 +81,17 @@ enum weir_event_kind {
     WEIR_EVENT_FINISH,  /* says that a choice is finished */
     WEIR_EVENT_USAGE,   /* usage alone, without choices */
     WEIR_EVENT_ERROR,   /* the provider tells of a failure */
-    WEIR_EVENT_DONE     /* the terminal event */
+    WEIR_EVENT_LAST,    /* the terminal event, which carries data */
+    WEIR_EVENT_DONE     /* the terminal event, which carries none */
 };
 
 struct weir_event {
     enum weir_event_kind kind;
     struct weir_answer answer; /* usage and places, relative to the data */
     bool usage_is_null;
-    bool has_text; /* it carries a piece of the answer: content, reasoning, a refusal, arguments of a call */
+    bool failed;      /* WEIR_EVENT_LAST: it tells of a failure */
+    bool has_text;    /* it carries a piece of the answer: content, reasoning, a refusal, arguments of a call */
+    int64_t sequence; /* its number in the stream; 0 where events have none */
 };
 
 /* An error as a client is told: the words come from the reasons table. */
@@ -67,40 +101,64 @@ struct weir_error_answer {
     struct weir_span request_id;
     struct weir_span detail; /* what exactly, empty without */
     const char *field;       /* NULL or "" without */
+    /* within a stream: what its events have told */
+    struct weir_span answer_id;
+    int64_t sequence; /* of the next event */
 };
 
-struct weir_dialect {
+enum weir_format_flag {
+    WEIR_FORMAT_TEXT = 1,  /* an answer may be plain text */
+    WEIR_FORMAT_BYTES = 2, /* an answer may be anything, and goes through as it comes: sound, a file */
+    WEIR_FORMAT_TOKENS = 4 /* an answer without usage is estimated: it is tokens */
+};
+
+/* The bodies of one endpoint. */
+struct weir_format {
     const char *name;
-    const char *chat_path; /* below the provider's base URL */
+    unsigned flags;
     /* Reads a request's body. WEIR_EINVAL with *problem. */
     enum weir_status (*read_call)(struct weir_arena *arena, struct weir_span body, struct weir_call *call,
+                                  struct weir_call_problem *problem);
+    /* The same from a form. NULL: the endpoint takes none. */
+    enum weir_status (*read_form)(struct weir_arena *arena, const struct weir_form *form, struct weir_call *call,
                                   struct weir_call_problem *problem);
     /* The edits to send `call` to a target. */
     enum weir_status (*edit_call)(struct weir_arena *arena, const struct weir_call *call,
                                   struct weir_span upstream_model, struct weir_json_splice *splice);
+    /* May be NULL. Writes a whole answer anew in the form that the call asked for: WEIR_OK, `out` has it; WEIR_END: it is as it should be. */
+    enum weir_status (*rewrite_answer)(const struct weir_call *call, struct weir_span body, struct weir_buffer *out);
     /* Reads a whole JSON answer. WEIR_EINVAL: it is not JSON. */
     enum weir_status (*read_answer)(struct weir_span body, struct weir_answer *answer);
-    /* Looks for the usage in a piece of an answer that is too large to be held whole (its beginning, or its end). Fills tokens and has_usage of
+    /* Looks for the usage in a piece of an answer that is too large to be held whole (its beginning, or its end). Fills usage and has_usage of
      * *answer; false: it is not there. */
     bool (*find_usage)(struct weir_span piece, struct weir_answer *answer);
-    /* Puts what was used into a whole answer. `estimated` tokens are written where it has no usage. */
-    enum weir_status (*edit_answer)(struct weir_arena *arena, struct weir_span body, const struct weir_answer *answer,
+    /* Puts what was used into a whole answer. `estimated` figures are written where it has none. */
+    enum weir_status (*edit_answer)(struct weir_arena *arena, const struct weir_answer *answer,
                                     const struct weir_usage *estimated, int64_t used_cu_milli,
                                     struct weir_json_splice *splice);
     /* Reads one event of a stream. Never fails: what cannot be read is OTHER. */
     void (*read_event)(const struct weir_sse_event *sse, struct weir_event *event);
-    /* Takes out what metering asked for and the client did not. */
+    /* May be NULL. Takes out what metering asked for and the client did not. */
     enum weir_status (*hide_usage)(struct weir_span data, const struct weir_event *event,
                                    struct weir_json_splice *splice);
     /* Puts usedCUMilli at the top level of the last data event. */
     enum weir_status (*mark_event)(struct weir_arena *arena, const struct weir_event *event, int64_t used_cu_milli,
                                    struct weir_json_splice *splice);
-    struct weir_span done; /* the terminal event's bytes, empty where the dialect has none */
-    /* Writes an error body, and an error event that ends a stream. */
-    void (*write_error)(struct weir_buffer *out, const struct weir_error_answer *error);
+    struct weir_span done; /* the terminal event's bytes, empty where it carries data or there is none */
+    /* Writes an error event that ends a stream. */
     void (*write_error_event)(struct weir_buffer *out, const struct weir_error_answer *error);
+};
+
+#define X(name) extern const struct weir_format weir_format_##name;
+#include "dialect/formats.def"
+#undef X
+
+struct weir_dialect {
+    const char *name;
+    /* Writes an error body. */
+    void (*write_error)(struct weir_buffer *out, const struct weir_error_answer *error);
     /* Adds error_code and request_id to a provider's own error body, the rest untouched. WEIR_EINVAL where it is no error of this
-     * dialect. *message is the provider's text, still encoded, for the record. */
+     * dialect. */
     enum weir_status (*edit_error)(struct weir_arena *arena, struct weir_span body,
                                    const struct weir_error_answer *error, struct weir_json_splice *splice);
 };
@@ -113,5 +171,21 @@ int64_t weir_dialect_estimate_tokens(size_t bytes);
 
 /* The flat error body of paths that belong to no dialect: error, error_code, details, request_id, detail. */
 void weir_dialect_write_flat_error(struct weir_buffer *out, const struct weir_error_answer *error);
+
+/* The members of a provider's objects that stand for something it keeps: "id", "output_file_id", "error_file_id". Fills at most `room` spans (into
+ * `body`), returns how many. For a list, those of its elements are told by weir_dialect_list_items. */
+size_t weir_dialect_issued_ids(struct weir_span body, struct weir_span *ids, size_t room);
+
+/* A list's elements ({"object":"list","data":[{"id":…},…]}), for leaving out those of others. */
+struct weir_list_item {
+    struct weir_span id;   /* empty where it has none */
+    struct weir_span text; /* the element's bytes */
+};
+/* WEIR_EINVAL: `body` is no such list. *items is in the arena. */
+WEIR_MUST enum weir_status weir_dialect_list_items(struct weir_arena *arena, struct weir_span body,
+                                                   struct weir_list_item **items, size_t *count);
+/* Writes the list with only the items whose keep[i] is true, and first_id and last_id to match; every other byte as it is. */
+WEIR_MUST enum weir_status weir_dialect_write_list(struct weir_span body, const struct weir_list_item *items,
+                                                   const bool *keep, size_t count, struct weir_buffer *out);
 
 #endif

@@ -16,4 +16,70 @@ void dialect__write_code(struct weir_json_writer *writer, const struct weir_erro
 void dialect__write_message(struct weir_json_writer *writer, const char *name, const struct weir_error_answer *error);
 void dialect__write_details(struct weir_json_writer *writer, const struct weir_error_answer *error);
 
+/* --- reading calls (call.c) --- */
+
+/* Fills *problem; returns WEIR_EINVAL. `found` may be NULL: what was sent instead is not told. */
+enum weir_status dialect__field_problem(struct weir_call_problem *problem, enum weir_reason reason, const char *field,
+                                        const char *expected, const struct weir_json_found *found);
+/* Absent, or null. */
+bool dialect__is_absent(const struct weir_json_found *found);
+/* Scans a body, which must be an object, and begins `call`. WEIR_EINVAL with *problem. */
+enum weir_status dialect__scan_call(struct weir_span body, const struct weir_json_want *wants, size_t count,
+                                    struct weir_json_found *found, struct weir_call *call,
+                                    struct weir_call_problem *problem);
+/* The members that several formats have. All give WEIR_EINVAL with *problem. `otherwise` is the model of a call that names none; NULL: it must. */
+enum weir_status dialect__read_model(struct weir_arena *arena, const struct weir_json_found *found,
+                                     const char *otherwise, struct weir_call *call, struct weir_call_problem *problem);
+enum weir_status dialect__read_flag(const struct weir_json_found *found, const char *field, bool *value,
+                                    struct weir_call_problem *problem);
+/* An optional integer of at least `least`, which is 0 or 1. */
+enum weir_status dialect__read_count(const struct weir_json_found *found, const char *field, int64_t least,
+                                     int64_t *value, struct weir_call_problem *problem);
+/* An optional string; *text is decoded, empty where it is absent. */
+enum weir_status dialect__read_text(struct weir_arena *arena, const struct weir_json_found *found, const char *field,
+                                    struct weir_span *text, struct weir_call_problem *problem);
+enum weir_status dialect__require(const struct weir_json_found *found, const char *field, const char *expected,
+                                  struct weir_call_problem *problem);
+/* The one edit that most calls need: the model's name. */
+enum weir_status dialect__edit_model(struct weir_arena *arena, const struct weir_call *call,
+                                     struct weir_span upstream_model, struct weir_json_splice *splice);
+/* The value of a form's field; NULL: it has none. A name that stands twice: *problem, and WEIR_EINVAL. */
+enum weir_status dialect__form_find(const struct weir_form *form, const char *name, const struct weir_span **value,
+                                    struct weir_call_problem *problem);
+/* Begins `call` from a form: model (as above) and `stream`. */
+enum weir_status dialect__form_begin(const struct weir_form *form, const char *otherwise, struct weir_call *call,
+                                     struct weir_call_problem *problem);
+enum weir_status dialect__form_require_file(const struct weir_form *form, const char *field,
+                                            struct weir_call_problem *problem);
+
+/* --- reading and marking answers (answer.c) --- */
+
+size_t dialect__closing_brace(struct weir_span text);
+/* Any of the family's usage objects (prompt and completion, input and output, seconds, search units). False: it says nothing. */
+bool dialect__read_usage(struct weir_span object, struct weir_usage *usage);
+/* What is common to all answers, from the places of id and usage. */
+void dialect__begin_answer(struct weir_span body, const struct weir_json_found *root, const struct weir_json_found *id,
+                           const struct weir_json_found *usage, struct weir_answer *answer);
+/* As the functions of struct weir_format that they are for: answers with an id and a usage at their top. */
+enum weir_status dialect__read_answer(struct weir_span body, struct weir_answer *answer);
+bool dialect__find_usage(struct weir_span piece, struct weir_answer *answer);
+/* With estimated figures in a usage object of its own where there is none ... */
+enum weir_status dialect__edit_estimated_answer(struct weir_arena *arena, const struct weir_answer *answer,
+                                                const struct weir_usage *estimated, int64_t used_cu_milli,
+                                                struct weir_json_splice *splice);
+/* ... and with usedCUMilli alone, at the top. */
+enum weir_status dialect__edit_answer(struct weir_arena *arena, const struct weir_answer *answer,
+                                      const struct weir_usage *estimated, int64_t used_cu_milli,
+                                      struct weir_json_splice *splice);
+enum weir_status dialect__mark_event(struct weir_arena *arena, const struct weir_event *event, int64_t used_cu_milli,
+                                     struct weir_json_splice *splice);
+void dialect__write_openai_error(struct weir_buffer *out, const struct weir_error_answer *error);
+/* `data: {"error":…}` */
+void dialect__write_error_event(struct weir_buffer *out, const struct weir_error_answer *error);
+/* Events that say what they are in `type`; `finish` is that of the one with the usage. */
+void dialect__read_typed_event(const struct weir_sse_event *sse, const char *const *finish, size_t finish_count,
+                               struct weir_event *event);
+/* Whether a string token's content is `plain`. */
+bool dialect__is(const struct weir_json_found *found, const char *plain);
+
 #endif

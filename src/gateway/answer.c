@@ -91,7 +91,9 @@ struct weir_error_answer gateway__error_of(const struct weir_request *request) {
                                       .brand_upper = request->worker->gateway->brand_upper,
                                       .request_id = weir_span_of(request->id_text, WEIR_UUID_TEXT_SIZE - 1),
                                       .detail = request->detail,
-                                      .field = request->field};
+                                      .field = request->field,
+                                      .answer_id = request->relay.answer_id,
+                                      .sequence = request->relay.next_sequence};
 }
 
 /* A provider's own error goes through with its text, its retry advice and our ids. False: it has no shape that can. */

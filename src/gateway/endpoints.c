@@ -1,21 +1,127 @@
 /* The paths of the data plane: one row each. */
 #include "gateway/impl.h"
 
+/* What providers make: the model says where it goes. */
+#define MAKES(row_name, row_path, row_format, row_bodies)                                              \
+    {                                                                                                  \
+        .name = row_name, .method = "POST", .path = row_path, .needs_key = true, .bodies = row_bodies, \
+        .place = PLACE_OF_MODEL, .format = &weir_format_##row_format                                   \
+    }
+/* What is done with something that a provider keeps: its id says where it goes. */
+#define KEPT(row_name, row_method, row_path)                                                               \
+    {                                                                                                      \
+        .name = row_name, .method = row_method, .path = row_path, .needs_key = true, .place = PLACE_OF_ID, \
+        .is_free = true                                                                                    \
+    }
+#define LOCAL(row_name, row_path, function) \
+    { .name = row_name, .method = "GET", .path = row_path, .answer = function }
+
 static const struct gateway__endpoint endpoints[] = {
-    {.name = "chat.completions",
+    MAKES("chat.completions", "/v1/chat/completions", chat, BODY_JSON),
+    {.name = "responses",
      .method = "POST",
-     .path = "/v1/chat/completions",
+     .path = "/v1/responses",
      .needs_key = true,
-     .is_inference = true},
+     .bodies = BODY_JSON,
+     .place = PLACE_OF_MODEL,
+     .format = &weir_format_responses,
+     .issues = true},
+    MAKES("embeddings", "/v1/embeddings", embeddings, BODY_JSON),
+    MAKES("completions", "/v1/completions", completions, BODY_JSON),
+    {.name = "responses.get",
+     .method = "GET",
+     .path = "/v1/responses/{id}",
+     .needs_key = true,
+     .place = PLACE_OF_ID,
+     .format = &weir_format_responses,
+     .is_free = true},
+    KEPT("responses.delete", "DELETE", "/v1/responses/{id}"),
+    KEPT("responses.cancel", "POST", "/v1/responses/{id}/cancel"),
+    KEPT("responses.input_items", "GET", "/v1/responses/{id}/input_items"),
+    {.name = "responses.input_tokens",
+     .method = "POST",
+     .path = "/v1/responses/input_tokens",
+     .needs_key = true,
+     .bodies = BODY_JSON,
+     .place = PLACE_OF_MODEL,
+     .format = &weir_format_responses,
+     .is_free = true},
+    MAKES("responses.compact", "/v1/responses/compact", responses, BODY_JSON),
+    MAKES("moderations", "/v1/moderations", moderations, BODY_JSON),
+    MAKES("images.generations", "/v1/images/generations", images, BODY_JSON),
+    MAKES("images.edits", "/v1/images/edits", images, BODY_JSON | BODY_FORM),
+    MAKES("images.variations", "/v1/images/variations", images, BODY_FORM),
+    MAKES("audio.speech", "/v1/audio/speech", speech, BODY_JSON),
+    MAKES("audio.transcriptions", "/v1/audio/transcriptions", transcriptions, BODY_FORM),
+    MAKES("audio.translations", "/v1/audio/translations", transcriptions, BODY_FORM),
+    MAKES("rerank", "/v1/rerank", rerank, BODY_JSON),
+    MAKES("rerank", "/v2/rerank", rerank, BODY_JSON),
+    {.name = "files",
+     .method = "POST",
+     .path = "/v1/files",
+     .needs_key = true,
+     .bodies = BODY_FORM,
+     .place = PLACE_OF_PROVIDER,
+     .format = &weir_format_files,
+     .is_free = true,
+     .issues = true,
+     .once = true},
+    {.name = "files.list",
+     .method = "GET",
+     .path = "/v1/files",
+     .needs_key = true,
+     .place = PLACE_OF_PROVIDER,
+     .is_free = true,
+     .lists = true},
+    KEPT("files.get", "GET", "/v1/files/{id}"),
+    KEPT("files.delete", "DELETE", "/v1/files/{id}"),
+    {.name = "files.content",
+     .method = "GET",
+     .path = "/v1/files/{id}/content",
+     .needs_key = true,
+     .place = PLACE_OF_ID,
+     .format = &weir_format_files,
+     .is_free = true},
+    {.name = "batches",
+     .method = "POST",
+     .path = "/v1/batches",
+     .needs_key = true,
+     .bodies = BODY_JSON,
+     .place = PLACE_OF_PROVIDER,
+     .format = &weir_format_batches,
+     .is_free = true,
+     .issues = true,
+     .once = true},
+    {.name = "batches.list",
+     .method = "GET",
+     .path = "/v1/batches",
+     .needs_key = true,
+     .place = PLACE_OF_PROVIDER,
+     .is_free = true,
+     .lists = true},
+    {.name = "batches.get",
+     .method = "GET",
+     .path = "/v1/batches/{id}",
+     .needs_key = true,
+     .place = PLACE_OF_ID,
+     .is_free = true,
+     .issues = true},
+    {.name = "batches.cancel",
+     .method = "POST",
+     .path = "/v1/batches/{id}/cancel",
+     .needs_key = true,
+     .place = PLACE_OF_ID,
+     .is_free = true,
+     .issues = true},
     {.name = "models", .method = "GET", .path = "/v1/models", .needs_key = true, .answer = gateway__answer_models},
     {.name = "model", .method = "GET", .path = "/v1/models/*", .needs_key = true, .answer = gateway__answer_model},
-    {.name = "health", .method = "GET", .path = "/health", .answer = gateway__answer_health},
-    {.name = "health", .method = "GET", .path = "/healthz", .answer = gateway__answer_health},
-    {.name = "health", .method = "GET", .path = "/livez", .answer = gateway__answer_health},
-    {.name = "health", .method = "GET", .path = "/live", .answer = gateway__answer_health},
-    {.name = "health", .method = "GET", .path = "/readyz", .answer = gateway__answer_health},
-    {.name = "health", .method = "GET", .path = "/ready", .answer = gateway__answer_health},
-    {.name = "metrics", .method = "GET", .path = "/metrics", .answer = gateway__answer_metrics},
+    LOCAL("health", "/health", gateway__answer_health),
+    LOCAL("health", "/healthz", gateway__answer_health),
+    LOCAL("health", "/livez", gateway__answer_health),
+    LOCAL("health", "/live", gateway__answer_health),
+    LOCAL("health", "/readyz", gateway__answer_health),
+    LOCAL("health", "/ready", gateway__answer_health),
+    LOCAL("metrics", "/metrics", gateway__answer_metrics),
 };
 /* OPTIONS on any known path: a browser's preflight, or a question for the methods. */
 static const struct gateway__endpoint preflight = {.name = "preflight",
@@ -23,36 +129,81 @@ static const struct gateway__endpoint preflight = {.name = "preflight",
                                                    .path = "*",
                                                    .answer = gateway__answer_preflight};
 
-static bool path_matches(struct weir_span pattern, struct weir_span path) {
-    if (!weir_span_ends_with(pattern, WEIR_SPAN("*")))
-        return weir_span_equal(pattern, path);
-    return path.length >= pattern.length && weir_span_starts_with(path, weir_span_first(pattern, pattern.length - 1));
+/* An id of a provider's making goes into a path of ours: bytes that mean something there are never part of one. */
+static bool is_id(struct weir_span segment) {
+    for (size_t i = 0; i < segment.length; i++) {
+        unsigned char byte = (unsigned char)segment.at[i];
+        bool plain = (byte >= '0' && byte <= '9') || (byte >= 'A' && byte <= 'Z') || (byte >= 'a' && byte <= 'z');
+        if (!plain && memchr("_-.:", byte, 4) == NULL)
+            return false;
+    }
+    return segment.length > 0 && segment.length <= 256 && segment.at[0] != '.';
+}
+
+/* `{id}` stands for one segment that is an id, a final `*` for one byte or more. */
+static bool path_matches(const char *pattern, struct weir_span path, struct weir_span *variable) {
+    const char *hole = strpbrk(pattern, "{*");
+    if (hole == NULL)
+        return weir_span_equal(path, weir_span_of_string(pattern));
+    struct weir_span before = weir_span_of(pattern, (size_t)(hole - pattern));
+    if (path.length <= before.length || !weir_span_starts_with(path, before))
+        return false;
+    struct weir_span rest = weir_span_from(path, before.length);
+    if (*hole == '*') {
+        *variable = rest;
+        return true;
+    }
+    struct weir_span after = weir_span_of_string(hole + strlen("{id}"));
+    const char *slash = memchr(rest.at, '/', rest.length);
+    size_t length = slash == NULL ? rest.length : (size_t)(slash - rest.at);
+    if (!weir_span_equal(weir_span_from(rest, length), after) || !is_id(weir_span_first(rest, length)))
+        return false;
+    *variable = weir_span_first(rest, length);
+    return true;
 }
 
 static bool method_matches(const struct gateway__endpoint *endpoint, struct weir_span method) {
     if (weir_span_equal(method, weir_span_of_string(endpoint->method)))
         return true;
-    return weir_span_equal(method, WEIR_SPAN("HEAD")) &&
-           weir_span_equal(weir_span_of_string(endpoint->method), WEIR_SPAN("GET"));
+    return endpoint->answer != NULL && weir_span_equal(method, WEIR_SPAN("HEAD"));
+}
+
+enum { TAKES_GET = 1, TAKES_HEAD = 2, TAKES_POST = 4, TAKES_DELETE = 8 };
+
+static unsigned methods_of(const struct gateway__endpoint *endpoint) {
+    switch (endpoint->method[0]) {
+    case 'G': return endpoint->answer != NULL ? TAKES_GET | TAKES_HEAD : TAKES_GET;
+    case 'D': return TAKES_DELETE;
+    default: return TAKES_POST;
+    }
+}
+
+/* NULL: no path takes these. */
+static const char *allow_text(unsigned methods) {
+    static const char *const texts[16] = {[TAKES_GET] = "GET, OPTIONS",
+                                          [TAKES_GET | TAKES_HEAD] = "GET, HEAD, OPTIONS",
+                                          [TAKES_POST] = "POST, OPTIONS",
+                                          [TAKES_GET | TAKES_POST] = "GET, POST, OPTIONS",
+                                          [TAKES_DELETE | TAKES_GET] = "GET, DELETE, OPTIONS",
+                                          [TAKES_DELETE | TAKES_GET | TAKES_POST] = "GET, POST, DELETE, OPTIONS"};
+    return texts[methods];
 }
 
 const struct gateway__endpoint *gateway__endpoint_find(struct weir_span method, struct weir_span path,
-                                                       const char **allow) {
+                                                       struct weir_span *variable, const char **allow) {
     bool known = weir_span_equal(path, WEIR_SPAN("*"));
-    *allow = NULL;
+    unsigned methods = 0;
+    *variable = WEIR_SPAN("");
     for (size_t i = 0; i < sizeof endpoints / sizeof *endpoints; i++) {
-        if (!path_matches(weir_span_of_string(endpoints[i].path), path))
+        if (!path_matches(endpoints[i].path, path, variable))
             continue;
         known = true;
-        *allow = endpoints[i].method[0] == 'G' ? "GET, HEAD, OPTIONS" : "POST, OPTIONS";
+        methods |= methods_of(&endpoints[i]);
         if (method_matches(&endpoints[i], method))
             return &endpoints[i];
     }
+    *allow = allow_text(methods);
     if (known && weir_span_equal(method, WEIR_SPAN("OPTIONS")))
         return &preflight;
     return NULL;
-}
-
-struct weir_span gateway__path_rest(const struct weir_request *request) {
-    return weir_span_from(request->head->path, strlen(request->endpoint->path) - 1);
 }

@@ -22,6 +22,9 @@ struct weir_limits_settings {
     int64_t max_active_requests;
     int64_t keep_alive_requests;
     int64_t default_output_tokens;
+    int64_t max_upload_bytes;
+    int64_t spool_memory_bytes;
+    bool metered_only;
 };
 struct weir_timeouts_settings {
     int64_t head_ms;
@@ -67,6 +70,8 @@ struct weir_gateway {
     struct weir_metrics *metrics;
     struct weir_board *board;
     struct weir_store *store;
+    struct weir_issued_table *issued;
+    const char *spool_directory; /* for forms that are too large for memory */
     struct weir_log log;
     /* Workers that were told to stop and have something in flight. None ends before it is 0 or its own time is over: the sockets of all
      * take connections until the end, and each of these gets an answer. */

@@ -7,7 +7,9 @@
 #include "gateway/gateway.h"
 #include "net/http_server.h"
 #include "net/listener.h"
+#include "http/multipart.h"
 #include "net/pool.h"
+#include "net/spool.h"
 #include "route/route.h"
 #include "store/store.h"
 #include "telemetry/traceparent.h"
@@ -52,6 +54,7 @@ struct weir_worker {
     struct weir_timer second, drain;
     int64_t drain_until_ns, connections_told;
     struct weir_buffer log_batch; /* access-log lines of this turn */
+    struct weir_buffer scratch;   /* pieces of forms on their way out */
     struct weir_deferred log_flush;
     bool log_flush_armed;
     char date[32]; /* of the Date field, once a second */
@@ -67,13 +70,48 @@ enum gateway__next {
 
 struct weir_request;
 
+/* What says where a request goes. */
+enum gateway__place {
+    PLACE_HERE,       /* it is answered here */
+    PLACE_OF_MODEL,   /* its model */
+    PLACE_OF_ID,      /* the id in its path: what a provider has issued stays with it */
+    PLACE_OF_PROVIDER /* the client, by a header; else the provider that takes every name, or the only one */
+};
+enum { BODY_JSON = 1, BODY_FORM = 2 };
+
 struct gateway__endpoint {
     const char *name;   /* for records and metrics */
-    const char *method; /* "GET", "POST" */
-    const char *path;   /* ends in '*': any one segment or more */
+    const char *method; /* "GET", "POST", "DELETE" */
+    const char *path;   /* {id}: one segment; ends in '*': any byte or more */
     bool needs_key;
-    bool is_inference;                                          /* carries a body for a provider */
+    unsigned bodies; /* BODY_… that it takes; 0: whatever comes goes through */
+    enum gateway__place place;
+    const struct weir_format *format; /* NULL: its bodies go through unread */
+    bool is_free;                     /* costs nothing: its answer is left as it is */
+    bool issues;                      /* its answer has ids that the provider gives out */
+    bool lists;                       /* its answer shows what others own too: theirs is left out */
+    bool once; /* never sent twice: a connection of its own, so that none turns out to be closed */
     enum gateway__next (*answer)(struct weir_request *request); /* answered here, without a provider */
+};
+
+/* A form on its way in (form.c). */
+enum { GATEWAY_FORM_FIELDS = 64, GATEWAY_FORM_VALUE_BYTES = 1024 };
+struct gateway__form {
+    struct weir_multipart *reader;
+    struct weir_spool *spool;
+    struct weir_form_field fields[GATEWAY_FORM_FIELDS];
+    struct weir_form form; /* what the format reads */
+    char value[GATEWAY_FORM_VALUE_BYTES];
+    size_t value_length;
+    uint64_t content_at;
+    bool in_file, in_model;
+    uint64_t model_at, model_end; /* the model's place in the body */
+    struct weir_span boundary;
+};
+
+/* A question to the store that outlives the request that asked it, if it has to (stored.c). */
+struct gateway__lookup {
+    struct weir_request *request; /* NULL: nobody waits any more */
 };
 
 enum gateway__relay_mode {
@@ -97,7 +135,9 @@ struct gateway__upstream {
     bool head_seen;
     bool ended; /* the answer's message is complete */
     bool keep_alive;
-    bool paused; /* reading stopped: the client is slow */
+    bool paused;        /* reading stopped: the client is slow */
+    bool sending;       /* the request's body is not all written */
+    uint64_t form_sent; /* bytes of the form that are */
     unsigned status;
     struct weir_http_head *head; /* of the answer, in the request's arena */
 };
@@ -113,8 +153,12 @@ struct gateway__relay {
     struct weir_sse sse;
     int64_t content_events;
     size_t passed_bytes; /* RELAY_PASS */
+    bool is_opaque;      /* RELAY_PASS: sound or a file, where no usage stands */
     bool finish_seen;
-    bool head_sent; /* status line and fields are out */
+    int64_t units_made; /* RELAY_STREAM: of what the events bring, as far as they say */
+    int64_t next_sequence;
+    struct weir_span answer_id; /* in the arena */
+    bool head_sent;             /* status line and fields are out */
     bool chunked;
     bool complete; /* the terminal bytes are out */
 };
@@ -126,6 +170,7 @@ struct weir_request {
     struct weir_http_connection *connection; /* NULL once it is finished or gone */
     struct weir_arena *arena;
     const struct gateway__endpoint *endpoint;
+    const struct weir_format *format; /* the endpoint's */
 
     /* the pipeline */
     size_t step;
@@ -136,7 +181,9 @@ struct weir_request {
     /* what came */
     struct weir_http_head *head;
     struct weir_buffer body;
+    struct gateway__form *form; /* NULL: its body is no form */
     bool body_complete;
+    struct weir_span path_variable;
     int64_t start_ns, start_utc_us;
     struct weir_uuid id;
     char id_text[WEIR_UUID_TEXT_SIZE];
@@ -149,6 +196,9 @@ struct weir_request {
     const struct weir_key *key;
     const struct weir_dialect *dialect;
     struct weir_call call;
+    struct gateway__lookup *lookup; /* NULL: none is under way */
+    void *list;                     /* stored.c: the list that is being sorted */
+    struct weir_issued issued;      /* of the id that it names; empty provider: none is named */
     struct weir_candidates candidates;
     size_t next_candidate;
     const struct weir_target *target;
@@ -191,12 +241,16 @@ enum gateway__next gateway__step_identify(struct weir_request *request);
 enum gateway__next gateway__step_read(struct weir_request *request);
 enum gateway__next gateway__step_local(struct weir_request *request);
 enum gateway__next gateway__step_understand(struct weir_request *request);
+enum gateway__next gateway__step_locate(struct weir_request *request);
 enum gateway__next gateway__step_route(struct weir_request *request);
 enum gateway__next gateway__step_reserve(struct weir_request *request);
 enum gateway__next gateway__step_send(struct weir_request *request);
 enum gateway__next gateway__step_settle(struct weir_request *request);
 enum gateway__next gateway__step_answer(struct weir_request *request);
 enum gateway__next gateway__step_record(struct weir_request *request);
+
+/* What a target charges for the request; NULL: it has no price, or the endpoint is free. */
+const struct weir_price *gateway__price_of(const struct weir_request *request, const struct weir_target *target);
 
 /* --- requests.c: beginnings and ends --- */
 extern const struct weir_http_handler gateway__handler;
@@ -205,10 +259,9 @@ void gateway__request_free(struct weir_request *request);
 void gateway__requests_free_spare(struct weir_worker *worker);
 
 /* --- endpoints.c --- */
-/* NULL: none; *path_known tells 405 from 404, *allow names the methods. */
+/* NULL: none; then *allow names the methods that the path takes, NULL where there is no such path. *variable is what {id} or '*' stood for. */
 const struct gateway__endpoint *gateway__endpoint_find(struct weir_span method, struct weir_span path,
-                                                       const char **allow);
-struct weir_span gateway__path_rest(const struct weir_request *request); /* what '*' stood for */
+                                                       struct weir_span *variable, const char **allow);
 
 /* --- answer.c --- */
 /* Begins a head with the fields that every answer has. */
@@ -233,6 +286,36 @@ enum gateway__next gateway__answer_models(struct weir_request *request);
 enum gateway__next gateway__answer_model(struct weir_request *request);
 enum gateway__next gateway__answer_preflight(struct weir_request *request);
 
+/* --- form.c --- */
+/* Begins to take the body as a form. WEIR_EINVAL: no boundary; WEIR_ENOMEM. */
+WEIR_MUST enum weir_status gateway__form_begin(struct weir_request *request, struct weir_span content_type);
+/* Takes a piece of the body. ANSWER: it failed, the request knows why. */
+enum gateway__next gateway__form_take(struct weir_request *request, struct weir_span data);
+enum gateway__next gateway__form_end(struct weir_request *request);
+void gateway__form_free(struct weir_request *request);
+/* The form as it is sent to a target: its length, and its bytes from `offset`; *data is empty at the end. */
+uint64_t gateway__form_length(const struct weir_request *request);
+WEIR_MUST enum weir_status gateway__form_read(struct weir_request *request, uint64_t offset, struct weir_span *data);
+
+/* --- stored.c: what providers keep --- */
+/* The candidates of a request that is no model's: by id, or by provider. */
+enum gateway__next gateway__route_stored(struct weir_request *request);
+/* Leaves the candidates of the provider that has what the request builds on. */
+enum gateway__next gateway__keep_issuer(struct weir_request *request);
+/* Notes the ids that a successful answer gives out. */
+void gateway__note_issued(struct weir_request *request, struct weir_span body);
+void gateway__note_issued_id(struct weir_request *request, struct weir_span id);
+/* A list whose items have to be asked for: WAIT, and gateway__resume comes later; NEXT where it was answered. */
+enum gateway__next gateway__answer_list(struct weir_request *request);
+void gateway__lookup_drop(struct weir_request *request);
+
+/* --- upstream_request.c --- */
+/* Writes the request to the upstream's stream: all of it, or as much as may wait there. */
+WEIR_MUST enum weir_status gateway__send_request(struct weir_request *request);
+/* Goes on where there is room again. */
+WEIR_MUST enum weir_status gateway__send_more(struct weir_request *request);
+uint64_t gateway__body_length(const struct weir_request *request);
+
 /* --- upstream.c --- */
 /* Lets go of the upstream: gives the connection back when `reusable`, closes it otherwise. Legal at any time. */
 void gateway__upstream_end(struct weir_request *request, bool reusable);
@@ -246,6 +329,9 @@ enum weir_status gateway__relay_body(struct weir_request *request, struct weir_s
 enum gateway__next gateway__relay_end(struct weir_request *request);
 void gateway__relay_reset(struct weir_request *request);
 void gateway__write_upstream_fields(struct weir_request *request, struct weir_buffer *out);
+/* Sends a whole answer: the upstream's status and fields, what it cost where it may cost something, and `parts` (parts[0] is filled here). */
+enum gateway__next gateway__relay_whole(struct weir_request *request, struct weir_span *parts, size_t count,
+                                        size_t body_length);
 /* The last chunk of a body, with the trailer that its head has announced. The span is in `text`. */
 enum { GATEWAY_END_SIZE = 80 };
 struct weir_span gateway__end_of_body(const struct weir_request *request, char text[GATEWAY_END_SIZE]);

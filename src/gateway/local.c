@@ -74,7 +74,7 @@ enum gateway__next gateway__answer_models(struct weir_request *request) {
 }
 
 enum gateway__next gateway__answer_model(struct weir_request *request) {
-    struct weir_span encoded = gateway__path_rest(request);
+    struct weir_span encoded = request->path_variable;
     size_t length = 0;
     char *name = weir_arena_alloc_raw(request->arena, encoded.length + 1);
     if (name == NULL || weir_url_decode(encoded, name, &length) != WEIR_OK)
@@ -105,7 +105,8 @@ enum gateway__next gateway__answer_preflight(struct weir_request *request) {
     if (origin != NULL && !gateway__origin_allowed(request, *origin))
         return gateway__fail(request, WEIR_REASON_ORIGIN_NOT_ALLOWED, NULL, NULL);
     const char *allow = NULL;
-    (void)gateway__endpoint_find(WEIR_SPAN(""), request->head->path, &allow);
+    struct weir_span variable;
+    (void)gateway__endpoint_find(WEIR_SPAN(""), request->head->path, &variable, &allow);
     struct weir_buffer head;
     weir_buffer_init(&head, 2 * WEIR_MAX_HEAD_BYTES); /* the fields that are asked for, and ours */
     gateway__write_head(request, 204, &head);

@@ -15,6 +15,7 @@ static const struct {
     {"read", gateway__step_read, 0},             /* the body, counted as it comes */
     {"local", gateway__step_local, 0},           /* what needs no provider is answered here */
     {"understand", gateway__step_understand, 0}, /* what is asked */
+    {"locate", gateway__step_locate, 0},         /* who issued the id that it names */
     {"route", gateway__step_route, 0},           /* who can serve it */
     {"reserve", gateway__step_reserve, 0},       /* what it may cost at most */
     {"send", gateway__step_send, RETRY_FROM},    /* one attempt a turn, and the relay of its answer */

@@ -20,6 +20,10 @@ void gateway__relay_reset(struct weir_request *request) {
     relay->has_last = false;
     relay->finish_seen = false;
     relay->content_events = 0;
+    relay->units_made = relay->next_sequence = 0;
+    relay->answer_id = WEIR_SPAN("");
+    relay->is_opaque = false;
+    request->entry.issued_count = 0;
     request->has_usage = false; /* what a failed attempt has used is not the client's */
     request->usage = (struct weir_usage){.input = 0};
     relay->passed_bytes = 0;
@@ -29,20 +33,42 @@ static bool is_success(const struct weir_request *request) {
     return request->upstream.status >= 200 && request->upstream.status < 300;
 }
 
+/* How much of an answer is held. A list is sorted, and vectors are written anew: these have to be whole. */
+static size_t most_held(const struct weir_request *request) {
+    if (request->endpoint->lists)
+        return WEIR_MAX_LIST_BYTES;
+    return request->call.wants_base64 ? WEIR_MAX_VECTORS_BYTES : WEIR_MAX_BUFFERED_ANSWER_BYTES;
+}
+
+static bool type_is(const struct weir_span *type, const char *media_type) {
+    return type != NULL && weir_http_media_type_is(*type, weir_span_of_string(media_type));
+}
+
+static bool may_be_bytes(const struct weir_request *request) {
+    return request->format != NULL && (request->format->flags & WEIR_FORMAT_BYTES) != 0;
+}
+
 enum weir_status gateway__relay_head(struct weir_request *request) {
+    struct gateway__relay *relay = &request->relay;
     const struct weir_http_head *head = request->upstream.head;
     const struct weir_span *type = weir_http_head_find(head, WEIR_SPAN("content-type"));
     const struct weir_span *coding = weir_http_head_find(head, WEIR_SPAN("content-encoding"));
     if (coding != NULL && !weir_span_equal_ignore_case(*coding, WEIR_SPAN("identity")))
         return WEIR_EPROTO; /* none was asked for, and what cannot be read cannot be metered */
-    if (is_success(request) && type != NULL && weir_http_media_type_is(*type, WEIR_SPAN("text/event-stream"))) {
-        request->relay.mode = RELAY_STREAM;
+    if (is_success(request) && type_is(type, "text/event-stream") && request->format != NULL &&
+        request->format->read_event != NULL) {
+        relay->mode = RELAY_STREAM;
         weir_metrics_add_active(request->worker->metrics, 0, 1, 0);
-    } else {
-        request->relay.mode = RELAY_BUFFER;
-        if (head->has_content_length && head->content_length <= WEIR_MAX_BUFFERED_ANSWER_BYTES)
-            (void)weir_buffer_reserve(&request->relay.body, (size_t)head->content_length);
+        return WEIR_OK;
     }
+    relay->mode = RELAY_BUFFER;
+    relay->body.max_bytes = most_held(request);
+    if (is_success(request) && may_be_bytes(request) && !type_is(type, "application/json")) {
+        relay->is_opaque = true;
+        return gateway__relay_pass_begin(request);
+    }
+    if (head->has_content_length && head->content_length <= relay->body.max_bytes)
+        (void)weir_buffer_reserve(&relay->body, (size_t)head->content_length);
     return WEIR_OK;
 }
 
@@ -89,7 +115,7 @@ enum { TAIL_BYTES = 64 * 1024 };
 
 static void look_for_usage(struct weir_request *request, struct weir_span piece) {
     struct weir_answer answer = {.has_usage = false};
-    if (request->has_usage || !request->dialect->find_usage(piece, &answer))
+    if (request->has_usage || request->endpoint->is_free || !request->format->find_usage(piece, &answer))
         return;
     request->has_usage = true;
     request->usage = answer.usage;
@@ -100,6 +126,8 @@ static void keep_tail(struct weir_request *request, struct weir_span data) {
     struct weir_buffer *tail = &request->relay.out;
     request->relay.passed_bytes += data.length;
     request->relay.content_events = weir_dialect_estimate_tokens(request->relay.passed_bytes);
+    if (request->relay.is_opaque || request->endpoint->is_free)
+        return;
     if (data.length > TAIL_BYTES)
         data = weir_span_from(data, data.length - TAIL_BYTES);
     if (tail->length + data.length > (size_t)2 * TAIL_BYTES)
@@ -111,6 +139,8 @@ static void keep_tail(struct weir_request *request, struct weir_span data) {
 enum weir_status gateway__relay_pass_begin(struct weir_request *request) {
     struct gateway__relay *relay = &request->relay;
     struct weir_buffer head;
+    if (request->connection == NULL)
+        return WEIR_ECLOSED;
     weir_buffer_init(&head, 2 * WEIR_MAX_HEAD_BYTES); /* the upstream's fields and ours */
     relay->mode = RELAY_PASS;
     relay->chunked = !weir_http_connection_is_http10(request->connection);
@@ -136,25 +166,29 @@ enum weir_status gateway__relay_pass_begin(struct weir_request *request) {
     return status;
 }
 
-static enum weir_status pass_piece(struct weir_request *request, struct weir_span data, struct weir_span end) {
+static enum weir_status pass_piece(struct weir_request *request, struct weir_span held, struct weir_span data,
+                                   struct weir_span end) {
     char chunk_head[WEIR_HTTP_CHUNK_HEAD_SIZE];
-    bool chunked = request->relay.chunked && data.length > 0;
-    size_t length = chunked ? weir_http_format_chunk_head(data.length, chunk_head) : 0;
-    const struct weir_span parts[] = {weir_span_of(chunk_head, length), data,
+    bool chunked = request->relay.chunked && held.length + data.length > 0;
+    size_t length = chunked ? weir_http_format_chunk_head(held.length + data.length, chunk_head) : 0;
+    const struct weir_span parts[] = {weir_span_of(chunk_head, length), held, data,
                                       chunked ? WEIR_SPAN("\r\n") : WEIR_SPAN(""), end};
-    enum weir_status status = weir_http_connection_write(request->connection, parts, 4);
+    enum weir_status status = weir_http_connection_write(request->connection, parts, 5);
     if (status == WEIR_OK && weir_http_connection_pending_bytes(request->connection) > WEIR_MAX_STREAM_PENDING_BYTES)
         gateway__upstream_pause(request, true);
     return status == WEIR_OK ? WEIR_OK : WEIR_ECLOSED;
 }
 
-/* Everything but the newest piece goes out, so that the last one can wait. */
+/* Everything but the last byte goes out: that one waits for the journal. */
 static enum weir_status pass_body(struct weir_request *request, struct weir_span data) {
     struct weir_buffer *held = &request->relay.body;
-    enum weir_status status = pass_piece(request, weir_buffer_span(held), WEIR_SPAN(""));
+    if (data.length == 0)
+        return WEIR_OK;
+    enum weir_status status = pass_piece(request, weir_buffer_span(held), weir_span_first(data, data.length - 1),
+                                         WEIR_SPAN(""));
     keep_tail(request, data);
     weir_buffer_clear(held);
-    weir_buffer_append(held, data);
+    weir_buffer_append(held, weir_span_from(data, data.length - 1));
     return status;
 }
 
@@ -169,7 +203,8 @@ static enum gateway__next pass_end(struct weir_request *request) {
     look_for_usage(request, weir_buffer_span(&request->relay.out));
     gateway__settle(request);
     struct weir_span end = request->relay.chunked ? gateway__end_of_body(request, text) : WEIR_SPAN("");
-    if (request->connection == NULL || pass_piece(request, weir_buffer_span(&request->relay.body), end) != WEIR_OK)
+    if (request->connection == NULL ||
+        pass_piece(request, weir_buffer_span(&request->relay.body), WEIR_SPAN(""), end) != WEIR_OK)
         return gateway__fail(request, WEIR_REASON_CLIENT_CLOSED, NULL, NULL);
     gateway__client_done(request);
     return NEXT;
@@ -181,13 +216,13 @@ enum weir_status gateway__relay_body(struct weir_request *request, struct weir_s
         return gateway__stream_body(request, data);
     if (relay->mode == RELAY_DRAIN)
         return WEIR_OK;
-    if (relay->mode == RELAY_BUFFER && data.length <= WEIR_MAX_BUFFERED_ANSWER_BYTES - relay->body.length) {
+    if (relay->mode == RELAY_BUFFER && data.length <= relay->body.max_bytes - relay->body.length) {
         weir_buffer_append(&relay->body, data);
         return weir_buffer_status(&relay->body);
     }
     if (request->connection == NULL)
         return WEIR_ECLOSED;
-    if (relay->mode == RELAY_BUFFER && !is_success(request))
+    if (relay->mode == RELAY_BUFFER && (!is_success(request) || request->endpoint->lists))
         return WEIR_ELIMIT;
     if (relay->mode == RELAY_BUFFER && gateway__relay_pass_begin(request) != WEIR_OK)
         return WEIR_ECLOSED;
@@ -196,37 +231,82 @@ enum weir_status gateway__relay_body(struct weir_request *request, struct weir_s
 
 /* --- whole answers --- */
 
-static enum gateway__next buffered_success(struct weir_request *request) {
+enum gateway__next gateway__relay_whole(struct weir_request *request, struct weir_span *parts, size_t count,
+                                        size_t body_length) {
     struct gateway__relay *relay = &request->relay;
-    struct weir_span body = weir_buffer_span(&relay->body);
-    struct weir_answer answer;
-    struct weir_json_splice splice = {.count = 0};
-    if (request->dialect->read_answer(body, &answer) != WEIR_OK)
-        return gateway__upstream_failed(request, WEIR_REASON_UPSTREAM_PROTOCOL, "its answer is not JSON");
-    request->has_usage = answer.has_usage;
-    request->usage = answer.usage;
-    relay->content_events = weir_dialect_estimate_tokens((size_t)answer.content_bytes);
-    gateway__settle(request);
+    struct weir_buffer *head = &relay->out;
     if (request->connection == NULL)
         return NEXT;
-    if (request->dialect->edit_answer(request->arena, body, &answer, &request->usage, request->entry.cost_cu_milli,
-                                      &splice) != WEIR_OK)
-        return gateway__fail(request, WEIR_REASON_INTERNAL, NULL, NULL);
-    struct weir_buffer *head = &relay->out;
-    struct weir_span parts[2 + 2 * WEIR_JSON_MAX_EDITS];
     weir_buffer_clear(head);
     gateway__write_head(request, request->upstream.status, head);
     gateway__write_upstream_fields(request, head);
     weir_http_write_field_uint64(head, used_field, (uint64_t)request->entry.cost_cu_milli);
-    weir_http_write_field_uint64(head, WEIR_SPAN("Content-Length"), weir_json_splice_length(&splice, body.length));
+    if (request->upstream.status != 204)
+        weir_http_write_field_uint64(head, WEIR_SPAN("Content-Length"), body_length);
     weir_http_write_head_end(head);
     parts[0] = weir_buffer_span(head);
-    size_t count = 1 + weir_json_splice_parts(&splice, body, &parts[1]);
     if (weir_buffer_status(head) != WEIR_OK || weir_http_connection_write(request->connection, parts, count) != WEIR_OK)
         return gateway__fail(request, WEIR_REASON_CLIENT_CLOSED, NULL, NULL);
     relay->head_sent = true;
     gateway__client_done(request);
     return NEXT;
+}
+
+/* As it came: nothing of it is billed, or nothing of it can be read. */
+static enum gateway__next whole_unread(struct weir_request *request) {
+    struct weir_span parts[2] = {WEIR_SPAN(""), weir_buffer_span(&request->relay.body)};
+    if (request->endpoint->issues && (request->call.is_kept || request->endpoint->place == PLACE_OF_ID))
+        gateway__note_issued(request, parts[1]);
+    request->relay.content_events = weir_dialect_estimate_tokens(parts[1].length);
+    gateway__settle(request);
+    return gateway__relay_whole(request, parts, 2, parts[1].length);
+}
+
+/* The answer in the form that was asked for, where the provider knows another one only. */
+static enum weir_status rewrite(struct weir_request *request) {
+    struct weir_buffer *body = &request->relay.body;
+    if (request->format->rewrite_answer == NULL || !request->call.wants_base64)
+        return WEIR_OK;
+    struct weir_buffer out;
+    weir_buffer_init(&out, WEIR_MAX_VECTORS_BYTES);
+    enum weir_status status = request->format->rewrite_answer(&request->call, weir_buffer_span(body), &out);
+    if (status == WEIR_OK) {
+        weir_buffer_release(body);
+        *body = weir_buffer_take(&out);
+    }
+    weir_buffer_release(&out);
+    return status == WEIR_END ? WEIR_OK : status;
+}
+
+static enum gateway__next buffered_success(struct weir_request *request) {
+    struct gateway__relay *relay = &request->relay;
+    const struct weir_span *type = weir_http_head_find(request->upstream.head, WEIR_SPAN("content-type"));
+    struct weir_answer answer;
+    struct weir_json_splice splice = {.count = 0};
+    if (request->endpoint->lists)
+        return gateway__answer_list(request);
+    if (request->endpoint->is_free)
+        return whole_unread(request);
+    if ((request->format->flags & WEIR_FORMAT_TEXT) != 0 && !type_is(type, "application/json"))
+        return whole_unread(request);
+    if (rewrite(request) != WEIR_OK)
+        return gateway__fail(request, WEIR_REASON_INTERNAL, NULL, NULL);
+    struct weir_span body = weir_buffer_span(&relay->body);
+    if (request->format->read_answer(body, &answer) != WEIR_OK)
+        return gateway__upstream_failed(request, WEIR_REASON_UPSTREAM_PROTOCOL, "its answer is not JSON");
+    request->has_usage = answer.has_usage;
+    request->usage = answer.usage;
+    relay->units_made = answer.usage.units;
+    relay->content_events = weir_dialect_estimate_tokens((size_t)answer.content_bytes);
+    if (request->endpoint->issues && request->call.is_kept)
+        gateway__note_issued(request, body);
+    gateway__settle(request);
+    if (request->format->edit_answer(request->arena, &answer, &request->usage, request->entry.cost_cu_milli, &splice) !=
+        WEIR_OK)
+        return gateway__fail(request, WEIR_REASON_INTERNAL, NULL, NULL);
+    struct weir_span parts[2 + 2 * WEIR_JSON_MAX_EDITS];
+    size_t count = 1 + weir_json_splice_parts(&splice, body, &parts[1]);
+    return gateway__relay_whole(request, parts, count, weir_json_splice_length(&splice, body.length));
 }
 
 /* An answer that is no success: another target, or the provider's own words with our ids. */

@@ -103,6 +103,10 @@ static void release_marked(struct weir_request *request) {
     struct gateway__relay *relay = &request->relay;
     if (!relay->has_last)
         return;
+    if (request->endpoint->is_free) { /* nothing was used by asking for it again */
+        release_last(relay);
+        return;
+    }
     struct weir_sse again;
     struct weir_sse_event sse;
     struct weir_event event;
@@ -110,8 +114,8 @@ static void release_marked(struct weir_request *request) {
     struct weir_span input = weir_buffer_span(&relay->last);
     weir_sse_init(&again, WEIR_MAX_EVENT_BYTES);
     if (weir_sse_next(&again, &input, &sse) == WEIR_OK) {
-        request->dialect->read_event(&sse, &event);
-        if (request->dialect->mark_event(request->arena, &event, request->entry.cost_cu_milli, &splice) == WEIR_OK)
+        request->format->read_event(&sse, &event);
+        if (request->format->mark_event(request->arena, &event, request->entry.cost_cu_milli, &splice) == WEIR_OK)
             append_event(&relay->out, &sse, &splice);
     } else {
         weir_buffer_append(&relay->out, weir_buffer_span(&relay->last));
@@ -160,14 +164,36 @@ static enum weir_status on_error_event(struct weir_request *request, const struc
     return WEIR_END;
 }
 
+/* What an event tells, besides what it is for the client. */
+static void note_event(struct weir_request *request, const struct weir_event *event) {
+    struct gateway__relay *relay = &request->relay;
+    if (event->answer.has_usage) {
+        request->has_usage = true;
+        request->usage = event->answer.usage;
+    }
+    if (event->answer.usage.unit == WEIR_UNIT_IMAGE)
+        relay->units_made += event->answer.usage.units;
+    if (event->sequence >= relay->next_sequence)
+        relay->next_sequence = event->sequence + 1;
+    if (relay->answer_id.length > 0 || event->answer.id.length == 0)
+        return;
+    if (weir_arena_dup(request->arena, event->answer.id, &relay->answer_id) != WEIR_OK)
+        relay->answer_id = WEIR_SPAN("");
+    if (request->endpoint->issues && request->call.is_kept)
+        gateway__note_issued_id(request, relay->answer_id);
+}
+
 static enum weir_status on_event(struct weir_request *request, const struct weir_sse_event *sse) {
     struct gateway__relay *relay = &request->relay;
     struct weir_event event;
     struct weir_json_splice splice = {.count = 0};
-    request->dialect->read_event(sse, &event);
-    if (event.answer.has_usage) {
-        request->has_usage = true;
-        request->usage = event.answer.usage;
+    request->format->read_event(sse, &event);
+    note_event(request, &event);
+    if (event.kind == WEIR_EVENT_LAST) {
+        if (event.failed)
+            (void)gateway__fail(request, WEIR_REASON_UPSTREAM_ERROR, NULL, NULL);
+        enum weir_status status = hold(request, sse, &splice);
+        return status == WEIR_OK ? complete(request, WEIR_SPAN("")) : status;
     }
     if (event.kind == WEIR_EVENT_DONE)
         return complete(request, sse->raw);
@@ -179,7 +205,8 @@ static enum weir_status on_event(struct weir_request *request, const struct weir
         relay->finish_seen = true;
     if (event.kind == WEIR_EVENT_USAGE && !request->call.wants_usage)
         return WEIR_OK; /* metering asked for it, the client did not */
-    if (!request->call.wants_usage && request->dialect->hide_usage(sse->data, &event, &splice) != WEIR_OK)
+    if (!request->call.wants_usage && request->format->hide_usage != NULL &&
+        request->format->hide_usage(sse->data, &event, &splice) != WEIR_OK)
         return WEIR_ENOMEM;
     if (event.kind == WEIR_EVENT_FINISH || event.kind == WEIR_EVENT_USAGE)
         return hold(request, sse, &splice);
@@ -208,7 +235,7 @@ enum weir_status gateway__stream_body(struct weir_request *request, struct weir_
 enum gateway__next gateway__stream_end(struct weir_request *request) {
     if (!request->relay.finish_seen)
         return gateway__upstream_failed(request, WEIR_REASON_UPSTREAM_CLOSED, NULL);
-    if (complete(request, request->dialect->done) != WEIR_OK)
+    if (complete(request, request->format->done) != WEIR_OK)
         return gateway__fail(request, WEIR_REASON_CLIENT_CLOSED, NULL, NULL);
     return NEXT;
 }
@@ -218,7 +245,7 @@ void gateway__stream_fail(struct weir_request *request) {
     struct weir_error_answer error = gateway__error_of(request);
     bool already_told = request->reason == WEIR_REASON_UPSTREAM_ERROR && relay->out.length > 0;
     if (!already_told)
-        request->dialect->write_error_event(&relay->out, &error);
+        request->format->write_error_event(&relay->out, &error);
     char end[GATEWAY_END_SIZE];
     if (flush(request, gateway__end_of_body(request, end)) == WEIR_OK) {
         gateway__client_done(request);

@@ -34,7 +34,10 @@ static void object_clear(struct weir_request *request, size_t max_body_bytes) {
                                  .upstream = {.parser = request->upstream.parser},
                                  .relay = {.sse = request->relay.sse},
                                  .body = kept(&request->body, max_body_bytes),
-                                 .detail = WEIR_SPAN("")};
+                                 .detail = WEIR_SPAN(""),
+                                 .path_variable = WEIR_SPAN(""),
+                                 .call = {.model = WEIR_SPAN(""), .variant = WEIR_SPAN(""), .issued_id = WEIR_SPAN("")},
+                                 .issued = {.provider = WEIR_SPAN("")}};
     clean.relay.body = kept(&request->relay.body, WEIR_MAX_BUFFERED_ANSWER_BYTES);
     clean.relay.out = kept(&request->relay.out, WEIR_MAX_EVENT_BYTES + WEIR_MIB);
     clean.relay.last = kept(&request->relay.last, WEIR_MAX_EVENT_BYTES);
@@ -86,6 +89,8 @@ void gateway__request_free(struct weir_request *request) {
     struct weir_worker *worker = request->worker;
     weir_timer_stop(&request->deadline);
     gateway__upstream_end(request, false);
+    gateway__lookup_drop(request);
+    gateway__form_free(request);
     gateway__client_done(request);
     weir_list_remove(&request->link);
     worker->request_count--;
@@ -115,6 +120,11 @@ static void on_body(void *owner, struct weir_span data) {
     struct weir_request *request = owner;
     if (request->reason != WEIR_REASON_NONE)
         return;
+    if (request->form != NULL) {
+        if (gateway__form_take(request, data) == ANSWER)
+            gateway__resume(request, ANSWER);
+        return;
+    }
     weir_buffer_append(&request->body, data);
     if (weir_buffer_status(&request->body) == WEIR_OK)
         return;
@@ -126,7 +136,7 @@ static void on_body(void *owner, struct weir_span data) {
 static void on_complete(void *owner) {
     struct weir_request *request = owner;
     request->body_complete = true;
-    gateway__resume(request, NEXT);
+    gateway__resume(request, request->form != NULL ? gateway__form_end(request) : NEXT);
 }
 
 static void on_gone(void *owner, enum weir_reason reason) {
@@ -263,7 +273,9 @@ static void on_request(void *owner, struct weir_http_connection *connection, con
     if (request == NULL)
         return;
     const char *allow = NULL;
-    request->endpoint = gateway__endpoint_find(request->head->method, request->head->path, &allow);
+    request->endpoint = gateway__endpoint_find(request->head->method, request->head->path, &request->path_variable,
+                                               &allow);
+    request->format = request->endpoint != NULL ? request->endpoint->format : NULL;
     request->allow = allow;
     if (request->endpoint == NULL && allow != NULL)
         (void)gateway__fail(request, WEIR_REASON_METHOD_NOT_ALLOWED, NULL, "this one takes %s", allow);

@@ -5,23 +5,57 @@
  */
 #include "gateway/impl.h"
 
-static enum weir_usage_source usage_source(const struct weir_request *request) {
-    if (request->has_usage)
-        return WEIR_USAGE_PROVIDER;
-    if (request->relay.content_events == 0)
-        return WEIR_USAGE_NONE;
-    return request->reason == WEIR_REASON_NONE ? WEIR_USAGE_ESTIMATED : WEIR_USAGE_ABORTED;
+static bool charges_by_unit(const struct weir_request *request) {
+    return request->price != NULL && request->price->unit != WEIR_UNIT_NONE &&
+           request->price->unit == request->call.unit;
 }
 
-/* An event of a stream carries about a token; prompts have about four bytes a token. */
-static void estimate(struct weir_request *request, enum weir_usage_source source) {
-    if (source == WEIR_USAGE_PROVIDER)
+static enum weir_usage_source usage_source(const struct weir_request *request) {
+    const struct gateway__relay *relay = &request->relay;
+    if (request->endpoint->is_free || request->call.background)
+        return WEIR_USAGE_NONE;
+    if (request->has_usage)
+        return WEIR_USAGE_PROVIDER;
+    if (relay->content_events == 0 && relay->units_made == 0)
+        return WEIR_USAGE_NONE;
+    if (request->reason != WEIR_REASON_NONE)
+        return WEIR_USAGE_ABORTED;
+    bool counted = charges_by_unit(request) && (request->call.units_are_exact || relay->units_made > 0);
+    return counted ? WEIR_USAGE_COUNTED : WEIR_USAGE_ESTIMATED;
+}
+
+/* What is billed besides tokens: as the answer says, as it was counted there, as the request alone tells, or as it can be guessed. */
+static void fill_units(struct weir_request *request) {
+    const struct weir_call *call = &request->call;
+    struct weir_usage *usage = &request->usage;
+    int64_t made = request->relay.units_made;
+    if (call->unit == WEIR_UNIT_NONE || (usage->unit == call->unit && made == 0))
         return;
-    request->usage = (struct weir_usage){.input = 0};
-    if (source == WEIR_USAGE_NONE)
+    usage->unit = call->unit;
+    usage->units = made > 0 ? made : call->guess.unit != WEIR_UNIT_NONE ? call->guess.units : call->units;
+}
+
+/* An event of a stream carries about a token; prompts have about four bytes a token. Where a format knows better, its guess counts. */
+static void estimate(struct weir_request *request) {
+    const struct weir_usage *guess = &request->call.guess;
+    struct weir_usage *usage = &request->usage;
+    *usage = *guess;
+    usage->unit = WEIR_UNIT_NONE;
+    usage->units = 0;
+    if (usage->input == 0)
+        usage->input = weir_dialect_estimate_tokens((size_t)gateway__body_length(request));
+    if (usage->output == 0 && request->call.makes_tokens)
+        usage->output = request->relay.content_events;
+}
+
+static void fill_usage(struct weir_request *request, enum weir_usage_source source) {
+    if (source == WEIR_USAGE_NONE) {
+        request->usage = (struct weir_usage){.input = 0};
         return;
-    request->usage.input = weir_dialect_estimate_tokens(request->body.length);
-    request->usage.output = request->relay.content_events;
+    }
+    if (source != WEIR_USAGE_PROVIDER)
+        estimate(request);
+    fill_units(request);
 }
 
 static void fill_entry(struct weir_request *request, enum weir_usage_source source, int64_t cost_cu_milli) {
@@ -53,7 +87,7 @@ static void fill_entry(struct weir_request *request, enum weir_usage_source sour
                                                            : WEIR_OUTCOME_OK;
     entry->reason = (uint16_t)request->reason;
     entry->stream = request->call.stream;
-    entry->unpriced = request->price == NULL;
+    entry->unpriced = request->call.background || (request->price == NULL && !request->endpoint->is_free);
     entry->first_byte_us = request->first_byte_ns == 0
                                ? 0
                                : (uint32_t)((request->first_byte_ns - request->start_ns) / 1000);
@@ -79,7 +113,7 @@ void gateway__settle(struct weir_request *request) {
         return;
     request->settled = true;
     enum weir_usage_source source = usage_source(request);
-    estimate(request, source);
+    fill_usage(request, source);
     fill_entry(request, source, weir_price_cost(request->price, &request->usage));
     request->entry.status = client_status(request);
     /* Room for the close was kept when the open was accepted. */

@@ -40,29 +40,44 @@ enum gateway__next gateway__step_identify(struct weir_request *request) {
     return NEXT;
 }
 
-static enum gateway__next check_content_type(struct weir_request *request) {
+/* JSON, or a form where the endpoint takes one. */
+static enum gateway__next begin_body(struct weir_request *request) {
     const struct weir_span *type = weir_http_head_find(request->head, WEIR_SPAN("content-type"));
     const struct weir_span *coding = weir_http_head_find(request->head, WEIR_SPAN("content-encoding"));
-    if (type != NULL && !weir_http_media_type_is(*type, WEIR_SPAN("application/json")))
-        return gateway__fail(request, WEIR_REASON_CONTENT_TYPE_UNSUPPORTED, NULL, "%.*s",
-                             (int)(type->length < 100 ? type->length : 100), type->at);
+    unsigned bodies = request->endpoint->bodies;
+    if (bodies == 0)
+        return NEXT;
     if (coding != NULL && !weir_span_equal_ignore_case(*coding, WEIR_SPAN("identity")))
         return gateway__fail(request, WEIR_REASON_CONTENT_TYPE_UNSUPPORTED, NULL, "Content-Encoding: %.*s",
                              (int)(coding->length < 100 ? coding->length : 100), coding->at);
-    return NEXT;
+    if ((bodies & BODY_JSON) != 0 && (type == NULL || weir_http_media_type_is(*type, WEIR_SPAN("application/json"))))
+        return NEXT;
+    if (type == NULL || (bodies & BODY_FORM) == 0 || !weir_http_media_type_is(*type, WEIR_SPAN("multipart/form-data")))
+        return gateway__fail(request, WEIR_REASON_CONTENT_TYPE_UNSUPPORTED, NULL, "%.*s, this path takes %s",
+                             type == NULL ? 4 : (int)(type->length < 100 ? type->length : 100),
+                             type == NULL ? "none" : type->at,
+                             bodies == BODY_FORM   ? "multipart/form-data"
+                             : bodies == BODY_JSON ? "application/json"
+                                                   : "application/json and multipart/form-data");
+    enum weir_status status = gateway__form_begin(request, *type);
+    if (status == WEIR_EINVAL)
+        return gateway__fail(request, WEIR_REASON_FORM_INVALID, NULL,
+                             "its Content-Type has no boundary that is allowed");
+    return status == WEIR_OK ? NEXT : gateway__fail(request, WEIR_REASON_OVERLOADED, NULL, NULL);
 }
 
 /* Waits for the whole body. One that says it is too large is refused before it is sent. */
 enum gateway__next gateway__step_read(struct weir_request *request) {
     if (request->body_complete)
         return NEXT;
-    if (request->endpoint->is_inference && check_content_type(request) == ANSWER)
+    if (begin_body(request) == ANSWER)
         return ANSWER;
-    if (request->head->has_content_length && request->head->content_length > request->body.max_bytes)
+    uint64_t limit = request->form != NULL ? (uint64_t)gateway__settings(request)->limits.max_upload_bytes
+                                           : request->body.max_bytes;
+    if (request->head->has_content_length && request->head->content_length > limit)
         return gateway__fail(request, WEIR_REASON_BODY_TOO_LARGE, NULL, "%llu bytes, the limit is %llu",
-                             (unsigned long long)request->head->content_length,
-                             (unsigned long long)request->body.max_bytes);
-    if (request->head->has_content_length && request->head->content_length > 0)
+                             (unsigned long long)request->head->content_length, (unsigned long long)limit);
+    if (request->form == NULL && request->head->has_content_length && request->head->content_length > 0)
         (void)weir_buffer_reserve(&request->body, (size_t)request->head->content_length);
     weir_http_connection_continue(request->connection);
     return WAIT;
@@ -77,15 +92,22 @@ enum gateway__next gateway__step_local(struct weir_request *request) {
 
 enum gateway__next gateway__step_understand(struct weir_request *request) {
     struct weir_call_problem problem = {.reason = WEIR_REASON_NONE};
+    const struct weir_format *format = request->format;
+    enum weir_status status = WEIR_OK;
     request->dialect = weir_dialect_at(0);
-    if (request->dialect->read_call(request->arena, weir_buffer_span(&request->body), &request->call, &problem) !=
-        WEIR_OK)
+    if (request->form != NULL)
+        status = format->read_form(request->arena, &request->form->form, &request->call, &problem);
+    else if (request->endpoint->bodies != 0)
+        status = format->read_call(request->arena, weir_buffer_span(&request->body), &request->call, &problem);
+    if (status != WEIR_OK)
         return gateway__fail(request, problem.reason, problem.field[0] != '\0' ? problem.field : NULL, "%s",
                              problem.text);
     return NEXT;
 }
 
 enum gateway__next gateway__step_route(struct weir_request *request) {
+    if (request->endpoint->place != PLACE_OF_MODEL)
+        return gateway__route_stored(request);
     uint64_t random;
     weir_random_fill(weir_loop_random(request->worker->loop), &random, sizeof random);
     struct weir_span model = request->call.model;
@@ -99,32 +121,7 @@ enum gateway__next gateway__step_route(struct weir_request *request) {
         return gateway__fail(request, WEIR_REASON_BODY_TOO_LARGE, NULL, "%zu bytes, the limit is %lld (%s)",
                              request->body.length, (long long)limit,
                              own ? "max_request_bytes of the model" : "limits.max_request_bytes");
-    return NEXT;
-}
-
-/* The worst case at the dearest candidate's price: a token is at least a byte of the body, and the output is bounded by the request, the model or
- * a setting. */
-enum gateway__next gateway__step_reserve(struct weir_request *request) {
-    const struct weir_prices *prices = request->held->published->prices;
-    request->reserved_cu_milli = 0;
-    for (size_t i = 0; i < request->candidates.count; i++) {
-        const struct weir_target *target = &request->candidates.at[i];
-        const struct weir_price *price = weir_prices_find(prices, target->provider->price_name, target->model);
-        int64_t output = request->call.max_output_tokens;
-        if (output == 0)
-            output = price != NULL && price->max_output_tokens > 0
-                         ? price->max_output_tokens
-                         : gateway__settings(request)->limits.default_output_tokens;
-        struct weir_usage tokens = {.input = (int64_t)request->body.length};
-        if (!weir_multiply_int64(output, request->call.choices, &tokens.output))
-            tokens.output = INT64_MAX;
-        int64_t cost = weir_price_cost(price, &tokens);
-        if (i == 0 || cost > request->reserved_cu_milli) {
-            request->reserved_cu_milli = cost;
-            request->reserved_usage = tokens;
-        }
-    }
-    return NEXT;
+    return gateway__keep_issuer(request);
 }
 
 enum gateway__next gateway__step_settle(struct weir_request *request) {

@@ -4,7 +4,6 @@
  * with it the parser. A reused connection that turns out to be closed costs nothing: if nothing was answered the same bytes go out again on a
  * fresh one.
  */
-#include "base/memory.h"
 #include "gateway/impl.h"
 #include "provider/outcome.h"
 
@@ -152,10 +151,13 @@ static enum weir_status on_end(void *owner, const struct weir_http_field *traile
     return WEIR_OK;
 }
 
+/* An answer may come before its request has been read: then the connection is in the middle of a body, and of no more use. */
 static void message_ended(struct weir_request *request, bool connection_is_clean) {
     attempt(request)->end_us = since_start_us(request);
-    gateway__upstream_end(request, connection_is_clean && request->upstream.keep_alive);
-    gateway__resume(request, request->relay.mode == RELAY_DRAIN ? NEXT : gateway__relay_end(request));
+    gateway__upstream_end(request, connection_is_clean && request->upstream.keep_alive && !request->upstream.sending);
+    enum gateway__next next = request->relay.mode == RELAY_DRAIN ? NEXT : gateway__relay_end(request);
+    if (next != WAIT)
+        gateway__resume(request, next);
 }
 
 static void on_data(void *owner, struct weir_span data) {
@@ -197,86 +199,21 @@ static void on_stream_fail(void *owner, enum weir_status status, const char *det
     connection_lost(owner, detail);
 }
 
+/* There is room for more of the request's body; the wait for the answer begins anew with each piece. */
 static void on_stream_drain(void *owner) {
-    (void)owner;
+    struct weir_request *request = owner;
+    if (!request->upstream.sending)
+        return;
+    if (gateway__send_more(request) != WEIR_OK)
+        connection_lost(request, NULL);
+    else if (!request->upstream.head_seen)
+        watch(request);
 }
 
 static const struct weir_stream_events stream_events = {.on_data = on_data,
                                                         .on_end = on_stream_end,
                                                         .on_drain = on_stream_drain,
                                                         .on_fail = on_stream_fail};
-
-/* Request fields that providers use and that carry nothing of ours. */
-static const struct weir_span forwarded[] = {
-    {"accept", 6}, {"user-agent", 10}, {"openai-beta", 11}, {"idempotency-key", 15}, {"accept-language", 15}};
-/* Never passed on, whatever the settings say: ours, or of one connection. */
-static const struct weir_span ours[] = {{"authorization", 13},   {"host", 4},
-                                        {"content-length", 14},  {"content-type", 12},
-                                        {"x-request-id", 12},    {"traceparent", 11},
-                                        {"cookie", 6},           {"accept-encoding", 15},
-                                        {"expect", 6},           {"forwarded", 9},
-                                        {"x-forwarded-for", 15}, {"proxy-authorization", 19}};
-#define COUNT(names) (sizeof(names) / sizeof *(names))
-
-static void write_forwarded(const struct weir_request *request, struct weir_buffer *out) {
-    const struct weir_texts *more = request->target->provider->forward_headers;
-    for (size_t i = 0; i < request->head->field_count; i++) {
-        const struct weir_http_field *field = &request->head->fields[i];
-        bool forward = weir_http_name_in(field->name, forwarded, COUNT(forwarded));
-        for (size_t j = 0; !forward && j < more->count; j++)
-            forward = weir_span_equal_ignore_case(field->name, more->at[j]);
-        if (forward && !weir_http_is_hop_by_hop(field->name) && !weir_http_name_in(field->name, ours, COUNT(ours)))
-            (void)weir_http_write_field(out, field->name, field->value);
-    }
-}
-
-static void write_head(struct weir_request *request, size_t body_length, struct weir_buffer *out) {
-    const struct weir_provider *provider = request->target->provider;
-    weir_buffer_append(out, WEIR_SPAN("POST "));
-    weir_buffer_append(out, provider->path_prefix);
-    weir_buffer_append(out, weir_span_of_string(request->dialect->chat_path));
-    weir_buffer_append(out, WEIR_SPAN(" HTTP/1.1\r\nHost: "));
-    weir_buffer_append(out, provider->host_header);
-    weir_buffer_append(out, WEIR_SPAN("\r\n"));
-    struct weir_span credential = weir_secret_reveal(provider->credential);
-    if (credential.length > 0) {
-        weir_buffer_append(out, WEIR_SPAN("Authorization: Bearer "));
-        weir_buffer_append(out, credential);
-        weir_buffer_append(out, WEIR_SPAN("\r\n"));
-    }
-    weir_buffer_append(out, WEIR_SPAN("Content-Type: application/json\r\nContent-Length: "));
-    weir_buffer_append_uint64(out, body_length);
-    weir_buffer_append(out, WEIR_SPAN("\r\nX-Request-Id: "));
-    weir_buffer_append(out, weir_span_of(request->id_text, WEIR_UUID_TEXT_SIZE - 1));
-    weir_buffer_append(out, WEIR_SPAN("\r\ntraceparent: "));
-    weir_buffer_append(out, weir_span_of_string(request->traceparent));
-    weir_buffer_append(out, WEIR_SPAN("\r\n"));
-    write_forwarded(request, out);
-    weir_http_write_head_end(out);
-}
-
-/* Head and body in one write; the body's own bytes, but for the edits. */
-static enum weir_status send_request(struct weir_request *request) {
-    struct weir_json_splice splice = {.count = 0};
-    struct weir_span parts[2 + 2 * WEIR_JSON_MAX_EDITS];
-    struct weir_span body = request->call.body;
-    enum weir_status status = request->dialect->edit_call(request->arena, &request->call, request->target->model,
-                                                          &splice);
-    if (status != WEIR_OK)
-        return status;
-    struct weir_buffer *head = &request->relay.out;
-    weir_buffer_clear(head);
-    write_head(request, weir_json_splice_length(&splice, body.length), head);
-    status = weir_buffer_status(head);
-    if (status != WEIR_OK)
-        return status;
-    parts[0] = weir_buffer_span(head);
-    size_t count = 1 + weir_json_splice_parts(&splice, body, &parts[1]);
-    status = weir_stream_write(request->upstream.stream, parts, count);
-    weir_memory_wipe(head->at, head->length);
-    weir_buffer_clear(head);
-    return status;
-}
 
 static void on_ready(void *owner, struct weir_stream *stream, bool reused) {
     struct weir_request *request = owner;
@@ -294,7 +231,7 @@ static void on_ready(void *owner, struct weir_stream *stream, bool reused) {
         return;
     }
     weir_stream_own(stream, &stream_events, request);
-    if (send_request(request) != WEIR_OK) {
+    if (gateway__send_request(request) != WEIR_OK) {
         connection_lost(request, NULL);
         return;
     }
@@ -315,7 +252,7 @@ static enum weir_status open_journal(struct weir_request *request) {
         .reserved = request->reserved_usage,
         .revision = published->revision->number,
         .stream = request->call.stream,
-        .unpriced = request->price == NULL,
+        .unpriced = request->price == NULL && !request->endpoint->is_free,
         .key_id = weir_span_of_string(request->key->id),
         .workspace = request->key->workspace,
         .endpoint = weir_span_of_string(request->endpoint->name),
@@ -337,8 +274,7 @@ enum gateway__next gateway__step_send(struct weir_request *request) {
     if (request->next_candidate >= request->candidates.count)
         return gateway__fail(request, WEIR_REASON_NO_PROVIDER, NULL, NULL);
     request->target = &request->candidates.at[request->next_candidate++];
-    request->price = weir_prices_find(request->held->published->prices, request->target->provider->price_name,
-                                      request->target->model);
+    request->price = gateway__price_of(request, request->target);
     if (open_journal(request) != WEIR_OK)
         return gateway__fail(request, WEIR_REASON_RECORDING_UNAVAILABLE, NULL, NULL);
     request->entry.attempts[request->entry.attempt_count++] =
@@ -350,6 +286,6 @@ enum gateway__next gateway__step_send(struct weir_request *request) {
     request->upstream = (struct gateway__upstream){
         .parser = parser, .pool = request->held->pools[request->target->provider->index]->pool};
     gateway__relay_reset(request);
-    acquire(request, false);
+    acquire(request, request->endpoint->once);
     return WAIT;
 }

@@ -1,11 +1,12 @@
-/* What a request costs: one sum over its five kinds of tokens, in integers wide enough that it cannot overflow, divided
- * and rounded up once at the end. Never floating point, and never a fraction lost on the way.
+/* What a request costs: one sum over its kinds of tokens and its units, in integers wide enough that it cannot
+ * overflow, divided and rounded up once at the end. Never floating point, and never a fraction lost on the way.
  */
 #include "meter/prices.h"
 
 __extension__ typedef unsigned __int128 wide;
 
-static const wide PRICE_UNIT = 1000000; /* prices are per a million tokens */
+static const wide PRICE_UNIT = 1000000;          /* prices are per a million */
+static const wide SOUND_PRICE_UNIT = 1000000000; /* of seconds, while sound is counted in milliseconds */
 
 static int64_t clamp(int64_t value, int64_t most) {
     if (value < 0)
@@ -22,25 +23,53 @@ static const struct weir_price_tier *choose_tier(const struct weir_price *price,
     return tier;
 }
 
-static wide charge(int64_t tokens, int64_t price, int64_t otherwise) {
-    if (price < 0)
-        price = otherwise > 0 ? otherwise : 0;
-    return (wide)tokens * (wide)price;
+struct part {
+    int64_t tokens; /* that the call says are of this kind */
+    int64_t price;  /* -1: as the rest */
+};
+
+/* A whole and its parts, each token once: a part gets what it says, but no more than the parts before it have left;
+ * what remains is the rest. So what is charged for adds up to the whole: below 2^63 tokens at below 2^63 each, a sum
+ * below 2^126. */
+static wide charge(int64_t whole, int64_t price, const struct part *parts, size_t count) {
+    int64_t left = clamp(whole, INT64_MAX);
+    wide rest_price = price > 0 ? (wide)price : 0;
+    wide sum = 0;
+    for (size_t i = 0; i < count; i++) {
+        int64_t tokens = clamp(parts[i].tokens, left);
+        left -= tokens;
+        sum += (wide)tokens * (parts[i].price >= 0 ? (wide)parts[i].price : rest_price);
+    }
+    return sum + (wide)left * rest_price;
 }
 
-int64_t weir_price_cost(const struct weir_price *price, const struct weir_usage *tokens) {
+int64_t weir_price_cost(const struct weir_price *price, const struct weir_usage *usage) {
     if (price == NULL || price->tier_count == 0)
         return 0;
-    int64_t input = clamp(tokens->input, INT64_MAX);
-    int64_t cached = clamp(tokens->cached, input);
-    int64_t cache_write = clamp(tokens->cache_write, input - cached);
-    int64_t output = clamp(tokens->output, INT64_MAX);
-    int64_t reasoning = clamp(tokens->reasoning, output);
-    const struct weir_price_tier *tier = choose_tier(price, input);
-    /* The parts of the input are at most 2^63 - 1 together, and so are those of the output: the sum is below 2^127. */
-    wide sum = charge(input - cached - cache_write, tier->input, 0) + charge(cached, tier->cached, tier->input) +
-               charge(cache_write, tier->cache_write, tier->input) + charge(output - reasoning, tier->output, 0) +
-               charge(reasoning, tier->reasoning, tier->output);
-    wide cost = (sum + PRICE_UNIT - 1) / PRICE_UNIT;
+    const struct weir_price_tier *tier = choose_tier(price, clamp(usage->input, INT64_MAX));
+    /* What is known to be cached comes before what it stands for: caches have one price, whatever they hold. */
+    const struct part input[] = {{usage->cached, tier->cached},
+                                 {usage->cache_write, tier->cache_write},
+                                 {usage->input_audio, tier->input_audio},
+                                 {usage->input_image, tier->input_image}};
+    const struct part output[] = {{usage->reasoning, tier->reasoning},
+                                  {usage->output_audio, tier->output_audio},
+                                  {usage->output_image, tier->output_image}};
+    wide sum = charge(usage->input, tier->input, input, sizeof(input) / sizeof(input[0])) +
+               charge(usage->output, tier->output, output, sizeof(output) / sizeof(output[0]));
+    wide sound = 0;
+    if (usage->unit != WEIR_UNIT_NONE && usage->unit == price->unit) {
+        wide units = (wide)clamp(usage->units, INT64_MAX) * (wide)clamp(price->unit_price, INT64_MAX);
+        if (usage->unit == WEIR_UNIT_AUDIO_MS) {
+            sound = units;
+        } else {
+            sum += units;
+        }
+    }
+    /* `sum` is below 3 * 2^126 and `sound` below 2^126. They are of different fineness, and bringing `sum` to the finer
+     * one could overflow; so the whole milli-CU of both are added apart from what is left over of both, which is below
+     * 2 * 10^9 and is rounded up once. The total is below 2^128 / 10^6. */
+    wide left_over = sum % PRICE_UNIT * (SOUND_PRICE_UNIT / PRICE_UNIT) + sound % SOUND_PRICE_UNIT;
+    wide cost = sum / PRICE_UNIT + sound / SOUND_PRICE_UNIT + (left_over + SOUND_PRICE_UNIT - 1) / SOUND_PRICE_UNIT;
     return cost > (wide)INT64_MAX ? INT64_MAX : (int64_t)cost;
 }

@@ -2,7 +2,7 @@
  *
  * Reading is strict: an unknown field, a field twice, a row twice, a price that is no whole number are errors that name
  * the row, for a price that is silently wrong is worse than none. Everything lives in one arena. Rows keep the order of
- * the file; a second array of pointers, sorted by model and provider, is what look-ups search.
+ * the file; a second array of pointers, sorted by model, provider and variant, is what look-ups search.
  */
 #include "meter/prices.h"
 
@@ -21,41 +21,56 @@ struct weir_prices {
     char version[24];
 };
 
+/* The prices of a row or a tier, in one order everywhere: in the file's fields, in what was found, in the struct. */
+#define PRICES(X) \
+    X(input)      \
+    X(cached) X(cache_write) X(input_audio) X(input_image) X(output) X(reasoning) X(output_audio) X(output_image)
+static const struct {
+    const char *name;
+    size_t offset;
+} prices_of_tier[] = {
+#define X(field) {#field, offsetof(struct weir_price_tier, field)},
+    PRICES(X)
+#undef X
+};
+enum { PRICE_COUNT = sizeof(prices_of_tier) / sizeof(prices_of_tier[0]) };
+
+/* The units as the file names them, in the order of enum weir_unit, whose first is none. Sound is priced by the second
+ * and counted in milliseconds. */
+static const char *const unit_names[] = {"image", "second", "character", "search"};
+enum { UNIT_COUNT = sizeof(unit_names) / sizeof(unit_names[0]) };
+_Static_assert(WEIR_UNIT_IMAGE == 1 && WEIR_UNIT_AUDIO_MS == 2 && WEIR_UNIT_CHARACTER == 3 && WEIR_UNIT_SEARCH == 4,
+               "unit_names stand in this order");
+
 enum row_field {
     FIELD_PROVIDER,
     FIELD_MODEL,
-    FIELD_INPUT,
-    FIELD_CACHED,
-    FIELD_CACHE_WRITE,
-    FIELD_OUTPUT,
-    FIELD_REASONING,
+    FIELD_VARIANT,
     FIELD_TIERS,
     FIELD_MAX_INPUT,
     FIELD_MAX_OUTPUT,
     FIELD_SOURCE,
     FIELD_DATE,
-    ROW_FIELDS
+    FIELD_FIRST_UNIT,
+    FIELD_FIRST_PRICE = FIELD_FIRST_UNIT + UNIT_COUNT,
+    ROW_FIELDS = FIELD_FIRST_PRICE + PRICE_COUNT
 };
-static const struct weir_json_want row_fields[ROW_FIELDS] = {
-    [FIELD_PROVIDER] = {"provider"},
-    [FIELD_MODEL] = {"model"},
-    [FIELD_INPUT] = {"input"},
-    [FIELD_CACHED] = {"cached"},
-    [FIELD_CACHE_WRITE] = {"cache_write"},
-    [FIELD_OUTPUT] = {"output"},
-    [FIELD_REASONING] = {"reasoning"},
-    [FIELD_TIERS] = {"tiers"},
-    [FIELD_MAX_INPUT] = {"max_input_tokens"},
-    [FIELD_MAX_OUTPUT] = {"max_output_tokens"},
-    [FIELD_SOURCE] = {"source"},
-    [FIELD_DATE] = {"date"},
+static const struct weir_json_want row_fields[] = {
+    {"provider"}, {"model"}, {"variant"}, {"tiers"},  {"max_input_tokens"}, {"max_output_tokens"},
+    {"source"},   {"date"},  {"image"},   {"second"}, {"character"},        {"search"},
+#define X(field) {#field},
+    PRICES(X)
+#undef X
 };
+_Static_assert(sizeof(row_fields) / sizeof(row_fields[0]) == ROW_FIELDS, "one a field");
 
-enum tier_field { TIER_ABOVE, TIER_INPUT, TIER_CACHED, TIER_CACHE_WRITE, TIER_OUTPUT, TIER_REASONING, TIER_FIELDS };
-static const struct weir_json_want tier_fields[TIER_FIELDS] = {
-    [TIER_ABOVE] = {"above_input_tokens"}, [TIER_INPUT] = {"input"},   [TIER_CACHED] = {"cached"},
-    [TIER_CACHE_WRITE] = {"cache_write"},  [TIER_OUTPUT] = {"output"}, [TIER_REASONING] = {"reasoning"},
+enum tier_field { TIER_ABOVE, TIER_FIRST_PRICE, TIER_FIELDS = TIER_FIRST_PRICE + PRICE_COUNT };
+static const struct weir_json_want tier_fields[] = {{"above_input_tokens"},
+#define X(field) {#field},
+                                                    PRICES(X)
+#undef X
 };
+_Static_assert(sizeof(tier_fields) / sizeof(tier_fields[0]) == TIER_FIELDS, "one a field");
 
 /* What reading a row needs to know, also for words about what is wrong with it. */
 struct reader {
@@ -155,18 +170,32 @@ static enum weir_status read_number(const struct reader *reader, const char *fie
     return WEIR_OK;
 }
 
-/* The five prices of a row or a tier; `found` points at their fields in the order of `enum tier_field`. */
-static enum weir_status read_tier_prices(const struct reader *reader, const struct weir_json_found *const found[],
-                                         struct weir_price_tier *tier) {
-    enum weir_status status = read_number(reader, "input", found[TIER_INPUT], INT64_MIN, &tier->input);
-    if (status == WEIR_OK)
-        status = read_number(reader, "cached", found[TIER_CACHED], -1, &tier->cached);
-    if (status == WEIR_OK)
-        status = read_number(reader, "cache_write", found[TIER_CACHE_WRITE], -1, &tier->cache_write);
-    if (status == WEIR_OK)
-        status = read_number(reader, "output", found[TIER_OUTPUT], INT64_MIN, &tier->output);
-    if (status == WEIR_OK)
-        status = read_number(reader, "reasoning", found[TIER_REASONING], -1, &tier->reasoning);
+/* The prices of a row or a tier; `found` are their fields. Without input and output: `otherwise`, an error where that
+ * is INT64_MIN. */
+static enum weir_status read_tier_prices(const struct reader *reader, const struct weir_json_found *found,
+                                         int64_t otherwise, struct weir_price_tier *tier) {
+    enum weir_status status = WEIR_OK;
+    for (size_t i = 0; i < PRICE_COUNT && status == WEIR_OK; i++) {
+        size_t offset = prices_of_tier[i].offset;
+        bool main_price = offset == offsetof(struct weir_price_tier, input) ||
+                          offset == offsetof(struct weir_price_tier, output);
+        status = read_number(reader, prices_of_tier[i].name, &found[i], main_price ? otherwise : -1,
+                             (int64_t *)(void *)((char *)tier + offset));
+    }
+    return status;
+}
+
+static enum weir_status read_unit(const struct reader *reader, const struct weir_json_found *found,
+                                  struct weir_price *price) {
+    enum weir_status status = WEIR_OK;
+    for (size_t i = 0; i < UNIT_COUNT && status == WEIR_OK; i++) {
+        if (found[i].kind == WEIR_JSON_NONE)
+            continue;
+        if (price->unit != WEIR_UNIT_NONE)
+            return fail_field(reader, unit_names[i], "stands beside the price of another unit; a row has one at most");
+        price->unit = (enum weir_unit)(i + 1);
+        status = read_number(reader, unit_names[i], &found[i], INT64_MIN, &price->unit_price);
+    }
     return status;
 }
 
@@ -183,9 +212,6 @@ static enum weir_status read_tiers(const struct reader *reader, const struct wei
     struct weir_json_found element;
     while (weir_json_next(list->value, &cursor, &name, &element) == WEIR_OK) {
         struct weir_json_found found[TIER_FIELDS];
-        const struct weir_json_found *places[TIER_FIELDS];
-        for (size_t i = 0; i < TIER_FIELDS; i++)
-            places[i] = &found[i];
         struct weir_price_tier *tier = &price->tiers[price->tier_count];
         int64_t before = tier[-1].above_input_tokens;
         enum weir_status status = scan_fields(reader, element.value, tier_fields, TIER_FIELDS, found);
@@ -193,7 +219,7 @@ static enum weir_status read_tiers(const struct reader *reader, const struct wei
             status = read_number(reader, "above_input_tokens", &found[TIER_ABOVE], INT64_MIN,
                                  &tier->above_input_tokens);
         if (status == WEIR_OK)
-            status = read_tier_prices(reader, places, tier);
+            status = read_tier_prices(reader, &found[TIER_FIRST_PRICE], INT64_MIN, tier);
         if (status != WEIR_OK)
             return status;
         if (tier->above_input_tokens <= before)
@@ -210,6 +236,8 @@ static enum weir_status read_row(const struct reader *reader, struct weir_span r
         status = read_string(reader, "provider", &found[FIELD_PROVIDER], METER_MAX_NAME_BYTES, &price->provider);
     if (status == WEIR_OK)
         status = read_string(reader, "model", &found[FIELD_MODEL], METER_MAX_NAME_BYTES, &price->model);
+    if (status == WEIR_OK && found[FIELD_VARIANT].kind != WEIR_JSON_NONE)
+        status = read_string(reader, "variant", &found[FIELD_VARIANT], METER_MAX_NAME_BYTES, &price->variant);
     if (status == WEIR_OK)
         status = read_string(reader, "source", &found[FIELD_SOURCE], METER_MAX_SOURCE_BYTES, &price->source);
     if (status == WEIR_OK)
@@ -220,14 +248,12 @@ static enum weir_status read_row(const struct reader *reader, struct weir_span r
         status = read_number(reader, "max_input_tokens", &found[FIELD_MAX_INPUT], 0, &price->max_input_tokens);
     if (status == WEIR_OK)
         status = read_number(reader, "max_output_tokens", &found[FIELD_MAX_OUTPUT], 0, &price->max_output_tokens);
-    if (status != WEIR_OK)
-        return status;
-    const struct weir_json_found *const places[TIER_FIELDS] = {
-        [TIER_INPUT] = &found[FIELD_INPUT],         [TIER_CACHED] = &found[FIELD_CACHED],
-        [TIER_OUTPUT] = &found[FIELD_OUTPUT],       [TIER_CACHE_WRITE] = &found[FIELD_CACHE_WRITE],
-        [TIER_REASONING] = &found[FIELD_REASONING],
-    };
-    status = read_tier_prices(reader, places, &price->tiers[0]);
+    if (status == WEIR_OK)
+        status = read_unit(reader, &found[FIELD_FIRST_UNIT], price);
+    /* What is charged by a unit need not be charged by the token too. */
+    if (status == WEIR_OK)
+        status = read_tier_prices(reader, &found[FIELD_FIRST_PRICE], price->unit != WEIR_UNIT_NONE ? 0 : INT64_MIN,
+                                  &price->tiers[0]);
     if (status != WEIR_OK)
         return status;
     price->tier_count = 1;
@@ -242,11 +268,17 @@ static int compare_spans(struct weir_span a, struct weir_span b) {
     return (a.length > b.length) - (a.length < b.length);
 }
 
+static int compare_names(const struct weir_price *a, const struct weir_price *b) {
+    int order = compare_spans(a->model, b->model);
+    if (order == 0)
+        order = compare_spans(a->provider, b->provider);
+    return order != 0 ? order : compare_spans(a->variant, b->variant);
+}
+
 static int compare_rows(const void *left, const void *right) {
     const struct weir_price *a = *(const struct weir_price *const *)left;
     const struct weir_price *b = *(const struct weir_price *const *)right;
-    int order = compare_spans(a->model, b->model);
-    return order != 0 ? order : compare_spans(a->provider, b->provider);
+    return compare_names(a, b);
 }
 
 static enum weir_status sort_rows(struct weir_prices *prices, struct weir_error *error) {
@@ -260,9 +292,10 @@ static enum weir_status sort_rows(struct weir_prices *prices, struct weir_error 
         size_t one = (size_t)(prices->sorted[i - 1] - prices->rows) + 1;
         size_t other = (size_t)(price - prices->rows) + 1;
         return weir_fail(error, WEIR_EINVAL,
-                         "prices: rows %zu and %zu are both for \"model\" %.*s of provider \"%.*s\"",
+                         "prices: rows %zu and %zu are both for \"model\" %.*s of provider \"%.*s\"%s%.*s",
                          one < other ? one : other, one < other ? other : one, WEIR_SPAN_PRINT(price->model),
-                         WEIR_SPAN_PRINT(price->provider));
+                         WEIR_SPAN_PRINT(price->provider), price->variant.length > 0 ? ", variant " : "",
+                         WEIR_SPAN_PRINT(price->variant));
     }
     return WEIR_OK;
 }
@@ -290,7 +323,7 @@ static enum weir_status read_rows(struct weir_prices *prices, const struct weir_
     struct weir_json_found element;
     while (weir_json_next(list->value, &cursor, &name, &element) == WEIR_OK) {
         struct weir_price *price = &prices->rows[reader.row++];
-        price->provider = weir_span_of("", 0);
+        price->provider = price->variant = weir_span_of("", 0);
         enum weir_status status = read_row(&reader, element.value, price);
         if (status != WEIR_OK)
             return status;
@@ -372,15 +405,14 @@ const struct weir_price *weir_prices_at(const struct weir_prices *prices, size_t
 }
 
 static const struct weir_price *find_exactly(const struct weir_prices *prices, struct weir_span provider,
-                                             struct weir_span model) {
+                                             struct weir_span model, struct weir_span variant) {
+    const struct weir_price wanted = {.provider = provider, .model = model, .variant = variant};
     size_t low = 0;
     size_t high = prices->count;
     while (low < high) {
         size_t middle = low + (high - low) / 2;
         const struct weir_price *price = prices->sorted[middle];
-        int order = compare_spans(price->model, model);
-        if (order == 0)
-            order = compare_spans(price->provider, provider);
+        int order = compare_names(price, &wanted);
         if (order == 0)
             return price;
         if (order < 0)
@@ -392,9 +424,9 @@ static const struct weir_price *find_exactly(const struct weir_prices *prices, s
 }
 
 static const struct weir_price *find_model(const struct weir_prices *prices, struct weir_span provider,
-                                           struct weir_span model) {
-    const struct weir_price *price = find_exactly(prices, provider, model);
-    return price != NULL || provider.length == 0 ? price : find_exactly(prices, weir_span_of("", 0), model);
+                                           struct weir_span model, struct weir_span variant) {
+    const struct weir_price *price = find_exactly(prices, provider, model, variant);
+    return price != NULL || provider.length == 0 ? price : find_exactly(prices, weir_span_of("", 0), model, variant);
 }
 
 /* The length of a "-YYYY-MM-DD" or "-YYYYMMDD" at the end, or 0. */
@@ -410,11 +442,27 @@ static size_t date_ending(struct weir_span model) {
     return meter__is_date(weir_span_of(date, sizeof(date))) ? 9 : 0;
 }
 
-const struct weir_price *weir_prices_find(const struct weir_prices *prices, struct weir_span provider,
-                                          struct weir_span model) {
-    const struct weir_price *price = find_model(prices, provider, model);
+static const struct weir_price *find_dated(const struct weir_prices *prices, struct weir_span provider,
+                                           struct weir_span model, struct weir_span variant) {
+    const struct weir_price *price = find_model(prices, provider, model, variant);
     if (price != NULL)
         return price;
     size_t ending = date_ending(model);
-    return ending > 0 ? find_model(prices, provider, weir_span_first(model, model.length - ending)) : NULL;
+    return ending > 0 ? find_model(prices, provider, weir_span_first(model, model.length - ending), variant) : NULL;
+}
+
+const struct weir_price *weir_prices_find(const struct weir_prices *prices, struct weir_span provider,
+                                          struct weir_span model) {
+    return find_dated(prices, provider, model, weir_span_of("", 0));
+}
+
+const struct weir_price *weir_prices_find_variant(const struct weir_prices *prices, struct weir_span provider,
+                                                  struct weir_span model, struct weir_span variant) {
+    const struct weir_price *price = NULL;
+    struct weir_span quality, size;
+    if (variant.length > 0)
+        price = find_dated(prices, provider, model, variant);
+    if (price == NULL && weir_span_split(variant, '/', &quality, &size) && size.length > 0)
+        price = find_dated(prices, provider, model, size);
+    return price != NULL ? price : weir_prices_find(prices, provider, model);
 }

@@ -45,16 +45,19 @@ struct weir_span weir_prices_version(const struct weir_prices *prices);
  * ending; a row of that provider before a row of any. NULL: unpriced. */
 const struct weir_price *weir_prices_find(const struct weir_prices *prices, struct weir_span provider,
                                           struct weir_span model);
-/* The same for one kind of call ("hd/1024x1792"): a row of that variant before one of none. */
+/* The same for one kind of call ("hd/1024x1792"): a row of that variant, then one of what follows its first slash
+ * ("1024x1792"), then one of none. */
 const struct weir_price *weir_prices_find_variant(const struct weir_prices *prices, struct weir_span provider,
                                                   struct weir_span model, struct weir_span variant);
 size_t weir_prices_count(const struct weir_prices *prices);
 /* Row `index` (below the count), in the order of the file. */
 const struct weir_price *weir_prices_at(const struct weir_prices *prices, size_t index);
 
-/* Milli-CU for these tokens, rounded up once; saturates at INT64_MAX. NULL price costs 0. Inconsistent tokens (cached
- * above input and the like) are clamped; negative ones count as 0. */
-int64_t weir_price_cost(const struct weir_price *price, const struct weir_usage *tokens);
+/* Milli-CU for all of this, tokens and units, rounded up once; saturates at INT64_MAX. NULL price costs 0. A unit that
+ * the row does not charge for costs nothing. Negative counts are 0. Where parts exceed their whole, the
+ * first ones have theirs and the later ones get what is left: of the input cached, cache_write, input_audio,
+ * input_image; of the output reasoning, output_audio, output_image. */
+int64_t weir_price_cost(const struct weir_price *price, const struct weir_usage *usage);
 
 /* Converts the widely used JSON price map (model -> input_cost_per_token …) into our own file. Decimal texts are
  * converted exactly where they can be; what had to be rounded (up, to a milli-CU per million) is told in `report`, a

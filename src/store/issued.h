@@ -17,10 +17,11 @@ struct weir_issued {
 };
 
 struct weir_issued_table;
-/* Holds the newest `capacity` ids; older ones make room. NULL: no memory. */
+/* Holds the newest `capacity` ids; older ones make room. A put makes one newest, a look-up does not. NULL: no memory. */
 struct weir_issued_table *weir_issued_new(size_t capacity);
 void weir_issued_free(struct weir_issued_table **table);
-/* Copies all. An id that is there already gets the new values. Texts over 256 bytes are not taken (nobody issues such ids). */
+/* Copies all. An id that is there already gets the new values. Texts over 256 bytes are not taken (nobody issues such ids),
+ * nor is a record without an id or a provider. */
 void weir_issued_put(struct weir_issued_table *table, const struct weir_issued *issued);
 /* Copies what is found into `arena`. False: not here (the store may know). */
 WEIR_MUST bool weir_issued_get(struct weir_issued_table *table, struct weir_span id, struct weir_arena *arena,

@@ -2,7 +2,7 @@
  * store; there is no system call and no allocation here, and nothing ever waits.
  *
  * The promise to keep: a request whose `open` was accepted can write its `close`, whatever happens to the disk
- * meanwhile. So with every open, room for one short close is kept back (a "slot"; strings cut to 64 bytes), counted
+ * meanwhile. So with every open, room for one short close is kept back (a "slot"; strings cut), counted
  * over what is left of the current segment and all segments taken over. The invariant, true between any two calls:
  *
  *     slots(current) + slots(spares) >= outstanding
@@ -133,7 +133,7 @@ enum weir_status weir_journal_append_open(struct weir_journal *journal, const st
 }
 
 enum weir_status weir_journal_append_close(struct weir_journal *journal, const struct weir_ledger_entry *entry) {
-    weir_bug_on(entry->attempt_count > WEIR_MAX_ATTEMPTS);
+    weir_bug_on(entry->attempt_count > WEIR_MAX_ATTEMPTS || entry->issued_count > WEIR_MAX_ISSUED);
     /* A close without an open has no slot of its own: it is written where there is room besides. */
     uint64_t remaining = journal->outstanding > 0 ? journal->outstanding - 1 : 0;
     enum store__brevity brevity = STORE__FULL;

@@ -12,6 +12,9 @@ _Static_assert(WEIR_MAX_CLIENT_REQUEST_ID_BYTES == 2 * (size_t)STORE__SHORT_STRI
 
 enum { FLAG_STREAM = 1, FLAG_UNPRICED = 2, FLAGS_KNOWN = 3 };
 
+/* The first two are read alone: their usage is five counts of tokens, and a close has no issued ids. */
+enum form { FORM_OPEN_OF_TOKENS = 1, FORM_CLOSE_OF_TOKENS = 2, FORM_OPEN = 3, FORM_CLOSE = 4 };
+
 /* --- writing --- */
 static size_t cut(struct weir_span span, size_t limit) {
     if (span.length <= limit)
@@ -47,12 +50,18 @@ static char *put_string(char *out, struct weir_span span, size_t limit) {
     out = put16(out, (uint16_t)length);
     return length > 0 ? put(out, span.at, length) : out;
 }
-static char *put_usage(char *out, const struct weir_usage *tokens) {
-    out = put64_signed(out, tokens->input);
-    out = put64_signed(out, tokens->cached);
-    out = put64_signed(out, tokens->cache_write);
-    out = put64_signed(out, tokens->output);
-    return put64_signed(out, tokens->reasoning);
+static char *put_usage(char *out, const struct weir_usage *usage) {
+    out = put64_signed(out, usage->input);
+    out = put64_signed(out, usage->cached);
+    out = put64_signed(out, usage->cache_write);
+    out = put64_signed(out, usage->output);
+    out = put64_signed(out, usage->reasoning);
+    out = put64_signed(out, usage->input_audio);
+    out = put64_signed(out, usage->input_image);
+    out = put64_signed(out, usage->output_audio);
+    out = put64_signed(out, usage->output_image);
+    out = put64_signed(out, usage->units);
+    return put8(out, (uint8_t)usage->unit);
 }
 
 static uint8_t flags_of(bool stream, bool unpriced) {
@@ -79,7 +88,7 @@ size_t store__open_payload_size(const struct weir_journal_open *open) {
 void store__open_encode(const struct weir_journal_open *open, char *out) {
     struct weir_span strings[STORE__OPEN_STRINGS];
     open_strings(open, strings);
-    out = put8(out, WEIR_JOURNAL_OPEN);
+    out = put8(out, FORM_OPEN);
     out = put8(out, flags_of(open->stream, open->unpriced));
     out = put(out, open->request_id.bytes, sizeof(open->request_id.bytes));
     out = put64_signed(out, open->start_utc_us);
@@ -90,7 +99,8 @@ void store__open_encode(const struct weir_journal_open *open, char *out) {
         out = put_string(out, strings[i], STORE__MAX_STRING_BYTES);
 }
 
-/* The client's request id comes first: it alone is longer in a short close. */
+enum { CLOSE_CLIENT_REQUEST_ID = 0, CLOSE_WORKSPACE = 3, CLOSE_PROVIDER = 6, CLOSE_UPSTREAM_MODEL = 7 };
+
 static void close_strings(const struct weir_ledger_entry *entry, struct weir_span out[STORE__CLOSE_STRINGS]) {
     const struct weir_span strings[STORE__CLOSE_STRINGS] = {
         entry->client_request_id, entry->trace_id, entry->key_id,         entry->workspace,
@@ -103,13 +113,44 @@ static void close_strings(const struct weir_ledger_entry *entry, struct weir_spa
 static size_t close_limit(enum store__brevity brevity, size_t index) {
     if (brevity == STORE__FULL)
         return STORE__MAX_STRING_BYTES;
-    return index == 0 ? WEIR_MAX_CLIENT_REQUEST_ID_BYTES : STORE__SHORT_STRING_BYTES;
+    switch (index) {
+    case CLOSE_CLIENT_REQUEST_ID: return WEIR_MAX_CLIENT_REQUEST_ID_BYTES;
+    case CLOSE_WORKSPACE:
+    case CLOSE_PROVIDER:
+    case CLOSE_UPSTREAM_MODEL: return STORE__SHORT_NAME_BYTES;
+    default: return STORE__SHORT_STRING_BYTES;
+    }
+}
+
+static bool issued_fits(struct weir_span id, enum store__brevity brevity) {
+    return id.length > 0 &&
+           id.length <= (brevity == STORE__FULL ? (size_t)STORE__MAX_STRING_BYTES : (size_t)STORE__SHORT_ISSUED_BYTES);
+}
+
+static size_t issued_size(const struct weir_ledger_entry *entry, enum store__brevity brevity) {
+    size_t size = 0;
+    for (size_t i = 0; i < entry->issued_count; i++)
+        size += issued_fits(entry->issued[i], brevity) ? 2 + entry->issued[i].length : 0;
+    return size;
+}
+
+static char *put_issued(char *out, const struct weir_ledger_entry *entry, enum store__brevity brevity) {
+    char *count = out++;
+    uint8_t written = 0;
+    for (size_t i = 0; i < entry->issued_count; i++) {
+        if (!issued_fits(entry->issued[i], brevity))
+            continue;
+        out = put_string(out, entry->issued[i], STORE__MAX_STRING_BYTES);
+        written++;
+    }
+    (void)put8(count, written);
+    return out;
 }
 
 size_t store__close_payload_size(const struct weir_ledger_entry *entry, enum store__brevity brevity) {
     struct weir_span strings[STORE__CLOSE_STRINGS];
     close_strings(entry, strings);
-    size_t size = STORE__CLOSE_FIXED_BYTES;
+    size_t size = STORE__CLOSE_FIXED_BYTES + issued_size(entry, brevity);
     for (size_t i = 0; i < STORE__CLOSE_STRINGS; i++)
         size += 2 + cut(strings[i], close_limit(brevity, i));
     size_t limit = brevity == STORE__FULL ? STORE__MAX_STRING_BYTES : 0;
@@ -124,7 +165,7 @@ size_t store__close_payload_size(const struct weir_ledger_entry *entry, enum sto
 void store__close_encode(const struct weir_ledger_entry *entry, enum store__brevity brevity, char *out) {
     struct weir_span strings[STORE__CLOSE_STRINGS];
     close_strings(entry, strings);
-    out = put8(out, WEIR_JOURNAL_CLOSE);
+    out = put8(out, FORM_CLOSE);
     out = put8(out, flags_of(entry->stream, entry->unpriced));
     out = put8(out, entry->usage_source);
     out = put8(out, entry->outcome);
@@ -142,6 +183,7 @@ void store__close_encode(const struct weir_ledger_entry *entry, enum store__brev
     out = put64(out, entry->revision);
     for (size_t i = 0; i < STORE__CLOSE_STRINGS; i++)
         out = put_string(out, strings[i], close_limit(brevity, i));
+    out = put_issued(out, entry, brevity);
     size_t limit = brevity == STORE__FULL ? STORE__MAX_STRING_BYTES : 0;
     for (size_t i = 0; i < entry->attempt_count; i++) {
         const struct weir_ledger_attempt *attempt = &entry->attempts[i];
@@ -211,30 +253,38 @@ static struct weir_span get_string(struct reader *reader) {
     reader->left -= length;
     return span;
 }
-static struct weir_usage get_usage(struct reader *reader) {
-    struct weir_usage usage = {.input = 0};
-    usage.input = get64_signed(reader);
-    usage.cached = get64_signed(reader);
-    usage.cache_write = get64_signed(reader);
-    usage.output = get64_signed(reader);
-    usage.reasoning = get64_signed(reader);
-    return usage;
-}
 static uint8_t get_below(struct reader *reader, unsigned bound) {
     uint8_t value = get8(reader);
     if (value >= bound)
         reader->bad = true;
     return value;
 }
+static struct weir_usage get_usage(struct reader *reader, bool of_tokens) {
+    struct weir_usage usage = {.input = 0};
+    usage.input = get64_signed(reader);
+    usage.cached = get64_signed(reader);
+    usage.cache_write = get64_signed(reader);
+    usage.output = get64_signed(reader);
+    usage.reasoning = get64_signed(reader);
+    if (of_tokens)
+        return usage;
+    usage.input_audio = get64_signed(reader);
+    usage.input_image = get64_signed(reader);
+    usage.output_audio = get64_signed(reader);
+    usage.output_image = get64_signed(reader);
+    usage.units = get64_signed(reader);
+    usage.unit = (enum weir_unit)get_below(reader, WEIR_UNIT_SEARCH + 1);
+    return usage;
+}
 
-static void decode_open(struct reader *reader, struct weir_journal_open *open) {
+static void decode_open(struct reader *reader, struct weir_journal_open *open, bool of_tokens) {
     uint8_t flags = get_below(reader, FLAGS_KNOWN + 1);
     open->stream = (flags & FLAG_STREAM) != 0;
     open->unpriced = (flags & FLAG_UNPRICED) != 0;
     get(reader, open->request_id.bytes, sizeof(open->request_id.bytes));
     open->start_utc_us = get64_signed(reader);
     open->reserved_cu_milli = get64_signed(reader);
-    open->reserved = get_usage(reader);
+    open->reserved = get_usage(reader, of_tokens);
     open->revision = get64(reader);
     open->key_id = get_string(reader);
     open->workspace = get_string(reader);
@@ -260,12 +310,12 @@ static void decode_attempt(struct reader *reader, struct weir_ledger_attempt *at
     attempt->upstream_request_id = get_string(reader);
 }
 
-static void decode_close(struct reader *reader, struct weir_ledger_entry *entry) {
+static void decode_close(struct reader *reader, struct weir_ledger_entry *entry, bool of_tokens) {
     uint8_t flags = get_below(reader, FLAGS_KNOWN + 1);
     entry->sequence = 0;
     entry->stream = (flags & FLAG_STREAM) != 0;
     entry->unpriced = (flags & FLAG_UNPRICED) != 0;
-    entry->usage_source = get_below(reader, WEIR_USAGE_RESERVED + 1);
+    entry->usage_source = get_below(reader, WEIR_USAGE_COUNTED + 1);
     entry->outcome = get_below(reader, WEIR_OUTCOME_CRASHED + 1);
     entry->reason = get16(reader);
     entry->status = get16(reader);
@@ -277,7 +327,7 @@ static void decode_close(struct reader *reader, struct weir_ledger_entry *entry)
     entry->reserved_cu_milli = get64_signed(reader);
     entry->cost_cu_milli = get64_signed(reader);
     entry->overrun_cu_milli = get64_signed(reader);
-    entry->usage = get_usage(reader);
+    entry->usage = get_usage(reader, of_tokens);
     entry->revision = get64(reader);
     entry->client_request_id = get_string(reader);
     entry->trace_id = get_string(reader);
@@ -290,21 +340,31 @@ static void decode_close(struct reader *reader, struct weir_ledger_entry *entry)
     entry->price_version = get_string(reader);
     entry->tags = get_string(reader);
     entry->client_address = get_string(reader);
+    entry->issued_count = of_tokens ? 0 : get_below(reader, WEIR_MAX_ISSUED + 1);
+    for (size_t i = 0; i < entry->issued_count && !reader->bad; i++) {
+        entry->issued[i] = get_string(reader);
+        if (entry->issued[i].length == 0)
+            reader->bad = true;
+    }
     for (size_t i = 0; i < entry->attempt_count && !reader->bad; i++)
         decode_attempt(reader, &entry->attempts[i]);
 }
 
 enum weir_status store__payload_decode(struct weir_span payload, struct weir_journal_record *record) {
     struct reader reader = {.at = payload.at, .left = payload.length};
-    uint8_t kind = get8(&reader);
-    if (kind == WEIR_JOURNAL_OPEN) {
+    uint8_t form = get8(&reader);
+    switch (form) {
+    case FORM_OPEN:
+    case FORM_OPEN_OF_TOKENS:
         record->kind = WEIR_JOURNAL_OPEN;
-        decode_open(&reader, &record->open);
-    } else if (kind == WEIR_JOURNAL_CLOSE) {
+        decode_open(&reader, &record->open, form == FORM_OPEN_OF_TOKENS);
+        break;
+    case FORM_CLOSE:
+    case FORM_CLOSE_OF_TOKENS:
         record->kind = WEIR_JOURNAL_CLOSE;
-        decode_close(&reader, &record->close);
-    } else {
-        return WEIR_ECORRUPT;
+        decode_close(&reader, &record->close, form == FORM_CLOSE_OF_TOKENS);
+        break;
+    default: return WEIR_ECORRUPT;
     }
     return reader.bad || reader.left != 0 ? WEIR_ECORRUPT : WEIR_OK;
 }

@@ -4,10 +4,11 @@
  *   header    "WEIRJNL1", segment bytes u32, worker u32, segment number u64, instance 16 bytes, zeroes,
  *             CRC-32 u32 of all before
  *   record    length u32 of what follows the head (0: not written yet; 0xFFFFFFFF: go on with the next segment),
- *             CRC-32 u32 of the payload started at the length, payload: kind u8, then the
+ *             CRC-32 u32 of the payload started at the length, payload: form u8, then the
  *             fields in the order of journal_code.c
  *
- * Integers are little-endian. A payload whose fields change gets a new kind number: readers know every old one.
+ * Integers are little-endian. A payload whose fields change gets a new form: readers know every old one, so that a
+ * newer program takes over what an older one has left behind.
  */
 #ifndef WEIR_STORE_JOURNAL_IMPL_H
 #define WEIR_STORE_JOURNAL_IMPL_H
@@ -20,21 +21,28 @@ enum {
     STORE__SEGMENT_HEADER_BYTES = 64,
     STORE__RECORD_HEAD_BYTES = 8,
     STORE__MAX_STRING_BYTES = 512,
-    STORE__SHORT_STRING_BYTES = 64, /* of a close that is written into the room kept back for it */
-    STORE__OPEN_FIXED_BYTES = 82,
+    /* Of a close that is written into the room kept back for it: */
+    STORE__SHORT_STRING_BYTES = 64,
+    STORE__SHORT_NAME_BYTES =
+        200, /* workspace, provider and upstream model: issued ids belong to them, so they are whole */
+    STORE__SHORT_ISSUED_BYTES = 128, /* an id that was given out: without it its client loses what it stands for */
+    STORE__USAGE_BYTES = 81,
+    STORE__OPEN_FIXED_BYTES = 42 + STORE__USAGE_BYTES,
     STORE__OPEN_STRINGS = 9,
-    STORE__CLOSE_FIXED_BYTES = 117,
+    STORE__CLOSE_FIXED_BYTES = 77 + STORE__USAGE_BYTES + 1,
     STORE__CLOSE_STRINGS = 11,
     STORE__ATTEMPT_FIXED_BYTES = 21,
     STORE__ATTEMPT_STRINGS = 3,
     STORE__MAX_OPEN_PAYLOAD = STORE__OPEN_FIXED_BYTES + STORE__OPEN_STRINGS * (2 + STORE__MAX_STRING_BYTES),
-    STORE__MAX_CLOSE_PAYLOAD = STORE__CLOSE_FIXED_BYTES + STORE__CLOSE_STRINGS * (2 + STORE__MAX_STRING_BYTES) +
+    STORE__MAX_CLOSE_PAYLOAD = STORE__CLOSE_FIXED_BYTES +
+                               (STORE__CLOSE_STRINGS + (int)WEIR_MAX_ISSUED) * (2 + STORE__MAX_STRING_BYTES) +
                                (int)WEIR_MAX_ATTEMPTS * (STORE__ATTEMPT_FIXED_BYTES +
                                                          STORE__ATTEMPT_STRINGS * (2 + STORE__MAX_STRING_BYTES)),
     /* The client's request id is kept in full: it is at most WEIR_MAX_CLIENT_REQUEST_ID_BYTES long, twice the short
      * string. */
     STORE__SHORT_CLOSE_PAYLOAD = STORE__CLOSE_FIXED_BYTES + STORE__CLOSE_STRINGS * (2 + STORE__SHORT_STRING_BYTES) +
-                                 STORE__SHORT_STRING_BYTES +
+                                 STORE__SHORT_STRING_BYTES + 3 * (STORE__SHORT_NAME_BYTES - STORE__SHORT_STRING_BYTES) +
+                                 (int)WEIR_MAX_ISSUED * (2 + STORE__SHORT_ISSUED_BYTES) +
                                  (int)WEIR_MAX_ATTEMPTS * (STORE__ATTEMPT_FIXED_BYTES + STORE__ATTEMPT_STRINGS * 2),
 };
 #define STORE__END_MARK 0xFFFFFFFFU
@@ -51,7 +59,7 @@ size_t store__open_payload_size(const struct weir_journal_open *open);
 void store__open_encode(const struct weir_journal_open *open, char *out);
 size_t store__close_payload_size(const struct weir_ledger_entry *entry, enum store__brevity brevity);
 void store__close_encode(const struct weir_ledger_entry *entry, enum store__brevity brevity, char *out);
-/* The kind is the payload's first byte. Spans point into `payload`. WEIR_ECORRUPT. */
+/* The form is the payload's first byte. Spans point into `payload`. WEIR_ECORRUPT. */
 WEIR_MUST enum weir_status store__payload_decode(struct weir_span payload, struct weir_journal_record *record);
 
 /* --- journal_read.c --- */

@@ -5,7 +5,7 @@
 
 static const char *const source_names[] = {
     [WEIR_USAGE_NONE] = "none",       [WEIR_USAGE_PROVIDER] = "provider", [WEIR_USAGE_ESTIMATED] = "estimated",
-    [WEIR_USAGE_ABORTED] = "aborted", [WEIR_USAGE_RESERVED] = "reserved",
+    [WEIR_USAGE_ABORTED] = "aborted", [WEIR_USAGE_RESERVED] = "reserved", [WEIR_USAGE_COUNTED] = "counted",
 };
 
 static const char *const outcome_names[] = {

@@ -273,6 +273,7 @@ const struct weir_engine_ops weir_engine_sqlite = {
     .cursor_read = store__sqlite_cursor_read,
     .settle_crashed = store__sqlite_settle_crashed,
     .ledger_each = store__sqlite_ledger_each,
+    .issued_find = store__sqlite_issued_find,
     .revision_save = store__sqlite_revision_save,
     .instance_begin = store__sqlite_instance_begin,
     .instance_end = store__sqlite_instance_end,

@@ -102,7 +102,8 @@ WEIR_MUST enum weir_status store__dictionary_text(struct weir_engine *engine, in
 void store__dictionary_trim(struct weir_engine *engine);
 void store__dictionary_clear(struct weir_engine *engine);
 
-/* --- sqlite_keys.c, sqlite_ingest.c, sqlite_ledger.c, sqlite_leases.c: operations, as in struct weir_engine_ops --- */
+/* --- sqlite_keys.c, sqlite_ingest.c, sqlite_ledger.c, sqlite_issued.c, sqlite_leases.c: operations, as in struct
+ * weir_engine_ops --- */
 enum weir_status store__sqlite_key_insert(struct weir_engine *engine, struct weir_key_record *key,
                                           struct weir_error *error);
 enum weir_status store__sqlite_key_revoke(struct weir_engine *engine, struct weir_span id, int64_t utc_us,
@@ -136,6 +137,13 @@ WEIR_MUST enum weir_status store__sqlite_ledger_insert(struct weir_engine *engin
 enum weir_status store__sqlite_ledger_each(struct weir_engine *engine, const struct weir_ledger_query *query,
                                            weir_ledger_visit visit, void *context, struct weir_error *error);
 
+/* Remembers the entry's issued ids, inside the running transaction. */
+WEIR_MUST enum weir_status store__sqlite_issued_write(struct weir_engine *engine, const struct weir_ledger_entry *entry,
+                                                      struct weir_error *error);
+enum weir_status store__sqlite_issued_find(struct weir_engine *engine, const struct weir_span *ids, size_t count,
+                                           struct weir_arena *arena, struct weir_issued *found,
+                                           struct weir_error *error);
+
 enum weir_status store__sqlite_revision_save(struct weir_engine *engine, struct weir_span hash, struct weir_span text,
                                              int64_t utc_us, uint64_t *number, struct weir_error *error);
 enum weir_status store__sqlite_lease_define(struct weir_engine *engine, struct weir_span name, int64_t amount,
@@ -145,6 +153,17 @@ enum weir_status store__sqlite_lease_take(struct weir_engine *engine, struct wei
                                           struct weir_error *error);
 enum weir_status store__sqlite_lease_return(struct weir_engine *engine, struct weir_span name,
                                             const struct weir_uuid *instance, int64_t unused, struct weir_error *error);
+
+/* --- sqlite_more.c: the second row of an entry that has more than a chat completion --- */
+/* Inserts it as `sequence`, where there is anything to tell. */
+WEIR_MUST enum weir_status store__more_insert(struct weir_engine *engine, const struct weir_ledger_entry *entry,
+                                              int64_t sequence, struct weir_error *error);
+/* The names of its columns in a listing that joins ledger_more, in the order that store__more_read expects. */
+#define STORE__MORE_COLUMNS \
+    "input_audio_tokens, input_image_tokens, output_audio_tokens, output_image_tokens, unit, units, issued"
+/* Fills in what the columns from `first` on tell; all are NULL where there is no second row. */
+WEIR_MUST enum weir_status store__more_read(sqlite3_stmt *row, int first, struct weir_ledger_entry *entry,
+                                            struct weir_error *error);
 
 /* --- sqlite_attempts.c: the attempts of an entry as one small value --- */
 enum { STORE__MAX_ATTEMPTS_BYTES = (int)WEIR_MAX_ATTEMPTS * (64 + 512) + 8 };

@@ -109,6 +109,10 @@ static enum weir_status add(struct weir_engine *engine, const struct weir_ledger
     if (status == WEIR_OK)
         status = zone_add(engine, engine->next_sequence, entry->start_utc_us, error);
     if (status == WEIR_OK)
+        status = store__more_insert(engine, entry, engine->next_sequence, error);
+    if (status == WEIR_OK && entry->issued_count > 0)
+        status = store__sqlite_issued_write(engine, entry, error);
+    if (status == WEIR_OK)
         engine->next_sequence++;
     return status;
 }

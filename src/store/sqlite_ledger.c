@@ -91,7 +91,9 @@ static const char columns[] =
     "SELECT sequence, request_id, key, workspace, endpoint, model, provider, upstream_model, price_version,"
     " start_utc_us, duration_us, first_byte_us, reserved_cu_milli, cost_cu_milli, overrun_cu_milli, input_tokens,"
     " cached_tokens, cache_write_tokens, output_tokens, reasoning_tokens, revision, flags, usage_source,"
-    " outcome, reason, status, client_request_id, trace_id, tags, client_address, attempts FROM ledger";
+    " outcome, reason, status, client_request_id, trace_id, tags, client_address, attempts, " STORE__MORE_COLUMNS
+    " FROM ledger LEFT JOIN ledger_more USING(sequence)";
+enum { COLUMN_OF_ATTEMPTS = 30, FIRST_COLUMN_OF_MORE = 31 };
 
 static enum weir_status entry_of_row(struct weir_engine *engine, sqlite3_stmt *row, char trace[TRACE_DIGITS + 1],
                                      struct weir_ledger_entry *entry, struct weir_error *error) {
@@ -134,7 +136,10 @@ static enum weir_status entry_of_row(struct weir_engine *engine, sqlite3_stmt *r
     }
     entry->tags = store__column_span(row, 28);
     entry->client_address = store__column_span(row, 29);
-    return store__attempts_decode(engine, store__column_span(row, 30), entry, error);
+    enum weir_status status = store__more_read(row, FIRST_COLUMN_OF_MORE, entry, error);
+    if (status == WEIR_OK)
+        status = store__attempts_decode(engine, store__column_span(row, COLUMN_OF_ATTEMPTS), entry, error);
+    return status;
 }
 
 /* The first or last sequence number of the zones that a bound of time leaves; WEIR_ENOTFOUND: none is left. */

@@ -54,6 +54,16 @@ static const struct {
      "CREATE TABLE lease_share("
      " name TEXT NOT NULL, instance BLOB NOT NULL, taken INTEGER NOT NULL, PRIMARY KEY(name, instance)"
      ") WITHOUT ROWID;"},
+    /* What a chat completion has not: its rows stay as they are, an entry with any of this has a second row. unit is
+     * enum weir_unit; NULL is 0. issued: its ids, as sqlite_more.c writes them. */
+    {2, "CREATE TABLE ledger_more("
+        " sequence INTEGER PRIMARY KEY, input_audio_tokens INTEGER, input_image_tokens INTEGER,"
+        " output_audio_tokens INTEGER, output_image_tokens INTEGER, unit INTEGER, units INTEGER, issued BLOB);"
+
+        /* provider, model and workspace are numbers of the dictionary, 0 for none. */
+        "CREATE TABLE issued("
+        " id TEXT PRIMARY KEY, provider INTEGER NOT NULL, model INTEGER NOT NULL, workspace INTEGER NOT NULL,"
+        " created_utc_us INTEGER NOT NULL) WITHOUT ROWID;"},
 };
 enum { MIGRATION_COUNT = sizeof(migrations) / sizeof(migrations[0]) };
 

@@ -104,6 +104,11 @@ struct weir_engine_ops {
     /* In order of sequence. */
     enum weir_status (*ledger_each)(struct weir_engine *engine, const struct weir_ledger_query *query,
                                     weir_ledger_visit visit, void *context, struct weir_error *error);
+    /* Who issued `count` ids: found[i] is of ids[i], its id the same span, with an empty provider where none is known.
+     * An entry's issued ids are known from ingest_entry on; of two entries with the same id the later one counts. The
+     * other texts live in `arena`. */
+    enum weir_status (*issued_find)(struct weir_engine *engine, const struct weir_span *ids, size_t count,
+                                    struct weir_arena *arena, struct weir_issued *found, struct weir_error *error);
     /* Revisions: number and hash of every one that was live, with its canonical text. Gives the number of a text:
      * that of the newest one when its hash is the same, else a new one. */
     enum weir_status (*revision_save)(struct weir_engine *engine, struct weir_span hash, struct weir_span text,
@@ -179,8 +184,10 @@ typedef void (*weir_store_revision_reply)(void *context, enum weir_status status
 WEIR_MUST enum weir_status weir_store_revision_save(struct weir_store *store, struct weir_loop *loop,
                                                     struct weir_span hash, struct weir_span text,
                                                     weir_store_revision_reply reply, void *context);
-/* Who issued these ids (at most WEIR_MAX_ISSUED_ASKED; copied): the reply has one record an id, in their order, with an empty provider where
- * none is known. The records live for the call. */
+/* Who issued these ids (copied; WEIR_ELIMIT when there are more than WEIR_MAX_ISSUED_ASKED): the reply has one record
+ * an id, in their order, with an empty provider where none is known, or none at all on a failure. The records live for
+ * the call. What was issued within the last moments is in the table of issued.h first, and here once the journal is
+ * read. */
 enum { WEIR_MAX_ISSUED_ASKED = 10000 };
 typedef void (*weir_store_issued_reply)(void *context, enum weir_status status, const struct weir_issued *found,
                                         size_t count, const struct weir_error *error);

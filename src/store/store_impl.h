@@ -60,6 +60,7 @@ struct store__operation {
     bool finished;
     weir_store_reply reply;
     weir_store_revision_reply revision_reply;
+    weir_store_issued_reply issued_reply;
     void *context;
     enum weir_status status;
     struct weir_error error;
@@ -67,6 +68,10 @@ struct store__operation {
     struct weir_key_record key;
     struct weir_span id, hash, text;
     uint64_t number;
+    struct weir_arena *arena; /* of ids, found and their texts; NULL for other operations */
+    struct weir_span *ids;
+    struct weir_issued *found;
+    size_t count;
     char bytes[]; /* that the spans point to */
 };
 

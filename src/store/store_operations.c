@@ -18,6 +18,11 @@ static struct store__operation *operation_new(struct weir_loop *loop, size_t byt
     return operation;
 }
 
+static void operation_free(struct store__operation *operation) {
+    weir_arena_free(&operation->arena);
+    weir_memory_free(operation);
+}
+
 static struct weir_span keep(char **at, struct weir_span span) {
     char *copy = *at;
     if (span.length > 0)
@@ -30,7 +35,7 @@ static enum weir_status submit(struct weir_store *store, struct store__operation
     pthread_mutex_lock(&store->mutex);
     if (store->queued >= MAX_QUEUED || store->stop) {
         pthread_mutex_unlock(&store->mutex);
-        weir_memory_free(operation);
+        operation_free(operation);
         return WEIR_EBUSY;
     }
     *store->queue_end = operation;
@@ -48,7 +53,12 @@ static void reply_on_loop(struct weir_message *message) {
     if (operation->revision_reply != NULL) {
         operation->revision_reply(operation->context, operation->status, operation->number, &operation->error);
     }
-    weir_memory_free(operation);
+    if (operation->issued_reply != NULL) {
+        bool found = operation->status == WEIR_OK;
+        operation->issued_reply(operation->context, operation->status, found ? operation->found : NULL,
+                                found ? operation->count : 0, &operation->error);
+    }
+    operation_free(operation);
 }
 
 void store__run_operations(struct weir_store *store) {
@@ -79,7 +89,7 @@ void store__run_operations(struct weir_store *store) {
             operation->message.run = reply_on_loop;
             weir_loop_post(operation->loop, &operation->message);
         } else {
-            weir_memory_free(operation);
+            operation_free(operation);
         }
         pthread_mutex_unlock(&store->mutex);
     }
@@ -186,7 +196,7 @@ static enum weir_status save_and_wait(struct weir_store *store, struct weir_span
         *number = operation->number;
     if (status != WEIR_OK && error != NULL)
         *error = operation->error;
-    weir_memory_free(operation);
+    operation_free(operation);
     return status;
 }
 
@@ -199,4 +209,40 @@ enum weir_status weir_store_revision_first(struct weir_store *store, struct weir
         status = save_and_wait(store, hash, text, number, error);
     } while (status == WEIR_EBUSY && weir_clock_monotonic_ns() < deadline_ns);
     return status;
+}
+
+/* --- issued ids --- */
+enum { MAX_ISSUED_BYTES = 64 * 1024 * 1024 }; /* of one question with its answer */
+
+static enum weir_status run_issued_find(struct weir_store *store, struct store__operation *operation,
+                                        struct weir_error *error) {
+    return store->ops->issued_find(store->engine, operation->ids, operation->count, operation->arena, operation->found,
+                                   error);
+}
+
+enum weir_status weir_store_issued_find(struct weir_store *store, struct weir_loop *loop, const struct weir_span *ids,
+                                        size_t count, weir_store_issued_reply reply, void *context) {
+    if (count > WEIR_MAX_ISSUED_ASKED)
+        return WEIR_ELIMIT;
+    struct store__operation *operation = operation_new(loop, 0);
+    if (operation == NULL)
+        return WEIR_ENOMEM;
+    operation->arena = weir_arena_new(0, MAX_ISSUED_BYTES);
+    enum weir_status status = operation->arena != NULL ? WEIR_OK : WEIR_ENOMEM;
+    if (status == WEIR_OK) {
+        operation->ids = weir_arena_array(operation->arena, count, sizeof(*operation->ids));
+        operation->found = weir_arena_array(operation->arena, count, sizeof(*operation->found));
+        status = operation->ids != NULL && operation->found != NULL ? WEIR_OK : WEIR_ENOMEM;
+    }
+    for (size_t i = 0; i < count && status == WEIR_OK; i++)
+        status = weir_arena_dup(operation->arena, ids[i], &operation->ids[i]);
+    if (status != WEIR_OK) {
+        operation_free(operation);
+        return status;
+    }
+    operation->run = run_issued_find;
+    operation->issued_reply = reply;
+    operation->context = context;
+    operation->count = count;
+    return submit(store, operation);
 }

@@ -47,7 +47,10 @@ static void check_spans(struct weir_span segment, const struct weir_journal_reco
     for (size_t i = 0; i < sizeof(spans) / sizeof(spans[0]); i++)
         inside(segment, spans[i]);
     demand(entry->attempt_count <= WEIR_MAX_ATTEMPTS);
-    demand(entry->outcome <= WEIR_OUTCOME_CRASHED && entry->usage_source <= WEIR_USAGE_RESERVED);
+    demand(entry->outcome <= WEIR_OUTCOME_CRASHED && entry->usage_source <= WEIR_USAGE_COUNTED);
+    demand((unsigned)entry->usage.unit <= WEIR_UNIT_SEARCH && entry->issued_count <= WEIR_MAX_ISSUED);
+    for (size_t i = 0; i < entry->issued_count; i++)
+        inside(segment, entry->issued[i]);
     for (size_t i = 0; i < entry->attempt_count; i++) {
         inside(segment, entry->attempts[i].provider);
         inside(segment, entry->attempts[i].upstream_model);

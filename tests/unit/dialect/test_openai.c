@@ -60,8 +60,8 @@ static void requests_are_edited_only_where_they_must_be(void **state) {
         struct weir_call call;
         struct weir_call_problem problem;
         struct weir_json_splice splice = {.count = 0};
-        assert_int_equal(dialect->read_call(arena, weir_span_of_string(rows[i].body), &call, &problem), WEIR_OK);
-        assert_int_equal(dialect->edit_call(arena, &call, weir_span_of_string(rows[i].model), &splice), WEIR_OK);
+        assert_int_equal(weir_format_chat.read_call(arena, weir_span_of_string(rows[i].body), &call, &problem), WEIR_OK);
+        assert_int_equal(weir_format_chat.edit_call(arena, &call, weir_span_of_string(rows[i].model), &splice), WEIR_OK);
         assert_spliced(&splice, weir_span_of_string(rows[i].body), rows[i].sent);
     }
 }
@@ -71,14 +71,14 @@ static void request_numbers_are_read(void **state) {
     struct weir_call call;
     struct weir_call_problem problem;
     assert_int_equal(
-        dialect->read_call(
+        weir_format_chat.read_call(
             arena, WEIR_SPAN("{\"model\":\"m\",\"messages\":[],\"max_tokens\":7,\"max_completion_tokens\":9,\"n\":3}"),
             &call, &problem),
         WEIR_OK);
     assert_int_equal(call.max_output_tokens, 9);
     assert_int_equal(call.choices, 3);
     assert_false(call.stream);
-    assert_int_equal(dialect->read_call(
+    assert_int_equal(weir_format_chat.read_call(
                          arena,
                          WEIR_SPAN("{\"model\":\"m\",\"messages\":[],\"max_tokens\":null,\"n\":null,\"stream\":null}"),
                          &call, &problem),
@@ -117,7 +117,7 @@ static void bad_requests_name_the_field(void **state) {
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         struct weir_call call;
         struct weir_call_problem problem = {.field = NULL};
-        assert_int_equal(dialect->read_call(arena, weir_span_of_string(rows[i].body), &call, &problem), WEIR_EINVAL);
+        assert_int_equal(weir_format_chat.read_call(arena, weir_span_of_string(rows[i].body), &call, &problem), WEIR_EINVAL);
         assert_int_equal(problem.reason, rows[i].reason);
         assert_string_equal(problem.field, rows[i].field);
         if (strstr(problem.text, rows[i].part) == NULL)
@@ -146,12 +146,12 @@ static void answers_get_what_was_used(void **state) {
         struct weir_answer answer;
         struct weir_json_splice splice = {.count = 0};
         struct weir_span body = weir_span_of_string(rows[i].body);
-        assert_int_equal(dialect->read_answer(body, &answer), WEIR_OK);
-        assert_int_equal(dialect->edit_answer(arena, body, &answer, &estimated, 77, &splice), WEIR_OK);
+        assert_int_equal(weir_format_chat.read_answer(body, &answer), WEIR_OK);
+        assert_int_equal(weir_format_chat.edit_answer(arena, &answer, &estimated, 77, &splice), WEIR_OK);
         assert_spliced(&splice, body, rows[i].sent);
     }
     struct weir_answer answer;
-    assert_int_not_equal(dialect->read_answer(WEIR_SPAN("<html>"), &answer), WEIR_OK);
+    assert_int_not_equal(weir_format_chat.read_answer(WEIR_SPAN("<html>"), &answer), WEIR_OK);
 }
 
 static void usage_is_found_in_a_piece(void **state) {
@@ -173,7 +173,7 @@ static void usage_is_found_in_a_piece(void **state) {
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         struct weir_answer answer = {.has_usage = false};
-        assert_int_equal(dialect->find_usage(weir_span_of_string(rows[i].piece), &answer), rows[i].found);
+        assert_int_equal(weir_format_chat.find_usage(weir_span_of_string(rows[i].piece), &answer), rows[i].found);
         assert_int_equal(answer.usage.input, rows[i].input);
         assert_int_equal(answer.usage.output, rows[i].output);
     }
@@ -183,7 +183,7 @@ static void usage_details_are_read(void **state) {
     (void)state;
     struct weir_answer answer;
     assert_int_equal(
-        dialect->read_answer(
+        weir_format_chat.read_answer(
             WEIR_SPAN(
                 "{\"usage\":{\"prompt_tokens\":100,\"completion_tokens\":50,\"prompt_tokens_details\":{\"cached_tokens\":40,"
                 "\"cache_write_tokens\":10},\"completion_tokens_details\":{\"reasoning_tokens\":30}}}"),
@@ -223,7 +223,7 @@ static void events_are_told_apart(void **state) {
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         struct weir_event event;
         const struct weir_sse_event sse = {.data = weir_span_of_string(rows[i].data), .has_data = true};
-        dialect->read_event(&sse, &event);
+        weir_format_chat.read_event(&sse, &event);
         if (event.kind != rows[i].kind)
             fail_msg("row %zu: kind %d, expected %d", i, event.kind, rows[i].kind);
     }
@@ -244,9 +244,9 @@ static void null_usage_is_hidden_and_the_last_event_marked(void **state) {
         struct weir_json_splice splice = {.count = 0};
         struct weir_span data = weir_span_of_string(rows[i].data);
         const struct weir_sse_event sse = {.data = data, .has_data = true};
-        dialect->read_event(&sse, &event);
-        assert_int_equal(dialect->hide_usage(data, &event, &splice), WEIR_OK);
-        assert_int_equal(dialect->mark_event(arena, &event, 5, &splice), WEIR_OK);
+        weir_format_chat.read_event(&sse, &event);
+        assert_int_equal(weir_format_chat.hide_usage(data, &event, &splice), WEIR_OK);
+        assert_int_equal(weir_format_chat.mark_event(arena, &event, 5, &splice), WEIR_OK);
         assert_spliced(&splice, data, rows[i].sent);
     }
 }

@@ -77,7 +77,17 @@ static inline struct weir_journal_open sample_open(uint64_t number) {
         .request_id = id_of_number(number),
         .start_utc_us = 1790000000000000 + (int64_t)number * 1000,
         .reserved_cu_milli = 900000 + (int64_t)number,
-        .reserved = {.input = 1000, .cached = 0, .cache_write = 7, .output = 4096, .reasoning = 5},
+        .reserved = {.input = 1000,
+                     .cached = 0,
+                     .cache_write = 7,
+                     .input_audio = 8,
+                     .input_image = 9,
+                     .output = 4096,
+                     .reasoning = 5,
+                     .output_audio = 6,
+                     .output_image = 4,
+                     .units = 30000,
+                     .unit = WEIR_UNIT_AUDIO_MS},
         .revision = 12,
         .stream = number % 2 == 0,
         .unpriced = number % 3 == 0,
@@ -113,9 +123,19 @@ static inline struct weir_ledger_entry sample_entry(uint64_t number) {
         .reserved_cu_milli = open.reserved_cu_milli,
         .cost_cu_milli = 123456 + (int64_t)number,
         .overrun_cu_milli = 11,
-        .usage = {.input = 812, .cached = 512, .cache_write = 3, .output = 77, .reasoning = 20},
+        .usage = {.input = 812,
+                  .cached = 512,
+                  .cache_write = 3,
+                  .input_audio = 100,
+                  .input_image = 50,
+                  .output = 77,
+                  .reasoning = 20,
+                  .output_audio = 30,
+                  .output_image = 10,
+                  .units = 3,
+                  .unit = WEIR_UNIT_IMAGE},
         .revision = open.revision,
-        .usage_source = WEIR_USAGE_PROVIDER,
+        .usage_source = WEIR_USAGE_COUNTED,
         .outcome = WEIR_OUTCOME_OK,
         .reason = 0,
         .status = 200,
@@ -143,6 +163,8 @@ static inline struct weir_ledger_entry sample_entry(uint64_t number) {
                       .first_byte_us = 209000,
                       .end_us = 812000,
                       .reused_connection = true}},
+        .issued_count = 2,
+        .issued = {WEIR_SPAN("resp_68a1f0c2"), WEIR_SPAN("file-9Hq")},
     };
 }
 
@@ -152,15 +174,20 @@ static inline void assert_spans_equal(struct weir_span a, struct weir_span b) {
         assert_memory_equal(a.at, b.at, a.length);
 }
 
-static inline void assert_tokens_equal(const struct weir_usage *a, const struct weir_usage *b) {
-    assert_memory_equal(a, b, sizeof(*a));
+static inline void assert_usage_equal(const struct weir_usage *a, const struct weir_usage *b) {
+    assert_true(a->input == b->input && a->output == b->output);
+    assert_true(a->cached == b->cached && a->cache_write == b->cache_write && a->reasoning == b->reasoning);
+    assert_true(a->input_audio == b->input_audio && a->input_image == b->input_image);
+    assert_true(a->output_audio == b->output_audio && a->output_image == b->output_image);
+    assert_true(a->units == b->units);
+    assert_int_equal(a->unit, b->unit);
 }
 
 static inline void assert_opens_equal(const struct weir_journal_open *a, const struct weir_journal_open *b) {
     assert_memory_equal(&a->request_id, &b->request_id, sizeof(a->request_id));
     assert_true(a->start_utc_us == b->start_utc_us);
     assert_true(a->reserved_cu_milli == b->reserved_cu_milli);
-    assert_tokens_equal(&a->reserved, &b->reserved);
+    assert_usage_equal(&a->reserved, &b->reserved);
     assert_true(a->revision == b->revision);
     assert_true(a->stream == b->stream);
     assert_true(a->unpriced == b->unpriced);
@@ -194,7 +221,7 @@ static inline void assert_entries_equal(const struct weir_ledger_entry *a, const
     assert_true(a->reserved_cu_milli == b->reserved_cu_milli);
     assert_true(a->cost_cu_milli == b->cost_cu_milli);
     assert_true(a->overrun_cu_milli == b->overrun_cu_milli);
-    assert_tokens_equal(&a->usage, &b->usage);
+    assert_usage_equal(&a->usage, &b->usage);
     assert_true(a->revision == b->revision);
     assert_int_equal(a->usage_source, b->usage_source);
     assert_int_equal(a->outcome, b->outcome);
@@ -217,6 +244,9 @@ static inline void assert_entries_equal(const struct weir_ledger_entry *a, const
         assert_int_equal(x->end_us, y->end_us);
         assert_true(x->reused_connection == y->reused_connection);
     }
+    assert_int_equal(a->issued_count, b->issued_count);
+    for (size_t i = 0; i < a->issued_count; i++)
+        assert_spans_equal(a->issued[i], b->issued[i]);
 }
 
 #endif

@@ -1,6 +1,6 @@
 /* What every engine behind struct weir_engine_ops must do. A second engine is one more row of `engines`: each test
  * runs on each. */
-#include "support.h"
+#include "old_forms.h"
 
 #include <sqlite3.h>
 
@@ -396,7 +396,7 @@ static enum weir_status compare_crashed(void *context, const struct weir_ledger_
     assert_spans_equal(entry->price_version, open->price_version);
     assert_spans_equal(entry->client_request_id, open->client_request_id);
     assert_spans_equal(entry->tags, open->tags);
-    assert_tokens_equal(&entry->usage, &open->reserved);
+    assert_usage_equal(&entry->usage, &open->reserved);
     assert_true(entry->reserved_cu_milli == open->reserved_cu_milli && entry->cost_cu_milli == open->reserved_cu_milli);
     assert_true(entry->overrun_cu_milli == 0 && entry->revision == open->revision);
     assert_true(entry->start_utc_us == open->start_utc_us && entry->end_utc_us == 777);
@@ -576,7 +576,163 @@ static void leases_never_exceed_their_amount(void **state) {
     other.ops->close(&other.engine);
 }
 
+/* --- issued ids --- */
+static struct weir_ledger_entry issuing(uint64_t number, const char *provider, const char *id, const char *other) {
+    struct weir_ledger_entry entry = sample_entry(number);
+    entry.provider = weir_span_of_string(provider);
+    entry.issued_count = 2;
+    entry.issued[0] = weir_span_of_string(id);
+    entry.issued[1] = weir_span_of_string(other);
+    return entry;
+}
+
+static void assert_issued(struct fixture *fixture, const char *id, const char *provider) {
+    struct weir_arena *arena = weir_arena_new(0, 1 << 20);
+    const struct weir_span ids[] = {WEIR_SPAN("nobody's"), weir_span_of_string(id), WEIR_SPAN(""),
+                                    weir_span_of_string(id)};
+    struct weir_issued found[4];
+    assert_int_equal(fixture->ops->issued_find(fixture->engine, ids, 4, arena, found, &fixture->error), WEIR_OK);
+    const struct weir_ledger_entry sample = sample_entry(0);
+    for (size_t i = 0; i < 4; i++) {
+        bool known = i % 2 == 1 && provider[0] != '\0';
+        assert_spans_equal(found[i].id, ids[i]);
+        assert_spans_equal(found[i].provider, known ? weir_span_of_string(provider) : WEIR_SPAN(""));
+        assert_spans_equal(found[i].model, known ? sample.upstream_model : WEIR_SPAN(""));
+        assert_spans_equal(found[i].workspace, known ? sample.workspace : WEIR_SPAN(""));
+    }
+    weir_arena_free(&arena);
+}
+
+static void issued_ids_are_found(void **state) {
+    struct fixture *fixture = *state;
+    const struct weir_engine_ops *ops = fixture->ops;
+    struct weir_ledger_entry entries[] = {issuing(1, "openai", "resp_1", "file-1"), issuing(2, "azure", "resp_2", ""),
+                                          issuing(3, "azure", "resp_1", "x"), issuing(4, "", "resp_4", "file-4")};
+    entries[1].issued_count = 1;
+    assert_issued(fixture, "resp_1", "");
+    for (size_t i = 0; i < 4; i++) {
+        assert_int_equal(ops->ingest_begin(fixture->engine, &fixture->error), WEIR_OK);
+        assert_int_equal(ops->ingest_entry(fixture->engine, &entries[i], &fixture->error), WEIR_OK);
+        assert_int_equal(ops->ingest_commit(fixture->engine, &fixture->error), WEIR_OK);
+        assert_issued(fixture, "resp_1", i < 2 ? "openai" : "azure");
+    }
+    for (int reopened = 0; reopened < 2; reopened++) {
+        assert_issued(fixture, "resp_1", "azure"); /* the later entry */
+        assert_issued(fixture, "file-1", "openai");
+        assert_issued(fixture, "resp_2", "azure");
+        assert_issued(fixture, "resp_4", ""); /* issued by nobody */
+        assert_issued(fixture, "RESP_1", "");
+        assert_issued(fixture, "resp_", "");
+        ops->close(&fixture->engine);
+        open_engine(fixture);
+    }
+    assert_int_equal(ops->ingest_begin(fixture->engine, &fixture->error), WEIR_OK);
+    entries[0].issued[0] = WEIR_SPAN("resp_9");
+    assert_int_equal(ops->ingest_entry(fixture->engine, &entries[0], &fixture->error), WEIR_OK);
+    ops->ingest_rollback(fixture->engine);
+    assert_issued(fixture, "resp_9", "");
+    assert_int_equal(ops->issued_find(fixture->engine, NULL, 0, NULL, NULL, &fixture->error), WEIR_OK);
+}
+
+/* An arena that is full is told, and the engine can be used afterwards. */
+static void issued_ids_need_room(void **state) {
+    struct fixture *fixture = *state;
+    ingest(fixture, 0, 1);
+    struct weir_arena *arena = weir_arena_new(0, 16);
+    const struct weir_ledger_entry sample = sample_entry(0);
+    struct weir_issued found[1];
+    assert_int_equal(fixture->ops->issued_find(fixture->engine, sample.issued, 1, arena, found, &fixture->error),
+                     WEIR_ENOMEM);
+    weir_arena_free(&arena);
+    assert_issued(fixture, "resp_68a1f0c2", "openai");
+    ingest(fixture, 1, 2);
+}
+
 /* --- of SQLite alone: the file --- */
+static int64_t count_rows(const char *location, const char *table) {
+    sqlite3 *database = NULL;
+    sqlite3_stmt *statement = NULL;
+    char sql[80];
+    (void)snprintf(sql, sizeof(sql), "SELECT count(*) FROM %s", table);
+    assert_int_equal(sqlite3_open(location, &database), SQLITE_OK);
+    assert_int_equal(sqlite3_prepare_v2(database, sql, -1, &statement, NULL), SQLITE_OK);
+    assert_int_equal(sqlite3_step(statement), SQLITE_ROW);
+    int64_t count = sqlite3_column_int64(statement, 0);
+    (void)sqlite3_finalize(statement);
+    (void)sqlite3_close(database);
+    return count;
+}
+
+static void sqlite_writes_a_second_row_only_where_there_is_more(void **state) {
+    struct fixture *fixture = *state;
+    const struct weir_engine_ops *ops = fixture->ops;
+    struct weir_ledger_entry entries[] = {old_sample_entry(0), old_sample_entry(1), old_sample_entry(2)};
+    entries[1].usage.output_audio = 5;
+    entries[2].issued_count = 1;
+    for (size_t i = 0; i < 3; i++) {
+        assert_int_equal(ops->ingest_begin(fixture->engine, &fixture->error), WEIR_OK);
+        assert_int_equal(ops->ingest_entry(fixture->engine, &entries[i], &fixture->error), WEIR_OK);
+        assert_int_equal(ops->ingest_commit(fixture->engine, &fixture->error), WEIR_OK);
+        assert_int_equal(count_rows(fixture->location, "ledger_more"), i);
+    }
+    assert_int_equal(count_rows(fixture->location, "ledger"), 3);
+    assert_int_equal(count_of(fixture, (struct weir_ledger_query){.newest = true}), 3);
+}
+
+static enum weir_status compare_old(void *context, const struct weir_ledger_entry *entry) {
+    (void)context;
+    const struct weir_usage usage = {.input = 11, .cached = 5, .cache_write = 1, .output = 22, .reasoning = 3};
+    assert_true(entry->sequence == 1 && number_of_id(&entry->request_id) == 7);
+    assert_usage_equal(&entry->usage, &usage);
+    assert_int_equal(entry->issued_count, 0);
+    assert_spans_equal(entry->provider, WEIR_SPAN("openai"));
+    assert_spans_equal(entry->tags, WEIR_SPAN("team=a"));
+    return WEIR_OK;
+}
+
+/* A database of the first version: its entries stay, its open requests are settled, and it takes new entries. */
+static void sqlite_takes_over_an_old_database(void **state) {
+    struct fixture *fixture = *state;
+    const struct weir_engine_ops *ops = fixture->ops;
+    ops->close(&fixture->engine);
+    assert_int_equal(unlink(fixture->location), 0);
+    sqlite3 *database = NULL;
+    sqlite3_stmt *statement = NULL;
+    struct weir_journal_open open = old_sample_open(5);
+    struct old_record record = old_open(&open);
+    assert_int_equal(sqlite3_open(fixture->location, &database), SQLITE_OK);
+    assert_int_equal(sqlite3_exec(database, old_tables, NULL, NULL, NULL), SQLITE_OK);
+    assert_int_equal(sqlite3_prepare_v2(database, "INSERT INTO open_request VALUES(?, ?, 0, ?)", -1, &statement, NULL),
+                     SQLITE_OK);
+    (void)sqlite3_bind_blob(statement, 1, open.request_id.bytes, 16, SQLITE_STATIC);
+    (void)sqlite3_bind_blob(statement, 2, instance_a.bytes, 16, SQLITE_STATIC);
+    (void)sqlite3_bind_blob(statement, 3, record.bytes, (int)record.size, SQLITE_STATIC);
+    assert_int_equal(sqlite3_step(statement), SQLITE_DONE);
+    (void)sqlite3_finalize(statement);
+    (void)sqlite3_close(database);
+
+    for (int reopened = 0; reopened < 2; reopened++) {
+        open_engine(fixture);
+        const struct weir_ledger_query first = {.limit = 1};
+        assert_int_equal(ops->ledger_each(fixture->engine, &first, compare_old, NULL, &fixture->error), WEIR_OK);
+        ops->close(&fixture->engine);
+    }
+    open_engine(fixture);
+    uint64_t settled = 0;
+    assert_int_equal(ops->settle_crashed(fixture->engine, &instance_a, 0, 777, &settled, &fixture->error), WEIR_OK);
+    assert_int_equal(settled, 1);
+    const struct weir_ledger_query second = {.after_sequence = 1, .limit = 1};
+    assert_int_equal(ops->ledger_each(fixture->engine, &second, compare_crashed, &open, &fixture->error), WEIR_OK);
+    struct weir_ledger_entry entry = sample_entry(8);
+    assert_int_equal(ops->ingest_begin(fixture->engine, &fixture->error), WEIR_OK);
+    assert_int_equal(ops->ingest_entry(fixture->engine, &entry, &fixture->error), WEIR_OK);
+    assert_int_equal(ops->ingest_commit(fixture->engine, &fixture->error), WEIR_OK);
+    const struct weir_ledger_query third = {.after_sequence = 2};
+    assert_int_equal(ops->ledger_each(fixture->engine, &third, compare_entry, &entry, &fixture->error), WEIR_OK);
+    assert_int_equal(count_of(fixture, (struct weir_ledger_query){.limit = 0}), 3);
+    assert_issued(fixture, "resp_68a1f0c2", "openai");
+}
+
 static void execute(const char *location, const char *sql) {
     sqlite3 *database = NULL;
     assert_int_equal(sqlite3_open(location, &database), SQLITE_OK);
@@ -658,6 +814,8 @@ int main(void) {
             ON(i, cursors_belong_to_instances),
             ON(i, sequences_are_shared_by_connections),
             ON(i, a_busy_database_is_told),
+            ON(i, issued_ids_are_found),
+            ON(i, issued_ids_need_room),
             ON(i, revisions_get_numbers),
             ON(i, leases_never_exceed_their_amount),
         };
@@ -665,6 +823,8 @@ int main(void) {
     }
     const struct CMUnitTest files[] = {
         ON(0, sqlite_refuses_what_it_does_not_know),
+        ON(0, sqlite_writes_a_second_row_only_where_there_is_more),
+        ON(0, sqlite_takes_over_an_old_database),
         ON(0, sqlite_files_are_private),
     };
     failed += cmocka_run_group_tests_name("files", files, NULL, NULL);

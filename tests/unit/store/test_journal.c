@@ -1,6 +1,6 @@
 /* The journal by itself: what is appended is read, room is kept back, and damage is told from what is not written
  * yet. */
-#include "support.h"
+#include "old_forms.h"
 
 #include "base/memory.h"
 #include "store/segments.h"
@@ -123,6 +123,88 @@ static void long_strings_are_cut_between_characters(void **state) {
     segment_drop(segment);
 }
 
+static void write_record(struct store__segment *segment, size_t *offset, const struct old_record *record) {
+    uint32_t length = (uint32_t)record->size;
+    uint32_t crc = weir_crc32c(length, weir_span_of(record->bytes, record->size));
+    memcpy(segment->at + *offset, &length, 4);
+    memcpy(segment->at + *offset + 4, &crc, 4);
+    memcpy(segment->at + *offset + 8, record->bytes, record->size);
+    *offset += (8 + record->size + 7) & ~(size_t)7;
+}
+
+/* An older program has left its journal behind: nothing of it is lost. */
+static void old_forms_are_still_read(void **state) {
+    (void)state;
+    struct store__segment *segment = segment_make(1, SEGMENT);
+    size_t written = STORE__SEGMENT_HEADER_BYTES;
+    for (uint64_t i = 0; i < 4; i++) {
+        struct weir_journal_open open = old_sample_open(i);
+        struct weir_ledger_entry entry = old_sample_entry(i);
+        struct old_record first = old_open(&open), second = old_close(&entry);
+        write_record(segment, &written, &first);
+        write_record(segment, &written, &second);
+    }
+    size_t offset = 0;
+    struct weir_journal_record record;
+    memset(&record, 0x5A, sizeof(record)); /* as a new record before has left it */
+    for (uint64_t i = 0; i < 4; i++) {
+        struct weir_journal_open open = old_sample_open(i);
+        struct weir_ledger_entry entry = old_sample_entry(i);
+        assert_int_equal(weir_journal_read(bytes(segment), &offset, &record), WEIR_OK);
+        assert_int_equal(record.kind, WEIR_JOURNAL_OPEN);
+        assert_opens_equal(&record.open, &open);
+        assert_int_equal(weir_journal_read(bytes(segment), &offset, &record), WEIR_OK);
+        assert_int_equal(record.kind, WEIR_JOURNAL_CLOSE);
+        assert_entries_equal(&record.close, &entry);
+    }
+    assert_int_equal(weir_journal_read(bytes(segment), &offset, &record), WEIR_AGAIN);
+    segment_drop(segment);
+}
+
+static void forms_that_nobody_writes_are_refused(void **state) {
+    (void)state;
+    struct weir_ledger_entry entry = sample_entry(1);
+    char payload[STORE__MAX_CLOSE_PAYLOAD];
+    struct weir_journal_record record;
+    size_t size = store__close_payload_size(&entry, STORE__FULL);
+    store__close_encode(&entry, STORE__FULL, payload);
+    assert_int_equal(store__payload_decode(weir_span_of(payload, size), &record), WEIR_OK);
+    assert_int_equal(store__payload_decode(weir_span_of(payload, size - 1), &record), WEIR_ECORRUPT);
+    const unsigned char forms[] = {0, 1, 2, 3, 5, 255};
+    for (size_t i = 0; i < sizeof(forms); i++) {
+        payload[0] = (char)forms[i];
+        assert_int_equal(store__payload_decode(weir_span_of(payload, size), &record), WEIR_ECORRUPT);
+    }
+    entry.usage.unit = (enum weir_unit)(WEIR_UNIT_SEARCH + 1);
+    store__close_encode(&entry, STORE__FULL, payload);
+    assert_int_equal(store__payload_decode(weir_span_of(payload, size), &record), WEIR_ECORRUPT);
+}
+
+/* A piece of an id would name something else. */
+static void issued_ids_are_left_out_rather_than_cut(void **state) {
+    (void)state;
+    unsigned wakes = 0;
+    char text[600];
+    memset(text, 'i', sizeof(text));
+    struct store__segment *segment = segment_make(1, SEGMENT);
+    struct weir_journal journal;
+    store__journal_init(&journal, segment, count_wakes, &wakes);
+    struct weir_ledger_entry entry = sample_entry(1);
+    entry.issued_count = 3;
+    entry.issued[0] = weir_span_of(text, 513);
+    entry.issued[1] = WEIR_SPAN("");
+    entry.issued[2] = weir_span_of(text, 512);
+    assert_int_equal(weir_journal_append_close(&journal, &entry), WEIR_OK);
+    size_t offset = 0;
+    struct weir_journal_record record;
+    assert_int_equal(weir_journal_read(bytes(segment), &offset, &record), WEIR_OK);
+    assert_int_equal(record.close.issued_count, 1);
+    assert_int_equal(record.close.issued[0].length, 512);
+    assert_int_equal(record.close.attempt_count, 2);
+    assert_spans_equal(record.close.attempts[1].upstream_request_id, entry.attempts[1].upstream_request_id);
+    segment_drop(segment);
+}
+
 /* Reads a chain of segments to its end: the numbers of the closes must come in order. */
 static uint64_t read_all(struct store__segment *const *segments, size_t count, uint64_t *opens) {
     uint64_t closes = 0;
@@ -214,6 +296,10 @@ static void check_promise(size_t segment_count, size_t size) {
         struct weir_ledger_entry entry = sample_entry(i);
         entry.model = entry.provider = entry.tags = weir_span_of(text, sizeof(text));
         entry.client_request_id = weir_span_of(text, WEIR_MAX_CLIENT_REQUEST_ID_BYTES);
+        entry.workspace = entry.provider = entry.upstream_model = weir_span_of(text, 200);
+        entry.issued_count = WEIR_MAX_ISSUED;
+        for (size_t k = 0; k < WEIR_MAX_ISSUED; k++)
+            entry.issued[k] = weir_span_of(text, 128);
         entry.attempt_count = WEIR_MAX_ATTEMPTS;
         for (size_t k = 0; k < WEIR_MAX_ATTEMPTS; k++) {
             entry.attempts[k] = entry.attempts[0];
@@ -223,7 +309,7 @@ static void check_promise(size_t segment_count, size_t size) {
     }
     struct weir_ledger_entry extra = sample_entry(opened);
     while (weir_journal_append_close(&journal, &extra) == WEIR_OK) {} /* none of its own: until full, then refused */
-    uint64_t closes = 0, opens = 0;
+    uint64_t closes = 0, opens = 0, short_ones = 0;
     for (size_t i = 0; i < segment_count; i++) {
         size_t offset = 0;
         struct weir_journal_record record;
@@ -235,11 +321,20 @@ static void check_promise(size_t segment_count, size_t size) {
                 assert_true(record.close.cost_cu_milli == 123456 + (int64_t)closes);
                 assert_int_equal(record.close.client_request_id.length, WEIR_MAX_CLIENT_REQUEST_ID_BYTES);
                 assert_int_equal(record.close.attempt_count, WEIR_MAX_ATTEMPTS);
+                /* Whose they are and what they are: whole, or a client loses what is its own. */
+                assert_int_equal(record.close.workspace.length, 200);
+                assert_int_equal(record.close.provider.length, 200);
+                assert_int_equal(record.close.upstream_model.length, 200);
+                assert_int_equal(record.close.issued_count, WEIR_MAX_ISSUED);
+                for (size_t k = 0; k < WEIR_MAX_ISSUED; k++)
+                    assert_spans_equal(record.close.issued[k], weir_span_of(text, 128));
+                assert_true(record.close.usage.units == 3 && record.close.usage.unit == WEIR_UNIT_IMAGE);
+                short_ones += record.close.tags.length == STORE__SHORT_STRING_BYTES;
                 closes++;
             }
         }
     }
-    assert_true(opens == opened && closes == opened);
+    assert_true(opens == opened && closes == opened && short_ones > 0);
     for (size_t i = 0; i < segment_count; i++)
         segment_drop(segments[i]);
 }
@@ -433,6 +528,7 @@ static void one_process_holds_an_instance(void **state) {
 static void names_of_the_enums(void **state) {
     (void)state;
     assert_string_equal(weir_usage_source_name(WEIR_USAGE_RESERVED), "reserved");
+    assert_string_equal(weir_usage_source_name(WEIR_USAGE_COUNTED), "counted");
     assert_string_equal(weir_outcome_name(WEIR_OUTCOME_ABORTED), "aborted");
     assert_string_equal(weir_outcome_name((enum weir_outcome)99), "unknown");
     assert_string_equal(weir_usage_source_name((enum weir_usage_source)99), "unknown");
@@ -443,6 +539,9 @@ int main(void) {
         cmocka_unit_test(all_fields_come_back),
         cmocka_unit_test(empty_and_extreme_fields_come_back),
         cmocka_unit_test(long_strings_are_cut_between_characters),
+        cmocka_unit_test(old_forms_are_still_read),
+        cmocka_unit_test(forms_that_nobody_writes_are_refused),
+        cmocka_unit_test(issued_ids_are_left_out_rather_than_cut),
         cmocka_unit_test(segments_roll_over),
         cmocka_unit_test(a_second_offer_waits),
         cmocka_unit_test(every_accepted_open_can_be_closed),

@@ -210,6 +210,7 @@ struct answers {
     size_t keys;
     struct weir_key_record last;
     char last_name[32];
+    size_t count, found; /* of issued ids */
 };
 
 static void on_reply(void *context, enum weir_status status, const struct weir_error *error) {
@@ -341,6 +342,62 @@ static void revisions_through_the_thread(void **state) {
     assert_true(error.text[0] != '\0');
     weir_store_free(&store);
     weir_loop_free(&answers.loop);
+}
+
+static void on_issued(void *context, enum weir_status status, const struct weir_issued *found, size_t count,
+                      const struct weir_error *error) {
+    struct answers *answers = context;
+    on_reply(context, status, error);
+    answers->found = 0;
+    answers->count = count;
+    for (size_t i = 0; i < count; i++) {
+        if (found[i].provider.length == 0)
+            continue;
+        struct weir_ledger_entry sample = sample_entry(0);
+        assert_spans_equal(found[i].provider, sample.provider);
+        assert_spans_equal(found[i].model, sample.upstream_model);
+        assert_spans_equal(found[i].workspace, sample.workspace);
+        assert_true(weir_span_starts_with(found[i].id, WEIR_SPAN("batch_")));
+        answers->found++;
+    }
+}
+
+static void issued_ids_through_the_thread(void **state) {
+    enum { ASKED = WEIR_MAX_ISSUED_ASKED };
+    struct weir_store *store = store_open(*state, 1, false);
+    struct answers answers = {.loop = loop_make()};
+    struct weir_journal_open open = sample_open(1);
+    struct weir_ledger_entry entry = sample_entry(1);
+    char id[32];
+    (void)snprintf(id, sizeof(id), "batch_%d", 7);
+    entry.issued[0] = weir_span_of_string(id);
+    assert_int_equal(weir_journal_append_open(weir_store_journal(store, 0), &open), WEIR_OK);
+    assert_int_equal(weir_journal_append_close(weir_store_journal(store, 0), &entry), WEIR_OK);
+    WAIT_FOR(health_of(store).ingested_records == 2);
+    struct weir_span *ids = test_calloc(ASKED + 1, sizeof(*ids));
+    for (size_t i = 0; i <= ASKED; i++)
+        ids[i] = i == 5 || i == ASKED - 1 ? weir_span_of_string(id) : WEIR_SPAN("unknown");
+    assert_int_equal(weir_store_issued_find(store, answers.loop, ids, ASKED + 1, on_issued, &answers), WEIR_ELIMIT);
+    assert_int_equal(weir_store_issued_find(store, answers.loop, ids, ASKED, on_issued, &answers), WEIR_OK);
+    memset(id, 'x', 5); /* it has its own copy */
+    assert_true(turn_until(answers.loop, &answers.replies, 1));
+    assert_int_equal(answers.status, WEIR_OK);
+    assert_int_equal(answers.count, ASKED);
+    assert_int_equal(answers.found, 2);
+    assert_int_equal(weir_store_issued_find(store, answers.loop, ids, 6, on_issued, &answers), WEIR_OK);
+    assert_true(turn_until(answers.loop, &answers.replies, 2));
+    assert_int_equal(answers.count, 6);
+    assert_int_equal(answers.found, 0);
+    assert_int_equal(weir_store_issued_find(store, answers.loop, NULL, 0, on_issued, &answers), WEIR_OK);
+    assert_true(turn_until(answers.loop, &answers.replies, 3));
+    assert_int_equal(answers.status, WEIR_OK);
+    /* Nobody waits for the last one any more. */
+    assert_int_equal(weir_store_issued_find(store, answers.loop, ids, ASKED, on_issued, &answers), WEIR_OK);
+    weir_store_forget_loop(store, answers.loop);
+    test_free(ids);
+    weir_loop_free(&answers.loop);
+    weir_store_free(&store);
+    assert_int_equal(answers.replies, 3);
 }
 
 static void a_forgotten_loop_hears_nothing(void **state) {
@@ -543,6 +600,7 @@ int main(void) {
         IN_SCRATCH(idle_costs_nothing),
         IN_SCRATCH(keys_reach_their_watchers),
         IN_SCRATCH(revisions_through_the_thread),
+        IN_SCRATCH(issued_ids_through_the_thread),
         IN_SCRATCH(a_forgotten_loop_hears_nothing),
         IN_SCRATCH(a_locked_database_loses_nothing),
         IN_SCRATCH(an_idle_store_comes_back),

@@ -1,0 +1,246 @@
+/* What the formats' readers of answers and events share: usage in all its shapes, and the few bytes that are added.
+ *
+ * Facts: the published OpenAPI description, and what servers really send: prompt and completion tokens (chat, completions, embeddings), input and
+ * output tokens with details (responses, pictures, transcripts; there the details' name lacks an s), seconds (transcripts), a total alone, or
+ * search units inside `meta` (rerankers).
+ */
+#include "dialect/impl.h"
+
+size_t dialect__closing_brace(struct weir_span text) {
+    size_t at = text.length;
+    while (at > 0 && text.at[at - 1] != '}')
+        at--;
+    return at > 0 ? at - 1 : 0;
+}
+
+/* --- usage --- */
+
+enum target {
+    INPUT,
+    CACHED,
+    CACHE_WRITE,
+    INPUT_AUDIO,
+    INPUT_IMAGE,
+    OUTPUT,
+    REASONING,
+    OUTPUT_AUDIO,
+    OUTPUT_IMAGE,
+    TOTAL,
+    SECONDS,
+    SEARCHES,
+    TARGET_COUNT
+};
+static const struct weir_json_want usage_wants[] = {
+    {"prompt_tokens"},
+    {"prompt_tokens_details.cached_tokens"},
+    {"prompt_tokens_details.cache_write_tokens"},
+    {"prompt_tokens_details.audio_tokens"},
+    {"prompt_tokens_details.image_tokens"},
+    {"completion_tokens"},
+    {"completion_tokens_details.reasoning_tokens"},
+    {"completion_tokens_details.audio_tokens"},
+    {"completion_tokens_details.image_tokens"},
+    {"total_tokens"},
+    {"seconds"},
+    {"search_units"},
+    {"input_tokens"},
+    {"input_tokens_details.cached_tokens"},
+    {"input_tokens_details.cache_write_tokens"},
+    {"input_tokens_details.audio_tokens"},
+    {"input_tokens_details.image_tokens"},
+    {"output_tokens"},
+    {"output_tokens_details.reasoning_tokens"},
+    {"output_tokens_details.audio_tokens"},
+    {"output_tokens_details.image_tokens"},
+    {"input_token_details.cached_tokens"},
+    {"input_token_details.audio_tokens"},
+};
+/* What each of them says, in the same order. */
+static const unsigned char usage_targets[] = {
+    INPUT,        CACHED, CACHE_WRITE, INPUT_AUDIO,  INPUT_IMAGE,  OUTPUT, REASONING,   OUTPUT_AUDIO,
+    OUTPUT_IMAGE, TOTAL,  SECONDS,     SEARCHES,     INPUT,        CACHED, CACHE_WRITE, INPUT_AUDIO,
+    INPUT_IMAGE,  OUTPUT, REASONING,   OUTPUT_AUDIO, OUTPUT_IMAGE, CACHED, INPUT_AUDIO,
+};
+enum { USAGE_WANT_COUNT = sizeof usage_wants / sizeof *usage_wants };
+_Static_assert(USAGE_WANT_COUNT == sizeof usage_targets, "a target for each");
+
+/* Seconds are kept in thousandths; a count with a fraction is rounded up. */
+static bool read_figure(const struct weir_json_found *found, unsigned scale, int64_t *value) {
+    bool rounded;
+    return found->kind == WEIR_JSON_NUMBER && weir_json_scaled_int64(found->value, scale, value, &rounded) == WEIR_OK &&
+           *value >= 0;
+}
+
+bool dialect__read_usage(struct weir_span object, struct weir_usage *usage) {
+    struct weir_json_found found[USAGE_WANT_COUNT];
+    int64_t figures[TARGET_COUNT] = {0};
+    bool said[TARGET_COUNT] = {false};
+    *usage = (struct weir_usage){.input = 0};
+    if (weir_json_scan(object, usage_wants, USAGE_WANT_COUNT, found, NULL, NULL) != WEIR_OK)
+        return false;
+    for (size_t i = 0; i < USAGE_WANT_COUNT; i++) {
+        unsigned target = usage_targets[i];
+        int64_t value;
+        if (said[target] || !read_figure(&found[i], target == SECONDS ? 3 : 0, &value))
+            continue;
+        said[target] = true;
+        figures[target] = value;
+    }
+    if (!said[INPUT] && said[TOTAL])
+        figures[INPUT] = figures[TOTAL] > figures[OUTPUT] ? figures[TOTAL] - figures[OUTPUT] : 0;
+    *usage = (struct weir_usage){.input = figures[INPUT],
+                                 .cached = figures[CACHED],
+                                 .cache_write = figures[CACHE_WRITE],
+                                 .input_audio = figures[INPUT_AUDIO],
+                                 .input_image = figures[INPUT_IMAGE],
+                                 .output = figures[OUTPUT],
+                                 .reasoning = figures[REASONING],
+                                 .output_audio = figures[OUTPUT_AUDIO],
+                                 .output_image = figures[OUTPUT_IMAGE]};
+    if (said[SECONDS]) {
+        usage->unit = WEIR_UNIT_AUDIO_MS;
+        usage->units = figures[SECONDS];
+    } else if (said[SEARCHES]) {
+        usage->unit = WEIR_UNIT_SEARCH;
+        usage->units = figures[SEARCHES];
+    }
+    return said[INPUT] || said[TOTAL] || said[SECONDS] || said[SEARCHES];
+}
+
+/* From the last mention to the first: in valid JSON the quoted word and a colon can only be a member's name, for a quote inside a string is
+ * escaped. */
+bool dialect__find_usage(struct weir_span piece, struct weir_answer *answer) {
+    static const char name[] = "\"usage\"";
+    enum { USAGE_MAX_BYTES = 4096 };
+    for (size_t at = piece.length; at >= sizeof name - 1; at--) {
+        size_t start = at - (sizeof name - 1);
+        if (piece.at[start] != '"' || memcmp(piece.at + start, name, sizeof name - 1) != 0)
+            continue;
+        size_t value = at;
+        while (value < piece.length && (piece.at[value] == ':' || strchr(" \t\r\n", piece.at[value]) != NULL))
+            value++;
+        size_t limit = piece.length - value < USAGE_MAX_BYTES ? piece.length - value : USAGE_MAX_BYTES;
+        /* Its end is the brace after which it is an object: usage objects are small and hold few others. */
+        for (size_t end = 0; end < limit; end++) {
+            struct weir_span object = weir_span_of(piece.at + value, end + 1);
+            if (piece.at[value + end] != '}' || weir_json_scan(object, NULL, 0, NULL, NULL, NULL) != WEIR_OK)
+                continue;
+            answer->has_usage = dialect__read_usage(object, &answer->usage);
+            break;
+        }
+        if (answer->has_usage)
+            return true;
+    }
+    return false;
+}
+
+/* --- answers --- */
+
+void dialect__begin_answer(struct weir_span body, const struct weir_json_found *root, const struct weir_json_found *id,
+                           const struct weir_json_found *usage, struct weir_answer *answer) {
+    *answer = (struct weir_answer){.is_object = root->kind == WEIR_JSON_OBJECT, .id = WEIR_SPAN("")};
+    if (!answer->is_object)
+        return;
+    answer->root_end = dialect__closing_brace(body);
+    answer->root_is_empty = root->elements == 0;
+    answer->usage_member = *usage;
+    if (id->kind == WEIR_JSON_STRING && !weir_json_plain_string(id->value, &answer->id))
+        answer->id = WEIR_SPAN("");
+    if (usage->kind == WEIR_JSON_OBJECT)
+        answer->has_usage = dialect__read_usage(usage->value, &answer->usage);
+}
+
+enum weir_status dialect__read_answer(struct weir_span body, struct weir_answer *answer) {
+    static const struct weir_json_want wants[] = {{"id"}, {"usage"}};
+    struct weir_json_found found[2], root;
+    enum weir_status status = weir_json_scan(body, wants, 2, found, &root, NULL);
+    if (status != WEIR_OK)
+        return status;
+    dialect__begin_answer(body, &root, &found[0], &found[1], answer);
+    answer->content_bytes = (int64_t)body.length;
+    return WEIR_OK;
+}
+
+static enum weir_status mark_top(struct weir_arena *arena, const struct weir_answer *answer, int64_t used_cu_milli,
+                                 struct weir_json_splice *splice) {
+    if (!answer->is_object)
+        return WEIR_OK;
+    char *text = weir_arena_format(arena, "%s\"usedCUMilli\":%lld", answer->root_is_empty ? "" : ",",
+                                   (long long)used_cu_milli);
+    return text == NULL ? WEIR_ENOMEM : weir_json_splice_add(splice, answer->root_end, 0, weir_span_of_string(text));
+}
+
+enum weir_status dialect__edit_answer(struct weir_arena *arena, const struct weir_answer *answer,
+                                      const struct weir_usage *estimated, int64_t used_cu_milli,
+                                      struct weir_json_splice *splice) {
+    const struct weir_json_found *usage = &answer->usage_member;
+    (void)estimated;
+    if (!answer->is_object || usage->kind != WEIR_JSON_OBJECT)
+        return mark_top(arena, answer, used_cu_milli, splice);
+    char *text = weir_arena_format(arena, "%s\"usedCUMilli\":%lld", usage->elements > 0 ? "," : "",
+                                   (long long)used_cu_milli);
+    return text == NULL ? WEIR_ENOMEM
+                        : weir_json_splice_add(splice, usage->value_at + dialect__closing_brace(usage->value), 0,
+                                               weir_span_of_string(text));
+}
+
+enum weir_status dialect__edit_estimated_answer(struct weir_arena *arena, const struct weir_answer *answer,
+                                                const struct weir_usage *estimated, int64_t used_cu_milli,
+                                                struct weir_json_splice *splice) {
+    const struct weir_json_found *usage = &answer->usage_member;
+    if (!answer->is_object || usage->kind == WEIR_JSON_OBJECT)
+        return dialect__edit_answer(arena, answer, estimated, used_cu_milli, splice);
+    char *text = weir_arena_format(
+        arena,
+        "%s{\"prompt_tokens\":%lld,\"completion_tokens\":%lld,\"total_tokens\":%lld,\"estimated\":true,\"usedCUMilli\":%lld}",
+        usage->kind != WEIR_JSON_NONE ? ""
+        : answer->root_is_empty       ? "\"usage\":"
+                                      : ",\"usage\":",
+        (long long)estimated->input, (long long)estimated->output,
+        (long long)estimated->input + (long long)estimated->output, (long long)used_cu_milli);
+    if (text == NULL)
+        return WEIR_ENOMEM;
+    if (usage->kind != WEIR_JSON_NONE)
+        return weir_json_splice_add(splice, usage->value_at, usage->value.length, weir_span_of_string(text));
+    return weir_json_splice_add(splice, answer->root_end, 0, weir_span_of_string(text));
+}
+
+/* --- events --- */
+
+enum weir_status dialect__mark_event(struct weir_arena *arena, const struct weir_event *event, int64_t used_cu_milli,
+                                     struct weir_json_splice *splice) {
+    return mark_top(arena, &event->answer, used_cu_milli, splice);
+}
+
+void dialect__read_typed_event(const struct weir_sse_event *sse, const char *const *finish, size_t finish_count,
+                               struct weir_event *event) {
+    static const struct weir_json_want wants[] = {{"type"}, {"usage"}, {"error"}, {"id"}};
+    struct weir_json_found found[4], root;
+    *event = (struct weir_event){.kind = WEIR_EVENT_OTHER};
+    if (!sse->has_data)
+        return;
+    if (weir_span_equal(sse->data, WEIR_SPAN("[DONE]"))) {
+        event->kind = WEIR_EVENT_DONE;
+        return;
+    }
+    if (weir_json_scan(sse->data, wants, 4, found, &root, NULL) != WEIR_OK)
+        return;
+    dialect__begin_answer(sse->data, &root, &found[3], &found[1], &event->answer);
+    if (!event->answer.is_object)
+        return;
+    event->kind = WEIR_EVENT_CONTENT;
+    event->has_text = true;
+    if (!dialect__is_absent(&found[2]) || dialect__is(&found[0], "error"))
+        event->kind = WEIR_EVENT_ERROR;
+    for (size_t i = 0; i < finish_count; i++)
+        if (dialect__is(&found[0], finish[i]))
+            event->kind = WEIR_EVENT_FINISH;
+}
+
+/* --- errors --- */
+
+void dialect__write_error_event(struct weir_buffer *out, const struct weir_error_answer *error) {
+    weir_buffer_append(out, WEIR_SPAN("data: "));
+    dialect__write_openai_error(out, error);
+    weir_buffer_append(out, WEIR_SPAN("\n\n"));
+}

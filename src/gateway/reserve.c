@@ -1,0 +1,65 @@
+/* What a request may cost at most, before it leaves: the worst case at the dearest candidate's price.
+ *
+ * A token is at least a byte of what is sent; what is at the provider already may be as long as the model takes. The output is bounded by the request,
+ * the model or a setting. What charges by units is bounded by the request. What cannot be bounded at all is refused where only what is metered may pass.
+ */
+#include "base/arithmetic.h"
+#include "gateway/impl.h"
+
+const struct weir_price *gateway__price_of(const struct weir_request *request, const struct weir_target *target) {
+    if (request->endpoint->is_free)
+        return NULL;
+    return weir_prices_find_variant(request->held->published->prices, target->provider->price_name, target->model,
+                                    request->call.variant);
+}
+
+static int64_t sum(int64_t a, int64_t b) {
+    int64_t total;
+    return weir_add_int64(a, b, &total) ? total : INT64_MAX;
+}
+
+static struct weir_usage worst_case(const struct weir_request *request, const struct weir_price *price) {
+    const struct weir_call *call = &request->call;
+    struct weir_usage usage = {.input = sum((int64_t)gateway__body_length(request), call->more_input_tokens),
+                               .unit = call->unit,
+                               .units = call->units};
+    if (call->input_is_elsewhere && price != NULL && price->max_input_tokens > usage.input)
+        usage.input = price->max_input_tokens;
+    if (!call->makes_tokens)
+        return usage;
+    int64_t output = call->max_output_tokens;
+    if (output == 0)
+        output = price != NULL && price->max_output_tokens > 0
+                     ? price->max_output_tokens
+                     : gateway__settings(request)->limits.default_output_tokens;
+    if (!weir_multiply_int64(output, call->choices, &usage.output))
+        usage.output = INT64_MAX;
+    /* Of the kind that the endpoint makes and takes. */
+    usage.output_audio = call->guess.output_audio > 0 ? usage.output : 0;
+    usage.output_image = call->guess.output_image > 0 ? usage.output : 0;
+    usage.input_audio = call->guess.input_audio > 0 ? usage.input : 0;
+    return usage;
+}
+
+enum gateway__next gateway__step_reserve(struct weir_request *request) {
+    bool metered_only = gateway__settings(request)->limits.metered_only;
+    request->reserved_cu_milli = 0;
+    if (metered_only && request->call.background)
+        return gateway__fail(request, WEIR_REASON_NOT_METERABLE, NULL, NULL);
+    if (request->endpoint->is_free)
+        return NEXT;
+    for (size_t i = 0; i < request->candidates.count; i++) {
+        const struct weir_price *price = gateway__price_of(request, &request->candidates.at[i]);
+        if (metered_only && price == NULL)
+            return gateway__fail(request, WEIR_REASON_NOT_METERABLE, "model", "'%.*s' has no price",
+                                 (int)(request->call.model.length < 100 ? request->call.model.length : 100),
+                                 request->call.model.at);
+        struct weir_usage usage = worst_case(request, price);
+        int64_t cost = weir_price_cost(price, &usage);
+        if (i == 0 || cost > request->reserved_cu_milli) {
+            request->reserved_cu_milli = cost;
+            request->reserved_usage = usage;
+        }
+    }
+    return NEXT;
+}

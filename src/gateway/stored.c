@@ -1,0 +1,256 @@
+/* What providers keep for clients: responses, files, batches.
+ *
+ * An id means something to the provider that issued it and to nobody else, and a provider's account is shared by all workspaces: so every id that passes
+ * is noted with its provider and workspace, a request that names one goes there or nowhere, and lists lose what belongs to others. What is
+ * known lately is in memory; the rest is asked of the store, without holding up the loop.
+ */
+#include "base/memory.h"
+#include "gateway/impl.h"
+
+/* --- asking the store --- */
+
+void gateway__lookup_drop(struct weir_request *request) {
+    if (request->lookup == NULL)
+        return;
+    request->lookup->request = NULL; /* the reply finds nobody, and frees it */
+    request->lookup = NULL;
+}
+
+static enum gateway__next store_unavailable(struct weir_request *request) {
+    return gateway__fail(request, WEIR_REASON_STORE_UNAVAILABLE, NULL, NULL);
+}
+
+static enum gateway__next ask(struct weir_request *request, const struct weir_span *ids, size_t count,
+                              weir_store_issued_reply reply) {
+    struct gateway__lookup *lookup = weir_memory_new(1, sizeof *lookup);
+    if (lookup == NULL)
+        return store_unavailable(request);
+    lookup->request = request;
+    request->lookup = lookup;
+    const struct weir_worker *worker = request->worker;
+    if (weir_store_issued_find(worker->gateway->store, worker->loop, ids, count, reply, lookup) == WEIR_OK)
+        return WAIT;
+    request->lookup = NULL;
+    weir_memory_free(lookup);
+    return store_unavailable(request);
+}
+
+/* The request that waits for a reply; NULL: it has gone. */
+static struct weir_request *take_lookup(struct gateway__lookup *lookup) {
+    struct weir_request *request = lookup->request;
+    weir_memory_free(lookup);
+    if (request != NULL)
+        request->lookup = NULL;
+    return request;
+}
+
+static bool is_own(const struct weir_request *request, const struct weir_issued *issued) {
+    return issued->provider.length > 0 && weir_span_equal(issued->workspace, request->key->workspace);
+}
+
+/* --- one id --- */
+
+static struct weir_span named_id(const struct weir_request *request) {
+    return request->endpoint->place == PLACE_OF_ID ? request->path_variable : request->call.issued_id;
+}
+
+/* What belongs to another workspace is, to this one, not there. */
+static enum gateway__next check_owner(struct weir_request *request) {
+    struct weir_span id = named_id(request);
+    if (is_own(request, &request->issued))
+        return NEXT;
+    bool previous = request->endpoint->place == PLACE_OF_MODEL;
+    return gateway__fail(request, previous ? WEIR_REASON_PREVIOUS_RESPONSE_NOT_FOUND : WEIR_REASON_OBJECT_NOT_FOUND,
+                         request->call.issued_field, "'%.*s'", (int)(id.length < 100 ? id.length : 100), id.at);
+}
+
+static void on_located(void *context, enum weir_status status, const struct weir_issued *found, size_t count,
+                       const struct weir_error *error) {
+    struct weir_request *request = take_lookup(context);
+    (void)error;
+    if (request == NULL)
+        return;
+    if (status != WEIR_OK || count != 1) {
+        gateway__resume(request, store_unavailable(request));
+        return;
+    }
+    struct weir_issued *issued = &request->issued;
+    *issued = *found;
+    if (weir_arena_dup(request->arena, found->provider, &issued->provider) != WEIR_OK ||
+        weir_arena_dup(request->arena, found->model, &issued->model) != WEIR_OK ||
+        weir_arena_dup(request->arena, found->workspace, &issued->workspace) != WEIR_OK) {
+        gateway__resume(request, gateway__fail(request, WEIR_REASON_INTERNAL, NULL, NULL));
+        return;
+    }
+    issued->id = named_id(request);
+    if (issued->provider.length > 0)
+        weir_issued_put(request->worker->gateway->issued, issued);
+    gateway__resume(request, check_owner(request));
+}
+
+enum gateway__next gateway__step_locate(struct weir_request *request) {
+    struct weir_span id = named_id(request);
+    if (id.length == 0)
+        return NEXT;
+    if (weir_issued_get(request->worker->gateway->issued, id, request->arena, &request->issued))
+        return check_owner(request);
+    return ask(request, &id, 1, on_located);
+}
+
+/* --- where it goes --- */
+
+static enum gateway__next one_candidate(struct weir_request *request, const struct weir_provider *provider,
+                                        struct weir_span model) {
+    request->candidates.model = NULL;
+    request->candidates.count = 1;
+    request->candidates.at[0] = (struct weir_target){.provider = provider, .model = model, .weight = 1};
+    request->call.model = model;
+    return NEXT;
+}
+
+/* The client names the provider, or there is only one that can be meant. */
+static enum gateway__next named_provider(struct weir_request *request, const struct weir_provider **provider) {
+    const struct weir_revision *revision = request->held->published->revision;
+    const struct weir_span *name = weir_http_head_find(request->head, WEIR_SPAN("x-weir-provider"));
+    if (name != NULL)
+        *provider = weir_revision_provider(revision, *name);
+    else if (revision->catch_all != NULL)
+        *provider = revision->catch_all;
+    else
+        *provider = revision->provider_count == 1 ? &revision->providers[0] : NULL;
+    if (*provider != NULL)
+        return NEXT;
+    if (name == NULL)
+        return gateway__fail(request, WEIR_REASON_PROVIDER_NOT_NAMED, NULL, NULL);
+    return gateway__fail(request, WEIR_REASON_PROVIDER_UNKNOWN, "x-weir-provider", "'%.*s'",
+                         (int)(name->length < 100 ? name->length : 100), name->at);
+}
+
+enum gateway__next gateway__route_stored(struct weir_request *request) {
+    const struct weir_provider *provider = NULL;
+    if (request->issued.provider.length == 0) {
+        enum gateway__next next = named_provider(request, &provider);
+        return next == NEXT ? one_candidate(request, provider, WEIR_SPAN("")) : next;
+    }
+    provider = weir_revision_provider(request->held->published->revision, request->issued.provider);
+    if (provider == NULL)
+        return gateway__fail(request, WEIR_REASON_NO_PROVIDER, NULL, "the one that has this object is not configured");
+    return one_candidate(request, provider, request->issued.model);
+}
+
+enum gateway__next gateway__keep_issuer(struct weir_request *request) {
+    struct weir_candidates *candidates = &request->candidates;
+    size_t kept = 0;
+    if (request->issued.provider.length == 0)
+        return NEXT;
+    for (size_t i = 0; i < candidates->count; i++)
+        if (weir_span_equal(candidates->at[i].provider->name, request->issued.provider))
+            candidates->at[kept++] = candidates->at[i];
+    candidates->count = kept;
+    if (kept > 0)
+        return NEXT;
+    return gateway__fail(request, WEIR_REASON_FIELD_INVALID, request->call.issued_field,
+                         "it is at a provider that does not serve this model");
+}
+
+/* --- what is issued --- */
+
+void gateway__note_issued_id(struct weir_request *request, struct weir_span id) {
+    struct weir_issued_table *table = request->worker->gateway->issued;
+    struct weir_ledger_entry *entry = &request->entry;
+    struct weir_issued known;
+    if (id.length == 0 || weir_issued_get(table, id, request->arena, &known))
+        return;
+    const struct weir_issued issued = {.id = id,
+                                       .provider = request->target->provider->name,
+                                       .model = request->target->model,
+                                       .workspace = request->key->workspace};
+    weir_issued_put(table, &issued);
+    if (entry->issued_count < WEIR_MAX_ISSUED)
+        entry->issued[entry->issued_count++] = id;
+}
+
+void gateway__note_issued(struct weir_request *request, struct weir_span body) {
+    struct weir_span ids[WEIR_MAX_ISSUED];
+    size_t count = weir_dialect_issued_ids(body, ids, WEIR_MAX_ISSUED);
+    for (size_t i = 0; i < count; i++)
+        gateway__note_issued_id(request, ids[i]);
+}
+
+/* --- lists --- */
+
+/* The list as it came, and what is known of its items so far. In the request's arena. */
+struct list {
+    struct weir_list_item *items;
+    bool *keep;
+    size_t count;
+    size_t *asked; /* places of the items that the store is asked about */
+    struct weir_span *ids;
+    size_t asked_count;
+};
+
+static enum gateway__next write_list(struct weir_request *request, const struct list *list) {
+    struct weir_buffer out;
+    struct weir_span body = weir_buffer_span(&request->relay.body);
+    weir_buffer_init(&out, body.length + WEIR_KIB);
+    enum gateway__next next;
+    if (weir_dialect_write_list(body, list->items, list->keep, list->count, &out) != WEIR_OK) {
+        next = gateway__fail(request, WEIR_REASON_INTERNAL, NULL, NULL);
+    } else {
+        struct weir_span parts[2] = {WEIR_SPAN(""), weir_buffer_span(&out)};
+        for (size_t i = 0; i < list->count; i++) /* a batch's output is its owner's too */
+            if (list->keep[i])
+                gateway__note_issued(request, list->items[i].text);
+        gateway__settle(request);
+        next = gateway__relay_whole(request, parts, 2, out.length);
+    }
+    weir_buffer_release(&out);
+    return next;
+}
+
+static struct list *find_items(struct weir_request *request) {
+    struct list *list = weir_arena_alloc(request->arena, sizeof *list);
+    if (list == NULL || weir_dialect_list_items(request->arena, weir_buffer_span(&request->relay.body), &list->items,
+                                                &list->count) != WEIR_OK)
+        return NULL;
+    list->keep = weir_arena_alloc(request->arena, list->count + 1);
+    list->asked = weir_arena_alloc(request->arena, (list->count + 1) * sizeof *list->asked);
+    list->ids = weir_arena_alloc(request->arena, (list->count + 1) * sizeof *list->ids);
+    return list->keep == NULL || list->asked == NULL || list->ids == NULL ? NULL : list;
+}
+
+static void on_owners(void *context, enum weir_status status, const struct weir_issued *found, size_t count,
+                      const struct weir_error *error) {
+    struct weir_request *request = take_lookup(context);
+    (void)error;
+    if (request == NULL)
+        return;
+    struct list *list = request->list;
+    if (status != WEIR_OK || count != list->asked_count) {
+        gateway__resume(request, store_unavailable(request));
+        return;
+    }
+    for (size_t i = 0; i < count; i++)
+        list->keep[list->asked[i]] = is_own(request, &found[i]);
+    gateway__resume(request, write_list(request, list));
+}
+
+enum gateway__next gateway__answer_list(struct weir_request *request) {
+    struct list *list = find_items(request);
+    struct weir_issued issued;
+    if (list == NULL)
+        return gateway__upstream_failed(request, WEIR_REASON_UPSTREAM_PROTOCOL, "its answer is not a list");
+    request->list = list;
+    for (size_t i = 0; i < list->count; i++) {
+        struct weir_span id = list->items[i].id;
+        if (weir_issued_get(request->worker->gateway->issued, id, request->arena, &issued)) {
+            list->keep[i] = is_own(request, &issued);
+        } else if (id.length > 0 && list->asked_count < WEIR_MAX_ISSUED_ASKED) {
+            list->ids[list->asked_count] = id;
+            list->asked[list->asked_count++] = i;
+        }
+    }
+    if (list->asked_count == 0)
+        return write_list(request, list);
+    return ask(request, list->ids, list->asked_count, on_owners);
+}
