@@ -1,10 +1,12 @@
 """The official Python package over /v1/images/* and /v1/audio/*: forms, large answers, sound that is played as it comes."""
 import base64
 import io
+import json
 
 import pytest
 
 from harness.clients import IMAGE, SPEECH, TRANSCRIPTION, picture, sound
+from harness.plain import RawConnection
 
 SENTENCE = "A weir is a low dam."
 
@@ -93,6 +95,19 @@ def test_speech_as_events(pair):
 
     assert pair.same(run)
     assert pair.charged("audio.speech", stream=True)["cost_cu_milli"] > 0
+
+
+def test_sound_ends_with_what_it_cost(clients_gateway):
+    """There is no place for it in sound, and its head has long gone: a client that reads trailers learns it from there."""
+    data = json.dumps({"model": SPEECH, "voice": "alloy", "input": SENTENCE}).encode()
+    with RawConnection(clients_gateway.address) as raw:
+        raw.send(f"POST /v1/audio/speech HTTP/1.1\r\nHost: {clients_gateway.address}\r\n"
+                 f"Authorization: Bearer {clients_gateway.key}\r\nContent-Type: application/json\r\n"
+                 f"Content-Length: {len(data)}\r\n\r\n".encode() + data)
+        answer = raw.read_answer()
+    entry = clients_gateway.entry_of(answer.headers["x-request-id"])
+    assert answer.headers["content-type"].startswith("audio/") and len(answer.body) > 100
+    assert int(answer.trailers["x-weir-used-cu-milli"]) == entry["cost_cu_milli"] > 0
 
 
 # --- transcriptions, translations ---

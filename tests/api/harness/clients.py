@@ -30,9 +30,27 @@ MODELS_BY_USE = {"chat": CHAT, "embedding": EMBEDDING, "moderation": MODERATION,
 WELL_KNOWN = "gpt-4o-mini"
 
 
+# Invented prices, milli-CU per 1,000,000: each endpoint costs something, and each in its own way, so that a wrong charge shows.
+TOKENS = {"input": 150_000_000, "cached": 75_000_000, "output": 600_000_000, "max_input_tokens": 131072, "max_output_tokens": 16384}
+PRICES = {
+    CHAT: TOKENS,
+    EMBEDDING: {"input": 20_000_000, "output": 0},
+    MODERATION: {"input": 10_000_000, "output": 0},
+    IMAGE: {"input": 5_000_000_000, "input_image": 10_000_000_000, "output": 40_000_000_000},
+    SPEECH: {"character": 15_000_000_000},
+    TRANSCRIPTION: {"input": 6_000_000_000, "output": 10_000_000_000},
+    RERANK: {"search": 2_000_000_000_000},
+}
+
+
 def client_settings(simulator, folder):
-    return default_settings(simulator, models=[
-        *[{"name": name, "targets": [{"provider": "sim", "model": name}]} for name in MODELS_BY_USE.values()],
+    """A model for every endpoint, each of them priced."""
+    rows = [{"provider": "sim", "model": model, **prices, "source": "invented", "date": "2026-11-21"}
+            for model, prices in PRICES.items()]
+    (folder / "prices.json").write_text(json.dumps({"format": "weir-prices-1", "rows": rows}))
+    models = [*MODELS_BY_USE.values(), "omni-moderation-latest"]
+    return default_settings(simulator, prices_file=str(folder / "prices.json"), models=[
+        *[{"name": name, "targets": [{"provider": "sim", "model": name}]} for name in models],
         {"name": WELL_KNOWN, "targets": [{"provider": "sim", "model": CHAT}]}])
 
 
