@@ -15,7 +15,7 @@
 #include <unistd.h>
 #include <uv.h>
 
-enum { WATCH_MS = 250, KEYS_WAIT_MS = 10000, NAP_US = 1000 };
+enum { WATCH_MS = 250, KEYS_WAIT_MS = 10000, NAP_US = 1000, KEPT_ISSUED_IDS = 16384 };
 
 static const struct weir_log *log_of(const struct main__server *server) {
     return &server->gateway.log;
@@ -466,6 +466,10 @@ static enum weir_status boot(struct main__server *server, struct weir_arena *are
         status = weir_keys_new(server->worker_count, &server->gateway.keys);
     if (status == WEIR_OK)
         status = weir_metrics_new(server->worker_count, &server->gateway.metrics);
+    server->gateway.issued = weir_issued_new(KEPT_ISSUED_IDS);
+    if (status == WEIR_OK && server->gateway.issued == NULL)
+        status = weir_fail(error, WEIR_ENOMEM, "no memory");
+    server->gateway.spool_directory = server->settings.data_dir;
     server->gateway.store = server->store;
     if (status == WEIR_OK && server->demo)
         status = main__demo_prepare(server, error);
@@ -489,6 +493,7 @@ static void shut(struct main__server *server) {
     main__published_free(&server->first);
     weir_keys_free(&server->gateway.keys);
     weir_metrics_free(&server->gateway.metrics);
+    weir_issued_free(&server->gateway.issued);
     weir_tls_free(&server->server_tls);
     main__tls_cache_free(&server->tls_cache);
     for (unsigned i = 0; server->sockets != NULL && i < server->worker_count; i++)

@@ -2,6 +2,7 @@
 #include "sim/connection.h"
 
 #include "sim/answer.h"
+#include "sim/form.h"
 
 #define FULL_HEAD_FIELDS                                                                             \
     "openai-version: 2020-10-01\r\nopenai-processing-ms: 7\r\nx-ratelimit-limit-requests: 10000\r\n" \
@@ -293,10 +294,15 @@ static void no_memory(struct sim_connection *connection) {
 
 /* --- the call --- */
 
-static enum weir_status read_body(struct sim_connection *connection) {
+static enum weir_status read_body(struct sim_connection *connection, struct sim_form *form) {
     struct sim_task *task = &connection->task;
     const struct sim_request *request = &connection->request;
     enum sim_body body = request->endpoint->body;
+    bool is_form = weir_span_starts_with(request->type, WEIR_SPAN("multipart/"));
+    if (body == SIM_BODY_FORM || (body == SIM_BODY_FORM_OR_JSON && is_form)) {
+        task->form = form;
+        return sim__form_read(form, task->arena, request->type, task->content, &task->root, &task->refusal);
+    }
     return body == SIM_BODY_JSON || body == SIM_BODY_FORM_OR_JSON
                ? sim__input_object(task->arena, task->content, &task->root, &task->refusal)
                : WEIR_OK;
@@ -308,6 +314,7 @@ static enum weir_status decide(struct sim_connection *connection, struct weir_sp
     const struct sim_request *request = &connection->request;
     const struct sim_fault *fault = &connection->fault;
     struct sim_task *task = &connection->task;
+    struct sim_form form;
     weir_buffer_clear(&server->body);
     *task = (struct sim_task){
         .arena = connection->arena,
@@ -329,7 +336,7 @@ static enum weir_status decide(struct sim_connection *connection, struct weir_sp
         .out = &server->body,
         .body = WEIR_SPAN(""),
     };
-    enum weir_status status = read_body(connection);
+    enum weir_status status = read_body(connection, &form);
     if (status == WEIR_OK) {
         status = request->endpoint->answer(task);
     }

@@ -9,7 +9,6 @@
 #include <yyjson.h>
 
 enum { IMAGE_TOKENS = 85, OTHER_PART_TOKENS = 50, MAX_CHOICES = 128 };
-enum { JSON_MAX_BYTES = 4 * 1024 * 1024 };
 
 /* All members of CreateChatCompletionRequest; anything else is unknown to the provider that is played. */
 static const char *const known_fields[] = {
@@ -205,14 +204,6 @@ static size_t choose_tools(yyjson_val *root, yyjson_val *chosen[2]) {
     return found;
 }
 
-static bool write_schema(struct reading *reading, yyjson_val *schema, uint64_t seed, struct sim_text *text) {
-    struct weir_buffer buffer;
-    weir_buffer_init(&buffer, JSON_MAX_BYTES);
-    sim__schema_write(schema, seed, &buffer);
-    struct weir_span bytes;
-    return keep(reading->arena, &buffer, &bytes) && sim__text_pieces(reading->arena, bytes, text) == WEIR_OK;
-}
-
 static void add_step(struct sim_chat *chat, unsigned call, size_t token) {
     chat->steps[chat->longest++] = (struct sim_tool_step){.call = call, .token = token};
     chat->tools[call].begun = true;
@@ -248,7 +239,7 @@ static bool make_tool_calls(struct reading *reading, yyjson_val *const *tools, s
         uint64_t seed = sim__mix(reading->seed + i);
         yyjson_val *parameters = yyjson_obj_get(function, "parameters");
         if (weir_arena_dup(reading->arena, sim__input_text(yyjson_obj_get(function, "name")), &call->name) != WEIR_OK ||
-            !write_schema(reading, parameters, seed, &call->arguments)) {
+            sim__schema_text(reading->arena, parameters, seed, &call->arguments) != WEIR_OK) {
             return false;
         }
         (void)snprintf(call->id, sizeof call->id, "call_%016llx", (unsigned long long)seed);
@@ -272,15 +263,6 @@ static yyjson_val *wanted_schema(yyjson_val *root, bool *json) {
     return sim__input_is(type, "json_schema") ? yyjson_obj_get(yyjson_obj_get(format, "json_schema"), "schema") : NULL;
 }
 
-static bool make_json_object(struct reading *reading, struct sim_text *text) {
-    struct sim_text words = sim__text_words(reading->seed, 2);
-    struct weir_span first = sim__text_token(&words, 0);
-    struct weir_span second = sim__text_token(&words, 1);
-    char *json = weir_arena_format(reading->arena, "{\"answer\":\"%.*s%.*s\"}", WEIR_SPAN_PRINT(first),
-                                   WEIR_SPAN_PRINT(second));
-    return json != NULL && sim__text_pieces(reading->arena, weir_span_of_string(json), text) == WEIR_OK;
-}
-
 static bool make_text(struct reading *reading, size_t choice, size_t natural, size_t limit, struct sim_choice *made) {
     bool json = false;
     bool stopped = false;
@@ -291,8 +273,8 @@ static bool make_text(struct reading *reading, size_t choice, size_t natural, si
         if (natural > limit) {
             made->finish_reason = "length";
         }
-    } else if (!(schema != NULL ? write_schema(reading, schema, reading->seed, &made->text)
-                                : make_json_object(reading, &made->text))) {
+    } else if ((schema != NULL ? sim__schema_text(reading->arena, schema, reading->seed, &made->text)
+                               : sim__schema_free_text(reading->arena, reading->seed, &made->text)) != WEIR_OK) {
         return false;
     } else if (made->text.count > limit) {
         made->text.count = limit;
@@ -343,17 +325,6 @@ static bool make_choices(struct reading *reading, size_t natural, size_t limit, 
         chat->longest = choice->text.count > chat->longest ? choice->text.count : chat->longest;
     }
     return true;
-}
-
-/* A repeated prompt, and any prompt of a model whose name says so, has three quarters of its tokens in the cache. */
-static void count_cached(struct reading *reading, struct sim_memory *memory) {
-    struct sim_chat *chat = reading->chat;
-    uint64_t hash = sim__hash(reading->hash, chat->model) | 1U; /* never 0, the mark of a free slot */
-    uint64_t *slot = &memory->seen[(hash >> 8) % (sizeof memory->seen / sizeof memory->seen[0])];
-    if (*slot == hash || sim__input_contains(chat->model, "cached")) {
-        chat->cached_tokens = chat->prompt_tokens * 3 / 4;
-    }
-    *slot = hash;
 }
 
 static bool read_options(struct reading *reading, int64_t *limit) {
@@ -413,10 +384,18 @@ enum weir_status sim__chat_read(struct weir_arena *arena, struct weir_arena *scr
                 read_messages(&reading) && read_options(&reading, &limit) &&
                 (!wishes->echo || keep_echo(&reading, body));
     if (read) {
-        count_cached(&reading, memory);
+        chat->cached_tokens = sim__memory_cached(memory, reading.hash, chat->model, chat->prompt_tokens);
         read = make_answer(&reading, limit, huge_bytes);
     }
     return read ? WEIR_OK : refusal->status != 0 ? WEIR_EINVAL : WEIR_ENOMEM;
+}
+
+int64_t sim__memory_cached(struct sim_memory *memory, uint64_t hash, struct weir_span model, int64_t prompt_tokens) {
+    hash = sim__hash(hash, model) | 1U; /* never 0, the mark of a free slot */
+    uint64_t *slot = &memory->seen[(hash >> 8) % (sizeof memory->seen / sizeof memory->seen[0])];
+    bool cached = *slot == hash || sim__input_contains(model, "cached");
+    *slot = hash;
+    return cached ? prompt_tokens * 3 / 4 : 0;
 }
 
 int64_t sim__chat_tokens_out(const struct sim_chat *chat, size_t pieces, size_t more) {

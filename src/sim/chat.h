@@ -69,6 +69,10 @@ struct sim_memory {
     uint64_t seen[4096];
 };
 
+/* Remembers a prompt, and tells how many of its tokens were in the cache: three quarters of a prompt that is repeated, and of any
+ * prompt of a model whose name says so. */
+int64_t sim__memory_cached(struct sim_memory *memory, uint64_t hash, struct weir_span model, int64_t prompt_tokens);
+
 /* Reads `body` and decides the answer. All of *chat lives in `arena`; `scratch` is used meanwhile and may be reset
  * afterwards. `huge_bytes` > 0 makes the answer's text that long. WEIR_EINVAL: *refusal tells, and chat->model is set
  * where the request names one; WEIR_ENOMEM. */

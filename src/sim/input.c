@@ -1,6 +1,8 @@
 /* See input.h. */
 #include "sim/input.h"
 
+#include "sim/text.h"
+
 #include <stdarg.h>
 #include <yyjson.h>
 
@@ -212,6 +214,41 @@ static size_t string_bytes(yyjson_val *value, unsigned depth) {
 
 size_t sim__input_string_bytes(yyjson_val *value) {
     return string_bytes(value, MAX_COUNTED_DEPTH);
+}
+
+static uint64_t hash_strings(uint64_t hash, yyjson_val *value, unsigned depth) {
+    size_t index;
+    size_t count;
+    yyjson_val *name;
+    yyjson_val *element;
+    if (yyjson_is_str(value)) {
+        return sim__hash(hash, sim__input_text(value));
+    }
+    if (depth > 0 && yyjson_is_arr(value)) {
+        yyjson_arr_foreach(value, index, count, element) {
+            hash = hash_strings(hash, element, depth - 1);
+        }
+    } else if (depth > 0 && yyjson_is_obj(value)) {
+        yyjson_obj_foreach(value, index, count, name, element) {
+            hash = hash_strings(hash, element, depth - 1);
+        }
+    }
+    return hash;
+}
+
+uint64_t sim__input_hash(uint64_t hash, yyjson_val *value) {
+    return hash_strings(hash, value, MAX_COUNTED_DEPTH);
+}
+
+enum weir_status sim__input_copy(struct weir_arena *arena, yyjson_val *value, struct weir_span *json) {
+    yyjson_alc allocator = {.malloc = alc_malloc, .realloc = alc_realloc, .free = alc_free, .ctx = arena};
+    size_t length = 0;
+    const char *text = yyjson_val_write_opts(value, YYJSON_WRITE_ALLOW_INVALID_UNICODE, &allocator, &length, NULL);
+    if (text == NULL) {
+        return WEIR_ENOMEM;
+    }
+    *json = weir_span_of(text, length);
+    return WEIR_OK;
 }
 
 size_t sim__input_stops(yyjson_val *root, struct weir_span stops[SIM_MAX_STOPS]) {

@@ -53,6 +53,11 @@ int64_t sim__input_tokens(size_t bytes);
 /* All strings within a value, names included. */
 size_t sim__input_string_bytes(struct yyjson_val *value);
 
+/* A hash of all strings within a value, continued from `hash`. */
+uint64_t sim__input_hash(uint64_t hash, struct yyjson_val *value);
+/* The value as JSON again, in the arena. WEIR_ENOMEM. */
+WEIR_MUST enum weir_status sim__input_copy(struct weir_arena *arena, struct yyjson_val *value, struct weir_span *json);
+
 enum { SIM_MAX_STOPS = 4 };
 /* The `stop` sequences: a string or an array of them. */
 size_t sim__input_stops(struct yyjson_val *root, struct weir_span stops[SIM_MAX_STOPS]);

@@ -3,10 +3,10 @@
 #include "sim/schema.h"
 
 #include "json/write.h"
-#include "sim/text.h"
 
 #include <yyjson.h>
 
+enum { JSON_MAX_BYTES = 4 * 1024 * 1024 };
 enum { SHALLOW_DEPTH = 6, MAX_DEPTH = 24, MAX_REFERENCES = 16, MAX_ITEMS = 16, MAX_TEXT = 1024, MAX_VALUES = 2000 };
 
 struct walk {
@@ -335,4 +335,25 @@ void sim__schema_write(struct yyjson_val *schema, uint64_t seed, struct weir_buf
     struct walk walk = {.root = schema, .seed = seed};
     weir_json_writer_init(&walk.writer, out);
     write_instance(&walk, schema, 0);
+}
+
+enum weir_status sim__schema_text(struct weir_arena *arena, yyjson_val *schema, uint64_t seed, struct sim_text *text) {
+    struct weir_buffer buffer;
+    struct weir_span bytes;
+    weir_buffer_init(&buffer, JSON_MAX_BYTES);
+    sim__schema_write(schema, seed, &buffer);
+    enum weir_status status = weir_buffer_status(&buffer);
+    if (status == WEIR_OK) {
+        status = weir_arena_dup(arena, weir_buffer_span(&buffer), &bytes);
+    }
+    weir_buffer_release(&buffer);
+    return status == WEIR_OK ? sim__text_pieces(arena, bytes, text) : WEIR_ENOMEM;
+}
+
+enum weir_status sim__schema_free_text(struct weir_arena *arena, uint64_t seed, struct sim_text *text) {
+    struct sim_text words = sim__text_words(seed, 2);
+    struct weir_span first = sim__text_token(&words, 0);
+    struct weir_span second = sim__text_token(&words, 1);
+    char *json = weir_arena_format(arena, "{\"answer\":\"%.*s%.*s\"}", WEIR_SPAN_PRINT(first), WEIR_SPAN_PRINT(second));
+    return json != NULL ? sim__text_pieces(arena, weir_span_of_string(json), text) : WEIR_ENOMEM;
 }

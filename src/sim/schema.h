@@ -7,11 +7,17 @@
 #ifndef WEIR_SIM_SCHEMA_H
 #define WEIR_SIM_SCHEMA_H
 
-#include "base/buffer.h"
+#include "sim/text.h"
 
 struct yyjson_val;
 
 /* Appends the instance. `schema` may be NULL (anything: {}). The same schema and seed give the same bytes. */
 void sim__schema_write(struct yyjson_val *schema, uint64_t seed, struct weir_buffer *out);
+
+/* The same as the text of an answer; `schema` may be NULL. WEIR_ENOMEM. */
+WEIR_MUST enum weir_status sim__schema_text(struct weir_arena *arena, struct yyjson_val *schema, uint64_t seed,
+                                            struct sim_text *text);
+/* A small object, where JSON is asked for without a schema. WEIR_ENOMEM. */
+WEIR_MUST enum weir_status sim__schema_free_text(struct weir_arena *arena, uint64_t seed, struct sim_text *text);
 
 #endif

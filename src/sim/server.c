@@ -3,6 +3,7 @@
 
 #include "base/memory.h"
 #include "sim/connection.h"
+#include "sim/store.h"
 
 #include <signal.h>
 #include <sys/prctl.h>
@@ -157,7 +158,8 @@ static enum weir_status server_init(struct sim_server *server, struct weir_error
     weir_buffer_init(&server->body, 512 * WEIR_MIB);
     weir_buffer_init(&server->units, 512 * WEIR_MIB);
     server->scratch = weir_arena_new(FIRST_SCRATCH_BYTES, MAX_SCRATCH_BYTES);
-    if (server->scratch == NULL) {
+    server->store = sim__store_new();
+    if (server->scratch == NULL || server->store == NULL) {
         return weir_fail(error, WEIR_ENOMEM, "no memory");
     }
     enum weir_status status = weir_loop_new(&log, &server->loop, error);
@@ -187,6 +189,7 @@ static void server_release(struct sim_server *server) {
     sim__calls_release(&server->calls);
     sim__plan_clear(&server->plan);
     sim__kept_release(&server->kept);
+    sim__store_free(&server->store);
     weir_buffer_release(&server->body);
     weir_buffer_release(&server->units);
     weir_arena_free(&server->scratch);

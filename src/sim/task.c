@@ -7,6 +7,13 @@ static const struct sim_endpoint endpoints[] = {
     {"POST", "/chat/completions", SIM_BODY_RAW, sim__chat_answer},
     {"POST", "/completions", SIM_BODY_JSON, sim__completions},
     {"POST", "/embeddings", SIM_BODY_JSON, sim__embeddings},
+    {"POST", "/responses", SIM_BODY_JSON, sim__responses},
+    {"POST", "/responses/input_tokens", SIM_BODY_JSON, sim__responses_tokens},
+    {"POST", "/responses/compact", SIM_BODY_JSON, sim__responses_compact},
+    {"GET", "/responses/{id}", SIM_BODY_NONE, sim__responses_get},
+    {"DELETE", "/responses/{id}", SIM_BODY_NONE, sim__responses_delete},
+    {"POST", "/responses/{id}/cancel", SIM_BODY_NONE, sim__responses_cancel},
+    {"GET", "/responses/{id}/input_items", SIM_BODY_NONE, sim__responses_inputs},
 };
 
 /* Compares a path with a row's, segment by segment. */

@@ -40,7 +40,7 @@ struct sim_task {
     struct weir_span id, query;
     struct weir_span content;    /* the body as it came */
     struct yyjson_val *root;     /* of a JSON body; in `arena` */
-    const struct sim_form *form; /* of a multipart body */
+    const struct sim_form *form; /* of a multipart body; `root` is then what of it are no files */
     int64_t now_s;
     uint64_t served;
     int64_t usage_factor; /* 1: the truth */
@@ -81,5 +81,12 @@ WEIR_MUST enum weir_status sim__task_failed(const struct sim_task *task);
 enum weir_status sim__chat_answer(struct sim_task *task);
 enum weir_status sim__completions(struct sim_task *task);
 enum weir_status sim__embeddings(struct sim_task *task);
+enum weir_status sim__responses(struct sim_task *task);
+enum weir_status sim__responses_get(struct sim_task *task);
+enum weir_status sim__responses_delete(struct sim_task *task);
+enum weir_status sim__responses_cancel(struct sim_task *task);
+enum weir_status sim__responses_inputs(struct sim_task *task);
+enum weir_status sim__responses_tokens(struct sim_task *task);
+enum weir_status sim__responses_compact(struct sim_task *task);
 
 #endif

@@ -1,0 +1,485 @@
+/* POST /v1/responses: reading what is asked for and deciding the answer. See responses.h for the rest. */
+#include "sim/responses.h"
+
+#include "sim/schema.h"
+
+#include <yyjson.h>
+
+enum { ID_DIGITS = 32, SUMMARY_TOKENS = 6, MAX_METADATA = 16, IMAGE_TOKENS = 85 };
+#define MAX_SETTINGS_BYTES ((size_t)128 * 1024 * 1024)
+
+struct deciding {
+    struct sim_task *task;
+    struct sim_object *object;
+    struct sim_response *response;
+    struct weir_arena *arena; /* the object's */
+    int64_t limit;            /* tokens that are left */
+    uint64_t seed;
+    bool summary;
+};
+
+/* --- the request --- */
+
+/* What a response says again, and what it says where nothing was asked for; NULL: nothing then. */
+static const struct {
+    const char *name, *otherwise;
+} settings[] = {
+    {"instructions", "null"},
+    {"max_output_tokens", "null"},
+    {"max_tool_calls", "null"},
+    {"parallel_tool_calls", "true"},
+    {"previous_response_id", "null"},
+    {"prompt_cache_key", "null"},
+    {"reasoning", "{\"effort\":null,\"summary\":null}"},
+    {"safety_identifier", "null"},
+    {"store", "true"},
+    {"temperature", "1.0"},
+    {"text", "{\"format\":{\"type\":\"text\"}}"},
+    {"tool_choice", "\"auto\""},
+    {"tools", "[]"},
+    {"top_logprobs", "0"},
+    {"top_p", "1.0"},
+    {"truncation", "\"disabled\""},
+    {"user", NULL},
+    {"metadata", "{}"},
+};
+
+static bool keep_settings(struct deciding *deciding) {
+    struct weir_buffer out;
+    bool done = true;
+    weir_buffer_init(&out, MAX_SETTINGS_BYTES);
+    weir_buffer_append(&out, WEIR_SPAN("\"service_tier\":\"default\""));
+    for (size_t i = 0; done && i < sizeof settings / sizeof settings[0]; i++) {
+        yyjson_val *given = yyjson_obj_get(deciding->task->root, settings[i].name);
+        struct weir_span json = weir_span_of_string(settings[i].otherwise);
+        if (given != NULL && !yyjson_is_null(given)) {
+            done = sim__input_copy(deciding->task->arena, given, &json) == WEIR_OK;
+        }
+        if (!weir_span_is_empty(json)) {
+            weir_buffer_printf(&out, ",\"%s\":", settings[i].name);
+            weir_buffer_append(&out, json);
+        }
+    }
+    done = done && weir_buffer_status(&out) == WEIR_OK &&
+           weir_arena_dup(deciding->arena, weir_buffer_span(&out), &deciding->response->settings) == WEIR_OK;
+    weir_buffer_release(&out);
+    return done;
+}
+
+static bool check_kind(struct sim_task *task, const char *name, bool (*is_kind)(yyjson_val *), const char *kind) {
+    yyjson_val *member = yyjson_obj_get(task->root, name);
+    if (member != NULL && !yyjson_is_null(member) && !is_kind(member)) {
+        sim__refuse(&task->refusal, 400, name, "invalid_type", "Invalid type for '%s': expected %s.", name, kind);
+        return false;
+    }
+    return true;
+}
+
+static bool is_array(yyjson_val *value) {
+    return yyjson_is_arr(value);
+}
+
+static bool is_object(yyjson_val *value) {
+    return yyjson_is_obj(value);
+}
+
+static bool is_text_or_array(yyjson_val *value) {
+    return yyjson_is_str(value) || yyjson_is_arr(value);
+}
+
+static bool check_input(struct sim_task *task) {
+    yyjson_val *root = task->root;
+    yyjson_val *input = yyjson_obj_get(root, "input");
+    size_t index;
+    size_t count;
+    yyjson_val *item;
+    if (input == NULL && yyjson_obj_get(root, "prompt") == NULL && yyjson_obj_get(root, "conversation") == NULL &&
+        yyjson_obj_get(root, "previous_response_id") == NULL) {
+        sim__refuse(&task->refusal, 400, "input", "missing_required_parameter", "Missing required parameter: 'input'.");
+        return false;
+    }
+    yyjson_arr_foreach(input, index, count, item) {
+        if (!yyjson_is_obj(item)) {
+            sim__refuse(&task->refusal, 400, "input", "invalid_type",
+                        "Invalid type for 'input[%zu]': expected an object.", index);
+            return false;
+        }
+    }
+    return check_kind(task, "input", is_text_or_array, "a string or an array of items");
+}
+
+static bool read_options(struct deciding *deciding, bool *store) {
+    static const char *const truncations[] = {"auto", "disabled", NULL};
+    struct sim_task *task = deciding->task;
+    struct sim_refusal *refusal = &task->refusal;
+    yyjson_val *root = task->root;
+    struct weir_span text;
+    double real = 0;
+    int64_t number = 0;
+    bool flag = false;
+    const char *choice = NULL;
+    if (!check_input(task) || !check_kind(task, "tools", is_array, "an array") ||
+        !check_kind(task, "text", is_object, "an object") || !check_kind(task, "reasoning", is_object, "an object") ||
+        !check_kind(task, "metadata", is_object, "an object") ||
+        !check_kind(task, "instructions", is_text_or_array, "a string") ||
+        !sim__input_flag(root, "stream", &task->stream, refusal) || !sim__input_flag(root, "store", store, refusal) ||
+        !sim__input_flag(root, "background", &deciding->response->background, refusal) ||
+        !sim__input_flag(root, "parallel_tool_calls", &flag, refusal) ||
+        !sim__input_string(root, "user", &text, refusal) ||
+        !sim__input_string(root, "previous_response_id", &text, refusal) ||
+        !sim__input_real(root, "temperature", 0, 2, &real, refusal) ||
+        !sim__input_real(root, "top_p", 0, 1, &real, refusal) ||
+        !sim__input_number(root, "top_logprobs", 0, 20, &number, refusal) ||
+        !sim__input_number(root, "max_output_tokens", 1, INT32_MAX, &deciding->limit, refusal) ||
+        !sim__input_choice(root, "truncation", truncations, &choice, refusal)) {
+        return false;
+    }
+    if (yyjson_obj_size(yyjson_obj_get(root, "metadata")) > MAX_METADATA) {
+        sim__refuse(refusal, 400, "metadata", "object_above_max_properties",
+                    "Invalid 'metadata': too many properties. Expected an object with at most %d.", MAX_METADATA);
+        return false;
+    }
+    if (deciding->response->background && !*store) {
+        sim__refuse(refusal, 400, "background", "invalid_value",
+                    "Background mode needs the response to be stored: 'store' must not be false.");
+        return false;
+    }
+    return true;
+}
+
+/* --- what came, as items with ids --- */
+
+static bool is_message(yyjson_val *item) {
+    yyjson_val *type = yyjson_obj_get(item, "type");
+    return type == NULL || sim__input_is(type, "message");
+}
+
+static void write_input(yyjson_val *item, struct weir_span json, const char *id, struct weir_buffer *out) {
+    if (!is_message(item) && !yyjson_is_str(item)) {
+        struct weir_span rest = weir_span_from(json, 1);
+        if (yyjson_obj_get(item, "id") == NULL) {
+            weir_buffer_printf(out, "{\"id\":\"%s\"%s", id, yyjson_obj_size(item) > 0 ? "," : "");
+            weir_buffer_append(out, rest);
+        } else {
+            weir_buffer_append(out, json);
+        }
+        return;
+    }
+    yyjson_val *content = yyjson_is_str(item) ? item : yyjson_obj_get(item, "content");
+    struct weir_span role = yyjson_is_str(item) ? WEIR_SPAN("user") : sim__input_text(yyjson_obj_get(item, "role"));
+    bool assistant = weir_span_equal(role, WEIR_SPAN("assistant"));
+    weir_buffer_printf(out, "{\"id\":\"%s\",\"type\":\"message\",\"status\":\"completed\",\"role\":", id);
+    weir_json_append_string(out, role);
+    weir_buffer_append(out, WEIR_SPAN(",\"content\":"));
+    if (yyjson_is_str(content)) {
+        weir_buffer_append(out,
+                           assistant
+                               ? WEIR_SPAN("[{\"type\":\"output_text\",\"annotations\":[],\"logprobs\":[],\"text\":")
+                               : WEIR_SPAN("[{\"type\":\"input_text\",\"text\":"));
+        weir_json_append_string(out, sim__input_text(content));
+        weir_buffer_append(out, WEIR_SPAN("}]"));
+    } else {
+        weir_buffer_append(out, json);
+    }
+    weir_buffer_append_byte(out, '}');
+}
+
+static bool keep_input(struct deciding *deciding, yyjson_val *item) {
+    struct sim_response *response = deciding->response;
+    struct sim_task *task = deciding->task;
+    struct weir_span json = WEIR_SPAN("[]");
+    struct weir_buffer out;
+    yyjson_val *content = is_message(item) ? yyjson_obj_get(item, "content") : item;
+    yyjson_val *own_id = yyjson_obj_get(item, "id");
+    char *id = sim__task_id(task, is_message(item) || yyjson_is_str(item) ? "msg_" : "item_", ID_DIGITS);
+    if (id == NULL ||
+        (content != NULL && !yyjson_is_str(content) && sim__input_copy(task->arena, content, &json) != WEIR_OK)) {
+        return false;
+    }
+    weir_buffer_init(&out, MAX_SETTINGS_BYTES);
+    write_input(item, json, id, &out);
+    struct weir_span named = own_id != NULL && !is_message(item) ? sim__input_text(own_id) : weir_span_of_string(id);
+    bool done = weir_buffer_status(&out) == WEIR_OK &&
+                weir_arena_dup(deciding->arena, named, &response->input_ids[response->input_count]) == WEIR_OK &&
+                weir_arena_dup(deciding->arena, weir_buffer_span(&out), &response->inputs[response->input_count]) ==
+                    WEIR_OK;
+    weir_buffer_release(&out);
+    response->input_count++;
+    return done;
+}
+
+static bool keep_inputs(struct deciding *deciding) {
+    struct sim_response *response = deciding->response;
+    yyjson_val *input = yyjson_obj_get(deciding->task->root, "input");
+    size_t room = yyjson_is_arr(input) ? yyjson_arr_size(input) : 1;
+    response->inputs = weir_arena_array(deciding->arena, room, sizeof *response->inputs);
+    response->input_ids = weir_arena_array(deciding->arena, room, sizeof *response->input_ids);
+    if (response->inputs == NULL || response->input_ids == NULL) {
+        return false;
+    }
+    if (yyjson_is_str(input)) {
+        return keep_input(deciding, input);
+    }
+    size_t index;
+    size_t count;
+    yyjson_val *item;
+    yyjson_arr_foreach(input, index, count, item) {
+        if (!keep_input(deciding, item)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* --- counting --- */
+
+static int64_t count_content(yyjson_val *content) {
+    if (yyjson_is_str(content)) {
+        return sim__input_tokens(yyjson_get_len(content));
+    }
+    int64_t tokens = 0;
+    size_t index;
+    size_t count;
+    yyjson_val *part;
+    yyjson_arr_foreach(content, index, count, part) {
+        yyjson_val *type = yyjson_obj_get(part, "type");
+        tokens += sim__input_is(type, "input_image")
+                      ? IMAGE_TOKENS
+                      : sim__input_tokens(sim__input_text(yyjson_obj_get(part, "text")).length);
+    }
+    return tokens;
+}
+
+int64_t sim__responses_count(yyjson_val *root) {
+    yyjson_val *input = yyjson_obj_get(root, "input");
+    int64_t tokens = 3 + sim__input_tokens(sim__input_text(yyjson_obj_get(root, "instructions")).length) +
+                     sim__input_tokens(sim__input_string_bytes(yyjson_obj_get(root, "tools")));
+    if (yyjson_is_str(input)) {
+        return tokens + 4 + count_content(input);
+    }
+    size_t index;
+    size_t count;
+    yyjson_val *item;
+    yyjson_arr_foreach(input, index, count, item) {
+        tokens += 4 + (is_message(item) ? count_content(yyjson_obj_get(item, "content"))
+                                        : sim__input_tokens(sim__input_string_bytes(item)));
+    }
+    return tokens;
+}
+
+static bool count_input(struct deciding *deciding) {
+    struct sim_task *task = deciding->task;
+    struct weir_span before = sim__input_text(yyjson_obj_get(task->root, "previous_response_id"));
+    uint64_t hash = sim__input_hash(0, yyjson_obj_get(task->root, "input"));
+    int64_t tokens = sim__responses_count(task->root);
+    if (!weir_span_is_empty(before)) {
+        const struct sim_object *object = sim__store_find(task->store, SIM_OBJECT_RESPONSE, before);
+        if (object == NULL) {
+            sim__refuse(&task->refusal, 400, "previous_response_id", "previous_response_not_found",
+                        "Previous response with id '%.*s' not found.", before.length < 100 ? (int)before.length : 100,
+                        before.at);
+            return false;
+        }
+        tokens += ((const struct sim_response *)object->value)->context_tokens;
+    }
+    deciding->seed = hash;
+    task->usage.input = tokens;
+    task->usage.cached = sim__memory_cached(task->memory, hash, task->model, tokens);
+    return true;
+}
+
+/* --- the output --- */
+
+static struct sim_item *add_item(struct deciding *deciding, enum sim_item_kind kind, const char *prefix) {
+    struct sim_response *response = deciding->response;
+    weir_bug_on(response->item_count == SIM_MAX_ITEMS);
+    char *id = sim__task_id(deciding->task, prefix, ID_DIGITS);
+    struct weir_span kept;
+    /* With its NUL, for the item outlives the request. */
+    if (id == NULL || weir_arena_dup(deciding->arena, weir_span_of(id, strlen(id) + 1), &kept) != WEIR_OK) {
+        return NULL;
+    }
+    struct sim_item *item = &response->items[response->item_count++];
+    *item = (struct sim_item){.kind = kind, .id = kept.at, .weight = 1};
+    return item;
+}
+
+static bool add_reasoning(struct deciding *deciding) {
+    struct sim_task *task = deciding->task;
+    yyjson_val *reasoning = yyjson_obj_get(task->root, "reasoning");
+    bool thinks = sim__input_contains(task->model, "reasoner") &&
+                  !sim__input_is(yyjson_obj_get(reasoning, "effort"), "none");
+    bool chatty = deciding->response->chatty;
+    if (!thinks && !chatty) {
+        return true;
+    }
+    struct sim_item *item = add_item(deciding, SIM_ITEM_REASONING, "rs_");
+    if (item == NULL) {
+        return false;
+    }
+    if (chatty || yyjson_is_str(yyjson_obj_get(reasoning, "summary"))) {
+        item->text = sim__text_words(sim__mix(deciding->seed + 77), SUMMARY_TOKENS);
+    }
+    item->weight = 0; /* a summary is no part of what is billed */
+    if (thinks) {
+        int64_t tokens = 8 + (int64_t)(sim__mix(deciding->seed) % 25);
+        tokens = tokens < deciding->limit ? tokens : deciding->limit;
+        item->other_tokens = tokens;
+        task->usage.reasoning = tokens;
+        task->usage.output += tokens;
+        task->thinking = tokens;
+        deciding->limit -= tokens;
+    }
+    return true;
+}
+
+static bool is_function(yyjson_val *tool) {
+    return sim__input_is(yyjson_obj_get(tool, "type"), "function") && yyjson_is_str(yyjson_obj_get(tool, "name"));
+}
+
+static bool last_is_user(yyjson_val *root) {
+    yyjson_val *input = yyjson_obj_get(root, "input");
+    yyjson_val *last = yyjson_arr_get_last(input);
+    return yyjson_is_str(input) || (is_message(last) && sim__input_is(yyjson_obj_get(last, "role"), "user"));
+}
+
+static size_t choose_tools(yyjson_val *root, yyjson_val *chosen[2]) {
+    yyjson_val *choice = yyjson_obj_get(root, "tool_choice");
+    struct weir_span wanted = sim__input_text(yyjson_obj_get(choice, "name"));
+    size_t most = yyjson_is_true(yyjson_obj_get(root, "parallel_tool_calls")) && wanted.length == 0 ? 2 : 1;
+    size_t found = 0;
+    size_t index;
+    size_t count;
+    yyjson_val *tool;
+    if (sim__input_is(choice, "none") || !last_is_user(root)) {
+        return 0;
+    }
+    yyjson_arr_foreach(yyjson_obj_get(root, "tools"), index, count, tool) {
+        struct weir_span name = sim__input_text(yyjson_obj_get(tool, "name"));
+        if (found < most && is_function(tool) && (wanted.length == 0 || weir_span_equal(wanted, name))) {
+            chosen[found++] = tool;
+        }
+    }
+    return found;
+}
+
+/* Ends a text where the limit does, and counts it. */
+static void take_tokens(struct deciding *deciding, struct sim_item *item) {
+    int64_t pieces = deciding->limit < INT32_MAX ? deciding->limit : INT32_MAX;
+    if (item->weight == 1 && (int64_t)item->text.count > pieces) {
+        item->text.count = (size_t)pieces;
+        item->cut = true;
+        deciding->response->incomplete = true;
+    }
+    int64_t tokens = (int64_t)item->text.count * item->weight;
+    deciding->limit -= item->weight == 1 ? tokens : 0;
+    deciding->task->usage.output += tokens;
+}
+
+static bool add_function(struct deciding *deciding, yyjson_val *tool, size_t index) {
+    uint64_t seed = sim__mix(deciding->seed + index);
+    if (deciding->limit <= 0) {
+        deciding->response->incomplete = true;
+        return true;
+    }
+    struct sim_item *item = add_item(deciding, SIM_ITEM_FUNCTION, "fc_");
+    if (item == NULL ||
+        weir_arena_dup(deciding->arena, sim__input_text(yyjson_obj_get(tool, "name")), &item->name) != WEIR_OK ||
+        sim__schema_text(deciding->arena, yyjson_obj_get(tool, "parameters"), seed, &item->text) != WEIR_OK) {
+        return false;
+    }
+    (void)snprintf(item->call_id, sizeof item->call_id, "call_%016llx", (unsigned long long)seed);
+    item->other_tokens = 1; /* the call itself */
+    deciding->task->usage.output++;
+    deciding->limit--;
+    take_tokens(deciding, item);
+    return true;
+}
+
+static bool add_message(struct deciding *deciding) {
+    struct sim_task *task = deciding->task;
+    yyjson_val *format = yyjson_obj_get(yyjson_obj_get(task->root, "text"), "format");
+    yyjson_val *type = yyjson_obj_get(format, "type");
+    struct sim_item *item = add_item(deciding, SIM_ITEM_MESSAGE, "msg_");
+    enum weir_status status = WEIR_OK;
+    if (item == NULL) {
+        return false;
+    }
+    if (task->huge_bytes > 0) {
+        status = sim__text_filler(deciding->arena, (size_t)task->huge_bytes, &item->text);
+        item->weight = sim__input_tokens((size_t)task->huge_bytes);
+    } else if (sim__input_is(type, "json_schema")) {
+        status = sim__schema_text(deciding->arena, yyjson_obj_get(format, "schema"), deciding->seed, &item->text);
+    } else if (sim__input_is(type, "json_object")) {
+        status = sim__schema_free_text(deciding->arena, deciding->seed, &item->text);
+    } else {
+        item->text = sim__text_words(sim__mix(deciding->seed), (size_t)task->wishes->tokens);
+    }
+    take_tokens(deciding, item);
+    return status == WEIR_OK;
+}
+
+static bool make_output(struct deciding *deciding) {
+    yyjson_val *tools[2];
+    size_t tool_count = deciding->task->huge_bytes > 0 ? 0 : choose_tools(deciding->task->root, tools);
+    if (!add_reasoning(deciding) ||
+        (deciding->response->chatty && (add_item(deciding, SIM_ITEM_TOOL_LIST, "mcpl_") == NULL ||
+                                        add_item(deciding, SIM_ITEM_SEARCH, "ws_") == NULL))) {
+        return false;
+    }
+    for (size_t i = 0; i < tool_count; i++) {
+        if (!add_function(deciding, tools[i], i)) {
+            return false;
+        }
+    }
+    return tool_count > 0 || add_message(deciding);
+}
+
+static void commit_response(struct sim_task *task) {
+    struct sim_object *object = task->effect;
+    struct sim_response *response = object->value;
+    response->asked = task->stream ? 2 : 0; /* who has read the stream has seen its end */
+    if (sim__store_add(task->store, object) != WEIR_OK) {
+        return; /* without memory it is not remembered, which costs those who ask for it an error */
+    }
+}
+
+enum weir_status sim__responses(struct sim_task *task) {
+    struct deciding deciding = {.task = task, .limit = INT32_MAX};
+    bool store = true;
+    char *id = sim__task_id(task, "resp_", ID_DIGITS);
+    if (id == NULL) {
+        return WEIR_ENOMEM;
+    }
+    deciding.object = sim__object_new(SIM_OBJECT_RESPONSE, weir_span_of_string(id), sizeof *deciding.response,
+                                      task->arena);
+    if (deciding.object == NULL) {
+        return WEIR_ENOMEM;
+    }
+    deciding.arena = deciding.object->arena;
+    struct sim_response *response = deciding.response = deciding.object->value;
+    if (!sim__input_model(task->arena, task->root, &task->model, &task->refusal) ||
+        weir_arena_dup(deciding.arena, task->model, &response->model) != WEIR_OK || !read_options(&deciding, &store) ||
+        !count_input(&deciding)) {
+        return sim__task_failed(task);
+    }
+    response->id = deciding.object->id;
+    response->created_s = task->now_s;
+    response->chatty = sim__input_contains(task->model, "chatty-events");
+    task->huge_done = true;
+    if (!keep_settings(&deciding) || !keep_inputs(&deciding) || !make_output(&deciding)) {
+        return WEIR_ENOMEM;
+    }
+    response->usage = task->usage;
+    response->context_tokens = task->usage.input + task->usage.output;
+    if (store) {
+        task->commit = commit_response;
+        task->effect = deciding.object;
+    }
+    if (task->stream) {
+        return sim__response_stream(response, task, 0);
+    }
+    sim__response_write(response, sim__response_status(response), task, task->out);
+    task->object = true;
+    return WEIR_OK;
+}
