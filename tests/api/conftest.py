@@ -9,6 +9,8 @@ import pathlib
 
 import pytest
 
+pytest.register_assert_rewrite("harness.clients")  # it compares: a difference must show
+
 from harness.clients import Pair, client_settings
 from harness.processes import Gateway, Simulator, default_settings
 

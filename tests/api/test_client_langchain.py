@@ -30,7 +30,7 @@ def test_streams(langchain, kind, endpoint):
 @pytest.mark.parametrize(("kind", "endpoint"), [("chat", "chat.completions"), ("responses", "responses")])
 def test_tools_and_objects(langchain, kind, endpoint):
     asked, answered = langchain.same(f"{kind}_tools")
-    assert [call["name"] for call in asked["calls"]] == ["get_weather"] and answered["text"]
+    assert [call["name"] for call in asked["calls"]] == ["get_weather"] and answered["text"] > 1
     langchain.charged(f"{kind}_tools", endpoint, endpoint)
     assert set(langchain.same(f"{kind}_object")) == {"name", "length"}
 
