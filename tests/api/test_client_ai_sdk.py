@@ -7,10 +7,10 @@ TEXT = [("responses", "responses"), ("chat", "chat.completions"), ("compatible",
 
 
 @pytest.fixture(scope="module")
-def sdk(direct_sim, clients_gateway, module_folder):
+def sdk(direct_sim, sim, clients_gateway, module_folder):
     path = module_folder / "silence.wav"
     path.write_bytes(sound())
-    return Program.node("ai_sdk.mjs", direct_sim, clients_gateway, {"SOUND_FILE": str(path)})
+    return Program.node("ai_sdk.mjs", direct_sim, sim, clients_gateway, {"SOUND_FILE": str(path)})
 
 
 @pytest.mark.parametrize(("kind", "endpoint"), TEXT)

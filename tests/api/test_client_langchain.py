@@ -5,8 +5,8 @@ from harness.clients import Program
 
 
 @pytest.fixture(scope="module")
-def langchain(direct_sim, clients_gateway):
-    return Program.python(".venv-langchain", "langchain_calls.py", direct_sim, clients_gateway)
+def langchain(direct_sim, sim, clients_gateway):
+    return Program.python(".venv-langchain", "langchain_calls.py", direct_sim, sim, clients_gateway)
 
 
 @pytest.mark.parametrize(("kind", "endpoint"), [("chat", "chat.completions"), ("responses", "responses")])

@@ -6,8 +6,8 @@ from harness.clients import Program
 
 
 @pytest.fixture(scope="module")
-def llamaindex(direct_sim, clients_gateway):
-    return Program.python(".venv-llamaindex", "llamaindex_calls.py", direct_sim, clients_gateway)
+def llamaindex(direct_sim, sim, clients_gateway):
+    return Program.python(".venv-llamaindex", "llamaindex_calls.py", direct_sim, sim, clients_gateway)
 
 
 @pytest.mark.parametrize(("kind", "endpoint"), [("chat", "chat.completions"), ("responses", "responses")])

@@ -5,11 +5,11 @@ from harness.clients import Program, picture, sound
 
 
 @pytest.fixture(scope="module")
-def node(direct_sim, clients_gateway, module_folder):
+def node(direct_sim, sim, clients_gateway, module_folder):
     files = {"SOUND_FILE": module_folder / "silence.wav", "PICTURE_FILE": module_folder / "pixel.png"}
     files["SOUND_FILE"].write_bytes(sound())
     files["PICTURE_FILE"].write_bytes(picture())
-    return Program.node("endpoints.mjs", direct_sim, clients_gateway, {name: str(path) for name, path in files.items()})
+    return Program.node("endpoints.mjs", direct_sim, sim, clients_gateway, {name: str(path) for name, path in files.items()})
 
 
 # The calls that are one request, and the endpoint that the ledger tells.

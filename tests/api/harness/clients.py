@@ -36,7 +36,7 @@ PRICES = {
     CHAT: TOKENS,
     EMBEDDING: {"input": 20_000_000, "output": 0},
     MODERATION: {"input": 10_000_000, "output": 0},
-    IMAGE: {"input": 5_000_000_000, "input_image": 10_000_000_000, "output": 40_000_000_000},
+    IMAGE: {"input": 5_000_000_000, "output": 40_000_000_000},
     SPEECH: {"character": 15_000_000_000},
     TRANSCRIPTION: {"input": 6_000_000_000, "output": 10_000_000_000},
     RERANK: {"search": 2_000_000_000_000},
@@ -52,6 +52,26 @@ def client_settings(simulator, folder):
     return default_settings(simulator, prices_file=str(folder / "prices.json"), models=[
         *[{"name": name, "targets": [{"provider": "sim", "model": name}]} for name in models],
         {"name": WELL_KNOWN, "targets": [{"provider": "sim", "model": CHAT}]}])
+
+
+def true_cost(prices, truth):
+    """The sum of docs/reference/prices.md in whole numbers, for what the simulator knows to have been used."""
+    cached, reasoning = truth["cached_tokens"], truth["reasoning_tokens"]
+    sum_of_tokens = ((truth["prompt_tokens"] - cached) * prices.get("input", 0) + cached * prices.get("cached", prices.get("input", 0))
+                     + (truth["completion_tokens"] - reasoning) * prices.get("output", 0)
+                     + reasoning * prices.get("reasoning", prices.get("output", 0)))
+    unit = "second" if truth["unit"] == "audio_ms" else truth["unit"]
+    thousandths = 1 if unit == "second" else 1000
+    return -(-(sum_of_tokens * 1000 + truth["units"] * thousandths * prices.get(unit, 0)) // 1_000_000_000)
+
+
+def expect_truth(entry, sim):
+    """The ledger's entry says what the simulator knows, and the cost follows from it."""
+    [truth] = [row for row in sim.log() if row["request_id"] == entry["request_id"]]
+    assert (entry["input_tokens"], entry["output_tokens"]) == (truth["prompt_tokens"], truth["completion_tokens"])
+    assert (entry["cached_tokens"], entry["reasoning_tokens"]) == (truth["cached_tokens"], truth["reasoning_tokens"])
+    assert entry["cost_cu_milli"] == true_cost(PRICES[entry["upstream_model"]], truth) and not entry["unpriced"]
+    assert entry["overrun_cu_milli"] == 0
 
 
 # --- comparing ---
@@ -212,6 +232,7 @@ class Pair:
             assert {name: entry[name] for name in members} == members
             told = answer.headers.get("x-weir-used-cu-milli")
             assert told is None or int(told) == entry["cost_cu_milli"]
+            expect_truth(entry, self.sim)
         return entries[-1] if count == 1 else entries
 
 
@@ -255,24 +276,24 @@ def node_program():
 class Program:
     """A client's program (node/*.mjs, python_clients/*.py) and what it printed: each call made at both addresses."""
 
-    def __init__(self, words, direct_sim, gateway, environment=None):
-        self.gateway = gateway
+    def __init__(self, words, direct_sim, sim, gateway, environment=None):
+        self.sim, self.gateway = sim, gateway
         self.rows = run_program(words, {"BASE_URL": gateway.base_url, "API_KEY": gateway.key, "DIRECT_URL": direct_sim.base_url,
                                         "MODELS": json.dumps(MODELS_BY_USE), "NODE_NO_WARNINGS": "1", **(environment or {})},
                                 folder=pathlib.Path(words[1]).parent)
 
     @classmethod
-    def node(cls, name, direct_sim, gateway, environment=None):
+    def node(cls, name, direct_sim, sim, gateway, environment=None):
         if node_program() is None or not (FOLDER / "node/node_modules/openai").is_dir():
             pytest.fail("the Node packages are not installed: make test does that (npm ci in tests/api/node)", pytrace=False)
-        return cls([node_program(), FOLDER / "node" / name], direct_sim, gateway, environment)
+        return cls([node_program(), FOLDER / "node" / name], direct_sim, sim, gateway, environment)
 
     @classmethod
-    def python(cls, environment, name, direct_sim, gateway):
+    def python(cls, environment, name, direct_sim, sim, gateway):
         python = ROOT / environment / "bin/python"
         if not python.exists():
             pytest.fail(f"{environment} is not installed: make test does that (tools/python_environment)", pytrace=False)
-        return cls([python, FOLDER / "python_clients" / name], direct_sim, gateway)
+        return cls([python, FOLDER / "python_clients" / name], direct_sim, sim, gateway)
 
     def same(self, name):
         """The call's result through weir, which is that of the simulator but for what weir adds."""
@@ -288,4 +309,5 @@ class Program:
         for head, entry in zip(self.rows[name]["heads"], entries, strict=True):
             assert entry["outcome"] == "ok" and entry["cost_cu_milli"] > 0
             assert head["used"] is None or int(head["used"]) == entry["cost_cu_milli"]
+            expect_truth(entry, self.sim)
         return entries
