@@ -13,7 +13,7 @@ PYTHON := .venv/bin/python
 CLIENTS := build-stamps/node .venv-langchain/requirements.stamp .venv-llamaindex/requirements.stamp
 export BASE
 
-.PHONY: help build run test test-long test-smoke lint format pr-fast check-new-code-coverage bench fuzz docs clean
+.PHONY: help build run test test-long test-smoke lint format pr-fast check-new-code-coverage bench fuzz instructions docs clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-24s %s\n", $$1, $$2}' Makefile
@@ -51,19 +51,23 @@ pr-fast: build-stamps/build build-stamps/test .venv/requirements.stamp ## under 
 check-new-code-coverage: build-stamps/build build-stamps/test .venv/requirements.stamp $(CLIENTS) ## lines added since BASE must be covered to 85 %
 	@tools/check_new_code_coverage "$(BASE)"
 
-bench: build-stamps/bench build .venv/requirements.stamp ## requests/s and CPU a request beside nginx
+bench: build-stamps/bench build .venv/requirements.stamp ## weir beside nginx: time, memory, latency; writes docs/performance.md (15 minutes)
 	@$(PYTHON) bench/run.py
 
 fuzz: build-stamps/build build-stamps/test .venv/requirements.stamp ## every fuzz target for WEIR_FUZZ_SECONDS (default 60)
 	@WEIR_FUZZ_SECONDS=$${WEIR_FUZZ_SECONDS:-60} $(PYTHON) tools/run_tests fuzz
+
+instructions: build-stamps/build build-stamps/test ## count instructions a request, chunk and refusal anew into tests/instructions.json
+	@tools/build_in build-count -Dbuildtype=release -Ddebug=true
+	@tools/count_instructions --write
 
 docs: build .venv/requirements.stamp ## write the generated reference pages anew and check all links
 	@$(PYTHON) tools/write_reference.py
 	@tools/check_docs --write
 
 clean: ## remove everything that was built
-	rm -rf build build-asan build-tsan build-fuzz build-lint build-globals build-coverage build-stamps coverage .venv .venv-langchain \
-	  .venv-llamaindex tests/api/node/node_modules
+	rm -rf build build-asan build-tsan build-fuzz build-lint build-globals build-coverage build-count build-bench build-stamps coverage .venv \
+	  .venv-langchain .venv-llamaindex tests/api/node/node_modules
 
 build-stamps/%: tools/install_packages
 	@mkdir -p build-stamps

@@ -1,22 +1,18 @@
 #!/usr/bin/env python3
-"""weir beside nginx as a plain proxy: requests a second, CPU microseconds a request, system calls a request.
+"""weir beside nginx as a plain reverse proxy: time, memory, latency; writes docs/performance.md.
 
-    make bench        or  .venv/bin/python bench/run.py [--seconds 5] [--rounds 3] [--connections 32] [--only NAME]
+    make bench                        everything: about 15 minutes
+    .venv/bin/python bench/run.py [--only NAME] [--seconds 5] [--rounds 3] [--connections 32] [--page FILE]
 
-Both stand before the same upstream (`weir sim`) with one worker, pooled upstream connections and an access log; weir does
-all that it always does (keys, body scan, journal, ledger, metrics, log). What is measured runs alone on one core; the load
-(wrk) and the upstream share the other, so requests a second say as much of them as of the proxy: the CPU time a request,
-read from the processes' own accounting, is the figure that counts. Rounds alternate, the median is shown.
+A subject is a file in bench/subjects/. With --only the figures are printed and no page is written, unless --page names one: a
+page holds one whole run, for only figures of one run may be compared.
 """
 import argparse
 import contextlib
-import json
+import datetime
 import os
 import pathlib
-import re
 import shutil
-import signal
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -25,244 +21,127 @@ import time
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "tests/api"))
 
-from harness.plain import call  # noqa: E402
-from harness.processes import Gateway, Simulator, chat_body, default_settings  # noqa: E402
-from harness.waiting import until  # noqa: E402
+import machine  # noqa: E402
+import page  # noqa: E402
+from results import print_rows  # noqa: E402
+from sides import Direct, Nginx, Upstream, Weir  # noqa: E402
+from subjects import answers, bodies, keys, latency, memory, refusals, start, streams  # noqa: E402
 
-TICK = os.sysconf("SC_CLK_TCK")
-PROMPT = "Tell me about weirs and what they measure. " * 20
-
-NGINX = """\
-daemon off;
-worker_processes 1;
-pid {folder}/nginx.pid;
-error_log {folder}/error.log warn;
-events {{ worker_connections 4096; }}
-http {{
-  access_log {folder}/access.log;
-  client_body_temp_path {folder}/body;
-  proxy_temp_path {folder}/proxy;
-  fastcgi_temp_path {folder}/fastcgi;
-  uwsgi_temp_path {folder}/uwsgi;
-  scgi_temp_path {folder}/scgi;
-  keepalive_requests 1000000;
-  client_body_buffer_size 128k;
-  upstream sim {{ server {upstream}; keepalive 256; keepalive_requests 1000000; }}
-  server {{
-    listen {port};
-    tcp_nodelay on;
-    location / {{
-      proxy_pass http://sim;
-      proxy_http_version 1.1;
-      proxy_set_header Connection "";
-      proxy_buffering {buffering};
-    }}
-  }}
-}}
-"""
+SUBJECTS = [answers, streams, latency, bodies, keys, refusals, memory, start]
+PAGE = ROOT / "docs/performance.md"
 
 
-def pin(pid, core):
-    """Every thread of a process, and those that it will start."""
-    for task in os.listdir(f"/proc/{pid}/task"):
-        with contextlib.suppress(ProcessLookupError):
-            os.sched_setaffinity(int(task), {core})
+class Bench:
+    """What every subject needs: where it may write, which core is whose, and how sides are started."""
+
+    def __init__(self, options, folder, generator):
+        self.options, self.folder, self.generator, self.binary = options, folder, generator, options.binary
+        self.path = pathlib.Path(folder)
+        cores = sorted(os.sched_getaffinity(0))
+        self.core, self.load_core = cores[0], cores[1]
+        self.subject = None
+        self.count = 0
+
+    def say(self, what):
+        print(f"bench: {self.subject.NAME}: {what}", file=sys.stderr, flush=True)
+
+    @contextlib.contextmanager
+    def upstream(self):
+        self.count += 1
+        folder = self.path / f"upstream-{self.count}"
+        folder.mkdir()
+        with machine.on_core(self.load_core):
+            upstream = Upstream(self.binary, folder).start()
+        try:
+            yield upstream
+        finally:
+            upstream.terminate()
+
+    @contextlib.contextmanager
+    def sides(self, direct=True, nginx=None, weir=None, provider=None):
+        """[Direct, Nginx, Weir], running: `nginx` are arguments of Nginx, `weir` sections of the settings, `provider` its members."""
+        with contextlib.ExitStack() as stack:
+            upstream = stack.enter_context(self.upstream())
+            made = [Nginx(self.path / f"nginx-{self.count}", upstream, **(nginx or {})),
+                    Weir(self.path / f"weir-{self.count}", upstream, self.binary, **(weir or {}))]
+            if provider:
+                made[1].gateway.settings["providers"][0].update(provider)
+                made[1].gateway.write_settings()
+            for side in made:
+                stack.callback(side.stop)
+                with machine.on_core(self.core):
+                    side.start()
+            yield [Direct(upstream), *made] if direct else made
+
+    def rounds(self, sides, run):
+        """{the side's name: [what run(side) gave in each round]}; the sides take turns, and each begins a round in its turn."""
+        results = {side.name: [] for side in sides}
+        for turn in range(self.options.rounds):
+            self.say(f"round {turn + 1} of {self.options.rounds}")
+            for side in [*sides[turn % len(sides):], *sides[:turn % len(sides)]]:
+                results[side.name].append(run(side))
+        return results
+
+    @staticmethod
+    def each(results, figure):
+        """{the side's name: [figure(result) of each round]} without the sides that have none."""
+        found = {side: [figure(result) for result in rounds] for side, rounds in results.items()}
+        return {side: figures for side, figures in found.items() if None not in figures}
 
 
-def cpu_seconds(path):
-    """User and system time of a process or thread."""
-    with open(f"/proc/{path}/stat", encoding="ascii") as file:
-        words = file.read().rpartition(")")[2].split()
-    return (int(words[11]) + int(words[12])) / TICK
+def build_generator():
+    """The open-loop load generator, in a build directory of its own."""
+    subprocess.run(["tools/build_in", "build-bench", "--targets", "bench/open_loop", "-Dbuildtype=release", "-Dbench=true"], cwd=ROOT,
+                   check=True)
+    return ROOT / "build-bench/bench/open_loop"
 
 
-class Nginx:
-    def __init__(self, folder, upstream, buffering):
-        self.folder = pathlib.Path(folder)
-        self.folder.mkdir()
-        self.port = free_port()
-        self.address = f"127.0.0.1:{self.port}"
-        (self.folder / "nginx.conf").write_text(NGINX.format(
-            folder=self.folder, upstream=upstream, port=self.address, buffering="on" if buffering else "off"))
-        program = shutil.which("nginx") or "/usr/sbin/nginx"
-        self.process = subprocess.Popen([program, "-p", self.folder, "-c", self.folder / "nginx.conf", "-e", self.folder / "error.log"])
-        until(lambda: self.answers(), "nginx to answer")
-        children = f"/proc/{self.process.pid}/task/{self.process.pid}/children"
-        self.worker = int(open(children, encoding="ascii").read().split()[0])
-        self.headers = {"authorization": "Bearer sim-key"}
-
-    def answers(self):
-        with contextlib.suppress(OSError):
-            return call(self.address, "GET", "/v1/models").status > 0
-        return False
-
-    def cpu(self):
-        return {"workers": cpu_seconds(self.worker), "total": cpu_seconds(self.worker) + cpu_seconds(self.process.pid)}
-
-    def pids(self):
-        return [self.process.pid, self.worker]
-
-    def traced(self):
-        return self.worker
-
-    def stop(self):
-        self.process.send_signal(signal.SIGQUIT)
-        self.process.wait(10)
-
-
-class Weir:
-    def __init__(self, folder, simulator, binary):
-        self.gateway = Gateway(binary, folder, default_settings(simulator)).start()
-        self.address, self.headers = self.gateway.address, self.gateway.authorization
-
-    def cpu(self):
-        metrics = self.gateway.metrics()
-
-        def total(name):
-            return sum(value for (found, _), value in metrics.items() if found == name)
-
-        return {"workers": total("weir_worker_cpu_seconds_total"), "store": total("weir_store_cpu_seconds_total"),
-                "control": total("weir_control_cpu_seconds_total"), "total": cpu_seconds(self.gateway.pid)}
-
-    def pids(self):
-        return [self.gateway.pid]
-
-    def traced(self):
-        """The worker's thread: the busiest one."""
-        tasks = os.listdir(f"/proc/{self.gateway.pid}/task")
-        return max(tasks, key=lambda task: cpu_seconds(f"{self.gateway.pid}/task/{task}"))
-
-    def stop(self):
-        self.gateway.stop()
-
-
-class Direct:
-    """The load against the upstream itself: what the other core can do at most."""
-
-    def __init__(self, simulator):
-        self.address, self.headers = simulator.address, {"authorization": "Bearer sim-key"}
-
-    def cpu(self):
-        return {}
-
-    def pids(self):
-        return []
-
-    def traced(self):
-        return None
-
-    def stop(self):
-        pass
-
-
-def free_port():
-    """nginx cannot be told to choose: a port that was free a moment ago."""
-    import socket
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return server.getsockname()[1]
-
-
-def write_script(folder, target, stream):
-    """wrk's request, as Lua."""
-    fields = {**target.headers, "content-type": "application/json", **({"x-sim-tokens": "64"} if stream else {})}
-    lines = ['wrk.method = "POST"', f"wrk.body = {json.dumps(json.dumps(chat_body(PROMPT, stream=stream)))}"]
-    lines += [f"wrk.headers[{json.dumps(name)}] = {json.dumps(value)}" for name, value in fields.items()]
-    path = pathlib.Path(folder) / "request.lua"
-    path.write_text("\n".join(lines) + "\n")
-    return path
-
-
-def load(folder, target, stream, seconds, connections, core):
-    script = write_script(folder, target, stream)
-    command = ["taskset", "-c", str(core), "wrk", "-t", "1", "-c", str(connections), "-d", f"{seconds}s", "--latency", "-s", script,
-               f"http://{target.address}/v1/chat/completions"]
-    text = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-    requests = int(re.search(r"(\d+) requests in", text).group(1))
-    wrong = re.search(r"Non-2xx or 3xx responses: (\d+)", text)
-    errors = re.search(r"Socket errors: (.*)", text)
-    if wrong or errors:
-        print(f"  note: {target.__class__.__name__}: {wrong.group(0) if wrong else ''} {errors.group(0) if errors else ''}")
-    return {"requests": requests, "rate": float(re.search(r"Requests/sec:\s+([\d.]+)", text).group(1)),
-            "p50": re.search(r"50%\s+(\S+)", text).group(1), "p99": re.search(r"99%\s+(\S+)", text).group(1)}
-
-
-def measure(folder, target, stream, options):
-    before = target.cpu()
-    result = load(folder, target, stream, options.seconds, options.connections, options.load_core)
-    # weir's own counters are brought up to date once a second.
-    time.sleep(1.2) if isinstance(target, Weir) else None
-    after = target.cpu()
-    result["cpu"] = {part: (after[part] - before[part]) * 1e6 / result["requests"] for part in after}
-    return result
-
-
-def system_calls(folder, target, stream, options):
-    """System calls a request of the worker, counted in a run of its own: being watched makes it slow."""
-    if target.traced() is None or shutil.which("strace") is None:
-        return None
-    report = pathlib.Path(folder) / "strace.txt"
-    tracer = subprocess.Popen(["strace", "-c", "-o", report, "-p", str(target.traced())], stderr=subprocess.DEVNULL)
-    time.sleep(0.5)
-    result = load(folder, target, stream, 2, options.connections, options.load_core)
-    tracer.send_signal(signal.SIGINT)
-    tracer.wait(10)
-    total = re.search(r"^\s*[\d.]+\s+[\d.]+\s+(?:\d+\s+)?(\d+)\s+(?:\d+\s+)?total$", report.read_text(), re.MULTILINE)
-    return int(total.group(1)) / result["requests"] if total else None
-
-
-def middle(results, value):
-    return statistics.median(value(result) for result in results)
-
-
-def show(kind, results, calls):
-    print(f"\n{kind}: median of {len(next(iter(results.values())))} rounds")
-    print(f"  {'':8} {'req/s':>9} {'p50':>9} {'p99':>9} {'worker us':>10} {'store us':>9} {'control us':>11} {'total us':>9} {'calls/req':>10}")
-    for name, rounds in results.items():
-        def part(which, rounds=rounds):
-            values = [result["cpu"].get(which) for result in rounds]
-            return f"{statistics.median(values):.1f}" if None not in values else "-"
-
-        print(f"  {name:8} {middle(rounds, lambda r: r['rate']):9.0f} {rounds[-1]['p50']:>9} {rounds[-1]['p99']:>9} {part('workers'):>10} "
-              f"{part('store'):>9} {part('control'):>11} {part('total'):>9} {f'{calls[name]:.1f}' if calls.get(name) else '-':>10}")
-    if "weir" in results and "nginx" in results:
-        ratio = {part: middle(results["weir"], lambda r, p=part: r["cpu"][p]) / middle(results["nginx"], lambda r, p=part: r["cpu"][p])
-                 for part in ("workers", "total")}
-        rate = middle(results["weir"], lambda r: r["rate"]) / middle(results["nginx"], lambda r: r["rate"])
-        print(f"  weir / nginx: requests/s {rate:.2f}, CPU a request: workers {ratio['workers']:.2f}, total {ratio['total']:.2f}")
+def parse_options():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--only", choices=[subject.NAME for subject in SUBJECTS], action="append", help="this subject (may be repeated)")
+    parser.add_argument("--seconds", type=int, default=5, help="length of a round")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--connections", type=int, default=32, help="of wrk")
+    parser.add_argument("--page", type=pathlib.Path, help="write the page here, whatever has been measured")
+    parser.add_argument("--binary", type=pathlib.Path, default=os.environ.get("WEIR_BINARY", ROOT / "build/weir"))
+    options = parser.parse_args()
+    options.binary = pathlib.Path(options.binary).resolve()
+    if options.seconds < 1 or options.rounds < 1:
+        parser.error("a round takes a second at least, and there is one at least")
+    if len(os.sched_getaffinity(0)) < 2:
+        sys.exit("bench: this needs two cores: one for what is measured, one for the load")
+    if machine.find_nginx() is None or shutil.which("wrk") is None:
+        sys.exit("bench: nginx and wrk are not there; tools/install_packages bench installs them")
+    return options
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--seconds", type=int, default=5)
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--connections", type=int, default=32)
-    parser.add_argument("--only", choices=["json", "stream"])
-    parser.add_argument("--binary", default=os.environ.get("WEIR_BINARY", ROOT / "build/weir"))
-    options = parser.parse_args()
-    cores = sorted(os.sched_getaffinity(0))
-    if len(cores) < 2:
-        sys.exit("bench: this needs two cores: one for what is measured, one for the load")
-    core, options.load_core = cores[0], cores[1]
-    with tempfile.TemporaryDirectory(prefix="weir-bench-") as folder, contextlib.ExitStack() as stack:
-        simulator = Simulator(options.binary, folder).start()
-        stack.callback(simulator.stop)
-        pin(simulator.pid, options.load_core)
-        for kind, stream in (("json", False), ("stream", True)):
-            if options.only not in (None, kind):
+    options = parse_options()
+    chosen = [subject for subject in SUBJECTS if options.only is None or subject.NAME in options.only]
+    generator = build_generator()
+    machine.allow_many_files(0)
+    machine_rows = machine.describe(options.binary)
+    measured, failed = [], []
+    began = time.monotonic()
+    for subject in chosen:
+        with tempfile.TemporaryDirectory(prefix="weir-bench-") as folder:
+            bench = Bench(options, folder, generator)
+            bench.subject = subject
+            try:
+                rows = subject.measure(bench)
+            except Exception as error:  # one subject that fails must not cost the others' figures
+                failed.append(subject.NAME)
+                print(f"bench: {subject.NAME} failed: {type(error).__name__}: {error}", file=sys.stderr, flush=True)
                 continue
-            targets = {"weir": Weir(f"{folder}/weir-{kind}", simulator, options.binary),
-                       "nginx": Nginx(f"{folder}/nginx-{kind}", simulator.address, buffering=not stream), "direct": Direct(simulator)}
-            for target in targets.values():
-                stack.callback(target.stop)
-                for pid in target.pids():
-                    pin(pid, core)
-            results = {name: [] for name in targets}
-            for _ in range(options.rounds):
-                for name, target in targets.items():
-                    results[name].append(measure(folder, target, stream, options))
-            calls = {name: system_calls(folder, target, stream, options) for name, target in targets.items()}
-            show("whole answers (JSON)" if kind == "json" else "streams (64 tokens each, as fast as they come)", results, calls)
-    return 0
+        measured.append((subject, rows))
+        print_rows(subject.TITLE, rows)
+    path = options.page or (PAGE if len(measured) == len(SUBJECTS) else None)
+    if path and measured:
+        date = datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%d")
+        page.write(path, measured, options, machine_rows, date)
+        print(f"bench: {path.relative_to(ROOT) if path.is_relative_to(ROOT) else path} written", file=sys.stderr)
+    print(f"bench: {(time.monotonic() - began) / 60:.1f} minutes" + (f"; failed: {', '.join(failed)}" if failed else ""), file=sys.stderr)
+    return 1 if failed else 0
 
 
 if __name__ == "__main__":

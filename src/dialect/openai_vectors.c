@@ -46,7 +46,7 @@ static bool write_vector(struct weir_span array, struct weir_buffer *floats, str
         weir_buffer_append(floats, weir_span_of(bytes, 4));
     }
     weir_buffer_append_byte(out, '"');
-    if (weir_buffer_reserve(out, (floats->length + 2) / 3 * 4 + 1) == WEIR_OK) {
+    if (weir_buffer_reserve(out, (floats->length + 2) / 3 * 4 + 1) != NULL) {
         int written = EVP_EncodeBlock((unsigned char *)out->at + out->length, (const unsigned char *)floats->at,
                                       (int)floats->length);
         weir_buffer_commit(out, (size_t)written);
