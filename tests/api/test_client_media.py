@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from harness.clients import IMAGE, SPEECH, TRANSCRIPTION, picture, sound
+from harness.clients import IMAGE, OLD_IMAGE, SPEECH, TRANSCRIPTION, picture, sound
 from harness.plain import RawConnection
 
 SENTENCE = "A weir is a low dam."
@@ -17,16 +17,19 @@ def pixels(image):
     return base64.b64decode(image.b64_json)
 
 
-@pytest.mark.parametrize("asked", [{}, {"n": 2}, {"size": "1024x1024", "quality": "high"}, {"response_format": "b64_json"}],
-                         ids=lambda asked: "-".join(asked) or "plain")
-def test_generate(pair, asked):
-    got = pair.same(lambda client: client.images.generate(model=IMAGE, prompt="a river", **asked))
+@pytest.mark.parametrize(("model", "asked"), [
+    (IMAGE, {}), (IMAGE, {"n": 2}), (IMAGE, {"size": "1536x1024", "quality": "high"}),
+    (OLD_IMAGE, {}), (OLD_IMAGE, {"n": 2, "size": "512x512"}), (OLD_IMAGE, {"response_format": "b64_json"}),
+], ids=lambda value: value if isinstance(value, str) else "-".join(value) or "plain")
+def test_generate(pair, model, asked):
+    got = pair.same(lambda client: client.images.generate(model=model, prompt="a river", **asked))
     assert len(got.data) == asked.get("n", 1)
     assert all(image.url or pixels(image) for image in got.data)
     entry = pair.charged("images.generations", stream=False)
-    assert entry["cost_cu_milli"] > 0
-    if got.usage is not None:
-        assert (entry["input_tokens"], entry["output_tokens"]) == (got.usage.input_tokens, got.usage.output_tokens)
+    assert entry["cost_cu_milli"] == int(pair.last.headers["x-weir-used-cu-milli"]) > 0
+    assert (got.usage is not None) == (model == IMAGE)
+    if model == IMAGE:
+        assert got.usage.usedCUMilli == entry["cost_cu_milli"]
 
 
 def test_generate_in_steps(pair):
@@ -58,7 +61,7 @@ def test_edit_in_steps(pair):
 
 
 def test_variation(pair):
-    got = pair.same(lambda client: client.images.create_variation(model=IMAGE, image=io.BytesIO(picture()), n=2))
+    got = pair.same(lambda client: client.images.create_variation(model=OLD_IMAGE, image=io.BytesIO(picture()), n=2))
     assert len(got.data) == 2
     assert pair.charged("images.variations", stream=False)["cost_cu_milli"] > 0
 

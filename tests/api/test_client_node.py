@@ -19,7 +19,7 @@ SINGLE = {
     "embedding": "embeddings", "embedding_float": "embeddings", "embedding_many": "embeddings",
     "response": "responses", "response_stream": "responses", "response_helper": "responses", "response_tools": "responses",
     "response_tools_stream": "responses", "response_parse": "responses", "rerank": "rerank",
-    "image": "images.generations", "image_stream": "images.generations", "image_edit": "images.edits",
+    "image": "images.generations", "image_old": "images.generations", "image_stream": "images.generations", "image_edit": "images.edits",
     "image_edit_several": "images.edits", "image_variation": "images.variations",
     "speech": "audio.speech", "transcription": "audio.transcriptions", "transcription_file_first": "audio.transcriptions",
     "transcription_text": "audio.transcriptions", "transcription_stream": "audio.transcriptions",

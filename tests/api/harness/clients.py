@@ -21,10 +21,11 @@ from .waiting import SCALE
 FOLDER = pathlib.Path(__file__).resolve().parent.parent
 ROOT = FOLDER.parent.parent
 
-# The models that these tests ask for, by what they are for.
-CHAT, EMBEDDING, MODERATION, IMAGE, SPEECH, TRANSCRIPTION, RERANK = (
-    "sim-small", "sim-embedding", "sim-moderation", "sim-image", "sim-speech", "sim-transcribe", "sim-rerank")
-MODELS_BY_USE = {"chat": CHAT, "embedding": EMBEDDING, "moderation": MODERATION, "image": IMAGE, "speech": SPEECH,
+# The models that these tests ask for, by what they are for. The
+# simulator, as OpenAI, bills newer models for pictures by the token and says so, older ones by the picture and does not.
+CHAT, EMBEDDING, MODERATION, IMAGE, OLD_IMAGE, SPEECH, TRANSCRIPTION, RERANK = (
+    "sim-small", "sim-embedding", "sim-moderation", "gpt-image-1", "dall-e-2", "sim-speech", "sim-transcribe", "sim-rerank")
+MODELS_BY_USE = {"chat": CHAT, "embedding": EMBEDDING, "moderation": MODERATION, "image": IMAGE, "old_image": OLD_IMAGE, "speech": SPEECH,
                  "transcription": TRANSCRIPTION, "rerank": RERANK}
 # LlamaIndex looks up a model's context size by its name, so it must be a well-known one.
 WELL_KNOWN = "gpt-4o-mini"
@@ -37,6 +38,7 @@ PRICES = {
     EMBEDDING: {"input": 20_000_000, "output": 0},
     MODERATION: {"input": 10_000_000, "output": 0},
     IMAGE: {"input": 5_000_000_000, "output": 40_000_000_000},
+    OLD_IMAGE: {"image": 20_000_000_000_000},
     SPEECH: {"character": 15_000_000_000},
     TRANSCRIPTION: {"input": 6_000_000_000, "output": 10_000_000_000},
     RERANK: {"search": 2_000_000_000_000},

@@ -60,12 +60,13 @@ const calls = {
   rerank: (client) => client.post("/rerank", { body: { model: models.rerank, query: "rivers", documents: ["a lake", "a river"] } }),
 
   image: (client) => client.images.generate({ model: models.image, prompt: "a river" }),
+  image_old: (client) => client.images.generate({ model: models.old_image, prompt: "a river", n: 2 }),
   image_stream: async (client) =>
     all(await client.images.generate({ model: models.image, prompt: "a river", stream: true, partial_images: 1 })),
   image_edit: async (client) => client.images.edit({ model: models.image, prompt: "a river", image: await picture() }),
   image_edit_several: async (client) =>
     client.images.edit({ model: models.image, prompt: "a river", image: [await picture(), await picture()] }),
-  image_variation: async (client) => client.images.createVariation({ model: models.image, image: await picture(), n: 2 }),
+  image_variation: async (client) => client.images.createVariation({ model: models.old_image, image: await picture(), n: 2 }),
 
   speech: async (client) => bytes(await client.audio.speech.create({ model: models.speech, voice: "alloy", input: prompt })),
   transcription: (client) => client.audio.transcriptions.create({ model: models.transcription, file: createReadStream(sound) }),
