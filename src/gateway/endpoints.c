@@ -130,7 +130,7 @@ static const struct gateway__endpoint preflight = {.name = "preflight",
                                                    .answer = gateway__answer_preflight};
 
 /* An id of a provider's making goes into a path of ours: bytes that mean something there are never part of one. */
-static bool is_id(struct weir_span segment) {
+bool gateway__is_id(struct weir_span segment) {
     for (size_t i = 0; i < segment.length; i++) {
         unsigned char byte = (unsigned char)segment.at[i];
         bool plain = (byte >= '0' && byte <= '9') || (byte >= 'A' && byte <= 'Z') || (byte >= 'a' && byte <= 'z');
@@ -157,7 +157,7 @@ static bool path_matches(const char *pattern, struct weir_span path, struct weir
     struct weir_span after = weir_span_of_string(&pattern[at + strlen("{id}")]);
     const char *slash = memchr(rest.at, '/', rest.length);
     size_t length = slash == NULL ? rest.length : (size_t)(slash - rest.at);
-    if (!weir_span_equal(weir_span_from(rest, length), after) || !is_id(weir_span_first(rest, length)))
+    if (!weir_span_equal(weir_span_from(rest, length), after) || !gateway__is_id(weir_span_first(rest, length)))
         return false;
     *variable = weir_span_first(rest, length);
     return true;

@@ -16,6 +16,11 @@ static const struct sim_endpoint endpoints[] = {
     {"POST", "/images/generations", SIM_BODY_JSON, sim__images_generations},
     {"POST", "/images/edits", SIM_BODY_FORM_OR_JSON, sim__images_edits},
     {"POST", "/images/variations", SIM_BODY_FORM, sim__images_variations},
+    {"POST", "/audio/speech", SIM_BODY_JSON, sim__speech},
+    {"POST", "/audio/transcriptions", SIM_BODY_FORM, sim__transcriptions},
+    {"POST", "/audio/translations", SIM_BODY_FORM, sim__translations},
+    {"POST", "/rerank", SIM_BODY_JSON, sim__rerank},
+    {"POST", "/v2/rerank", SIM_BODY_JSON, sim__rerank},
     {"POST", "/responses/{id}/cancel", SIM_BODY_NONE, sim__responses_cancel},
     {"GET", "/responses/{id}/input_items", SIM_BODY_NONE, sim__responses_inputs},
 };

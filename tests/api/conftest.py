@@ -13,6 +13,7 @@ pytest.register_assert_rewrite("harness.clients")  # it compares: a difference m
 
 from harness.clients import Pair, client_settings
 from harness.processes import Gateway, Simulator, default_settings
+from harness.provider import Provider
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 
@@ -113,3 +114,17 @@ def make_gateway(weir_binary, tmp_path):
 
     yield make
     end_all(made, Gateway.close)
+
+
+@pytest.fixture
+def provide():
+    """provide(serve): a provider whose every byte `serve` writes; see harness/provider.py."""
+    made = []
+
+    def make(serve):
+        made.append(Provider(serve))
+        return made[-1]
+
+    yield make
+    for provider in made:
+        provider.close()
