@@ -129,7 +129,7 @@ Object.assign(calls, {
   broken_response: (client, side) => side === "weir" &&
     broken(client.responses.create({ model: models.chat, input: prompt, stream: true }, cut)),
   broken_image: (client, side) => side === "weir" &&
-    broken(client.images.generate({ model: models.image, prompt, stream: true }, cut)),
+    broken(client.images.generate({ model: models.image, prompt, stream: true, partial_images: 3 }, cut)),
 });
 
 // What each endpoint refuses: a missing field, a model that nobody knows, a key that is none.
