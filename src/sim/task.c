@@ -12,6 +12,8 @@ static const struct sim_endpoint endpoints[] = {
     {"POST", "/responses/compact", SIM_BODY_JSON, sim__responses_compact},
     {"GET", "/responses/{id}", SIM_BODY_NONE, sim__responses_get},
     {"DELETE", "/responses/{id}", SIM_BODY_NONE, sim__responses_delete},
+    {"POST", "/responses/{id}/cancel", SIM_BODY_NONE, sim__responses_cancel},
+    {"GET", "/responses/{id}/input_items", SIM_BODY_NONE, sim__responses_inputs},
     {"POST", "/moderations", SIM_BODY_JSON, sim__moderations},
     {"POST", "/images/generations", SIM_BODY_JSON, sim__images_generations},
     {"POST", "/images/edits", SIM_BODY_FORM_OR_JSON, sim__images_edits},
@@ -21,8 +23,15 @@ static const struct sim_endpoint endpoints[] = {
     {"POST", "/audio/translations", SIM_BODY_FORM, sim__translations},
     {"POST", "/rerank", SIM_BODY_JSON, sim__rerank},
     {"POST", "/v2/rerank", SIM_BODY_JSON, sim__rerank},
-    {"POST", "/responses/{id}/cancel", SIM_BODY_NONE, sim__responses_cancel},
-    {"GET", "/responses/{id}/input_items", SIM_BODY_NONE, sim__responses_inputs},
+    {"POST", "/files", SIM_BODY_FORM, sim__files_create},
+    {"GET", "/files", SIM_BODY_NONE, sim__files_list},
+    {"GET", "/files/{id}", SIM_BODY_NONE, sim__files_get},
+    {"DELETE", "/files/{id}", SIM_BODY_NONE, sim__files_delete},
+    {"GET", "/files/{id}/content", SIM_BODY_NONE, sim__files_content},
+    {"POST", "/batches", SIM_BODY_JSON, sim__batches_create},
+    {"GET", "/batches", SIM_BODY_NONE, sim__batches_list},
+    {"GET", "/batches/{id}", SIM_BODY_NONE, sim__batches_get},
+    {"POST", "/batches/{id}/cancel", SIM_BODY_NONE, sim__batches_cancel},
 };
 
 /* Compares a path with a row's, segment by segment. */
