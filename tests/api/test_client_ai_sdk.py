@@ -58,7 +58,7 @@ def test_completions(sdk):
 
 def test_sound(sdk):
     assert len(sdk.same("speech")) > 100
-    sdk.charged("speech", "audio.speech")
+    sdk.charged("speech", "audio.speech", usage_source="estimated")
     assert sdk.same("transcription")
     sdk.charged("transcription", "audio.transcriptions")
 

@@ -111,7 +111,7 @@ def test_speech_that_breaks_raises(pair):
     """The sound's head has gone; the end of the connection in the middle of its body is what tells."""
     def run(client):
         with client.audio.speech.with_streaming_response.create(
-                model=SPEECH, voice="alloy", input="Hello " * 100, extra_headers={"x-sim-fault": "truncate=2"}) as answer:
+                model=SPEECH, voice="alloy", input="Hello " * 100, extra_headers={"x-sim-fault": "cut=2"}) as answer:
             return b"".join(answer.iter_bytes())
 
     with pytest.raises((openai.APIConnectionError, httpx2.TransportError)):
@@ -151,8 +151,6 @@ FOREIGN = {
     "responses.cancel": lambda client, ours: client.responses.cancel(ours["response"]),
     "responses.delete": lambda client, ours: client.responses.delete(ours["response"]),
     "responses.input_items": lambda client, ours: list(client.responses.input_items.list(ours["response"])),
-    "responses.create after it": lambda client, ours: client.responses.create(
-        model=CHAT, input="Hello", previous_response_id=ours["response"]),
     "files.retrieve": lambda client, ours: client.files.retrieve(ours["file"]),
     "files.content": lambda client, ours: client.files.content(ours["file"]),
     "files.delete": lambda client, ours: client.files.delete(ours["file"]),
@@ -170,6 +168,14 @@ def test_an_id_of_another_workspace_is_not_found_and_never_asked_for(stranger, o
         FOREIGN[name](stranger, ours)
     assert caught.value.body["error_code"] == "WEIR_NOT_FOUND" and caught.value.request_id
     assert len(sim.requests()) == before, "the upstream has heard nothing of it"
+
+
+def test_a_response_of_another_workspace_cannot_be_built_upon(stranger, ours, sim):
+    before = len(sim.requests())
+    with pytest.raises(openai.BadRequestError) as caught:  # the status and the code that OpenAI has for it
+        stranger.responses.create(model=CHAT, input="Hello", previous_response_id=ours["response"])
+    assert caught.value.code == "previous_response_not_found" and caught.value.param == "previous_response_id"
+    assert caught.value.body["error_code"] == "WEIR_NOT_FOUND" and len(sim.requests()) == before
 
 
 def test_a_list_holds_nothing_of_others(stranger, ours):

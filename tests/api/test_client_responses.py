@@ -26,7 +26,7 @@ def test_a_response(pair):
     got = pair.same(ask)
     assert got.status == "completed" and got.output_text
     assert got.usage.total_tokens == got.usage.input_tokens + got.usage.output_tokens
-    entry = pair.charged("responses", stream=False, usage_source="provider")
+    entry = pair.charged("responses", stream=False)
     assert (entry["input_tokens"], entry["output_tokens"]) == (got.usage.input_tokens, got.usage.output_tokens)
     assert got.usage.usedCUMilli == entry["cost_cu_milli"] > 0
     assert int(pair.last.headers["x-weir-used-cu-milli"]) == entry["cost_cu_milli"]

@@ -68,16 +68,18 @@ const calls = {
     client.images.edit({ model: models.image, prompt: "a river", image: [await picture(), await picture()] }),
   image_variation: async (client) => client.images.createVariation({ model: models.old_image, image: await picture(), n: 2 }),
 
+  speech_old: async (client) =>
+    bytes(await client.audio.speech.create({ model: models.old_speech, voice: "alloy", input: prompt })),
   speech: async (client) => bytes(await client.audio.speech.create({ model: models.speech, voice: "alloy", input: prompt })),
   transcription: (client) => client.audio.transcriptions.create({ model: models.transcription, file: createReadStream(sound) }),
   // The form's fields go out in this order: the file stands before the model.
   transcription_file_first: async (client) => client.audio.transcriptions.create({
-    file: await toFile(readFileSync(sound), "a.wav"), model: models.transcription, response_format: "verbose_json" }),
+    file: await toFile(readFileSync(sound), "a.wav"), model: models.old_transcription, response_format: "verbose_json" }),
   transcription_text: (client) => client.audio.transcriptions.create({
-    model: models.transcription, file: createReadStream(sound), response_format: "text" }),
+    model: models.old_transcription, file: createReadStream(sound), response_format: "text" }),
   transcription_stream: async (client) => all(await client.audio.transcriptions.create({
     model: models.transcription, file: createReadStream(sound), stream: true })),
-  translation: (client) => client.audio.translations.create({ model: models.transcription, file: createReadStream(sound) }),
+  translation: (client) => client.audio.translations.create({ model: models.old_transcription, file: createReadStream(sound) }),
 
   file: async (client) => {
     const made = await upload(client);
