@@ -304,6 +304,14 @@ static int64_t observations(const struct telemetry__series *series, const struct
     return count;
 }
 
+static bool has_sources(enum telemetry__metric metric) {
+    for (size_t i = 0; i < sizeof sources / sizeof sources[0]; i++) {
+        if (sources[i].metric == metric)
+            return true;
+    }
+    return false;
+}
+
 static void write_family(struct exposition *exposition, enum telemetry__metric metric) {
     const struct telemetry__row *row = &telemetry__rows[metric];
     const struct telemetry__bounds *bounds = NULL;
@@ -374,15 +382,11 @@ static void write_row(struct exposition *exposition, const struct weir_metrics_f
     const struct weir_metrics *metrics = exposition->metrics;
     const struct weir_span none = {.at = "", .length = 0};
     write_head(exposition, &telemetry__rows[metric]);
-    switch (metric) {
-    case TELEMETRY__REQUESTS:
-    case TELEMETRY__REQUEST_DURATION:
-    case TELEMETRY__COST:
-    case TELEMETRY__TOKENS:
-    case TELEMETRY__UNITS:
-    case TELEMETRY__GENAI_DURATION:
-    case TELEMETRY__GENAI_FIRST_CHUNK:
-    case TELEMETRY__GENAI_TOKEN_USAGE: write_family(exposition, metric); return;
+    if (has_sources(metric)) {
+        write_family(exposition, metric);
+        return;
+    }
+    switch ((int)metric) {
     case TELEMETRY__ACTIVE_REQUESTS:
         write_integer(exposition, metric, none, sum_of(metrics, offsetof(struct weir_metrics_set, active_requests)));
         return;
@@ -409,8 +413,7 @@ static void write_row(struct exposition *exposition, const struct weir_metrics_f
     case TELEMETRY__REVISION: write_integer(exposition, metric, none, (int64_t)facts->revision); return;
     case TELEMETRY__BUILD_INFO: write_build_info(exposition, facts); return;
     case TELEMETRY__START_TIME: write_decimal(exposition, metric, none, facts->start_utc_us, 6); return;
-    case TELEMETRY__METRICS:
-    default: weir_bug_on(true);
+    default: weir_bug_on(true); /* a row that nobody knows how to write */
     }
 }
 

@@ -36,10 +36,23 @@ static void put_escaped_byte(struct line *line, unsigned char byte) {
     put(line, weir_span_of(escape, 6));
 }
 
+/* Eight at a step: false where one of them may not stand for itself, and true only where all do. */
+static bool are_plain(const char *at) {
+    const uint64_t ones = 0x0101010101010101U;
+    const uint64_t highs = 0x8080808080808080U;
+    uint64_t bytes;
+    memcpy(&bytes, at, sizeof bytes);
+    uint64_t quotes = (bytes ^ ones * '"') - ones;
+    uint64_t backslashes = (bytes ^ ones * '\\') - ones;
+    return ((quotes | backslashes | (bytes - ones * ' ') | (bytes + ones) | bytes) & highs) == 0;
+}
+
 /* How many bytes from `at` on stand for themselves in JSON. */
 static size_t plain_bytes(struct weir_span text, size_t at, size_t maximum) {
     size_t end = text.length < maximum ? text.length : maximum;
     size_t from = at;
+    while (end - at >= sizeof(uint64_t) && are_plain(text.at + at))
+        at += sizeof(uint64_t);
     while (at < end) {
         unsigned char byte = (unsigned char)text.at[at];
         if (byte < 0x20 || byte >= 0x7f || byte == '"' || byte == '\\')
