@@ -120,29 +120,48 @@ bool dialect__read_usage(struct weir_span object, struct weir_usage *usage) {
     return said[INPUT] || said[TOTAL] || said[SECONDS] || said[SEARCHES];
 }
 
+/* The object at the beginning of `text`, as far as its braces tell; empty where it does not end there. */
+static struct weir_span first_object(struct weir_span text) {
+    size_t depth = 0;
+    bool in_string = false;
+    for (size_t i = 0; i < text.length; i++) {
+        char byte = text.at[i];
+        if (in_string) {
+            i += byte == '\\' ? 1 : 0;
+            in_string = byte != '"';
+        } else if (byte == '"') {
+            in_string = true;
+        } else if (byte == '{') {
+            depth++;
+        } else if (byte == '}' && --depth == 0) {
+            return weir_span_first(text, i + 1);
+        }
+    }
+    return WEIR_SPAN("");
+}
+
 /* From the last mention to the first: in valid JSON the quoted word and a colon can only be a member's name, for a quote inside a string is
- * escaped. */
+ * escaped. Few mentions are looked at, and little behind each: what a provider sends must not keep the loop busy. */
 bool dialect__find_usage(struct weir_span piece, struct weir_answer *answer) {
     static const char name[] = "\"usage\"";
-    enum { USAGE_MAX_BYTES = 4096 };
-    for (size_t at = piece.length; at >= sizeof name - 1; at--) {
+    enum { USAGE_MAX_BYTES = 4096, MENTIONS = 64 };
+    size_t mentions = 0;
+    for (size_t at = piece.length; at >= sizeof name - 1 && mentions < MENTIONS; at--) {
         size_t start = at - (sizeof name - 1);
         if (piece.at[start] != '"' || memcmp(piece.at + start, name, sizeof name - 1) != 0)
             continue;
+        mentions++;
         size_t value = at;
         while (value < piece.length && (piece.at[value] == ':' || strchr(" \t\r\n", piece.at[value]) != NULL))
             value++;
         size_t limit = piece.length - value < USAGE_MAX_BYTES ? piece.length - value : USAGE_MAX_BYTES;
-        /* Its end is the brace after which it is an object: usage objects are small and hold few others. */
-        for (size_t end = 0; end < limit; end++) {
-            struct weir_span object = weir_span_of(piece.at + value, end + 1);
-            if (piece.at[value + end] != '}' || weir_json_scan(object, NULL, 0, NULL, NULL, NULL) != WEIR_OK)
-                continue;
-            answer->has_usage = dialect__read_usage(object, &answer->usage);
-            break;
-        }
-        if (answer->has_usage)
+        if (limit == 0 || piece.at[value] != '{')
+            continue;
+        struct weir_span object = first_object(weir_span_of(piece.at + value, limit));
+        if (object.length > 0 && dialect__read_usage(object, &answer->usage)) {
+            answer->has_usage = true;
             return true;
+        }
     }
     return false;
 }

@@ -125,7 +125,7 @@ struct weir_format {
     /* The edits to send `call` to a target. */
     enum weir_status (*edit_call)(struct weir_arena *arena, const struct weir_call *call,
                                   struct weir_span upstream_model, struct weir_json_splice *splice);
-    /* May be NULL. Writes a whole answer anew in the form that the call asked for: WEIR_OK, `out` has it; WEIR_END: it is as it should be. */
+    /* May be NULL. Writes a whole answer anew in the form that the call asked for: WEIR_OK, `out` has it; WEIR_END: it stays as it is. */
     enum weir_status (*rewrite_answer)(const struct weir_call *call, struct weir_span body, struct weir_buffer *out);
     /* Reads a whole JSON answer. WEIR_EINVAL: it is not JSON. */
     enum weir_status (*read_answer)(struct weir_span body, struct weir_answer *answer);

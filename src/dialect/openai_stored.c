@@ -93,8 +93,9 @@ static enum weir_status name_end(struct weir_json_splice *splice, const struct w
                                  const struct weir_list_item *item) {
     if (member->kind != WEIR_JSON_STRING)
         return WEIR_OK;
+    bool named = item != NULL && item->id.length > 0;
     /* The item's own token, quotes included: they stand around the span. */
-    struct weir_span with = item == NULL ? WEIR_SPAN("null") : weir_span_of(item->id.at - 1, item->id.length + 2);
+    struct weir_span with = named ? weir_span_of(item->id.at - 1, item->id.length + 2) : WEIR_SPAN("null");
     return weir_json_splice_add(splice, member->value_at, member->value.length, with);
 }
 

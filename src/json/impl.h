@@ -41,7 +41,20 @@ static inline bool json__is_plain(char byte) {
     return (unsigned char)byte >= 0x20 && (unsigned char)byte < 0x80 && byte != '"' && byte != '\\';
 }
 
-static inline const char *json__skip_plain_singly(const char *at, const char *end) {
+/* Eight bytes at a step, and the rest singly. */
+static inline const char *json__skip_plain_by_words(const char *at, const char *end) {
+    const uint64_t ones = 0x0101010101010101U;
+    const uint64_t highs = 0x8080808080808080U;
+    while (end - at >= 8) {
+        uint64_t bytes;
+        memcpy(&bytes, at, sizeof(bytes));
+        uint64_t quotes = bytes ^ ones * '"';
+        uint64_t backslashes = bytes ^ ones * '\\';
+        uint64_t special = (quotes - ones) | (backslashes - ones) | (bytes - ones * ' ') | bytes;
+        if ((special & highs) != 0)
+            break;
+        at += 8;
+    }
     while (at < end && json__is_plain(*at))
         at++;
     return at;
@@ -64,23 +77,11 @@ static inline const char *json__skip_plain(const char *at, const char *end) {
         if (special != 0)
             return at + __builtin_ctz(special);
     }
-    return json__skip_plain_singly(at, end);
+    return json__skip_plain_by_words(at, end);
 }
 #else
 static inline const char *json__skip_plain(const char *at, const char *end) {
-    const uint64_t ones = 0x0101010101010101U;
-    const uint64_t highs = 0x8080808080808080U;
-    while (end - at >= 8) {
-        uint64_t bytes;
-        memcpy(&bytes, at, sizeof(bytes));
-        uint64_t quotes = bytes ^ ones * '"';
-        uint64_t backslashes = bytes ^ ones * '\\';
-        uint64_t special = (quotes - ones) | (backslashes - ones) | (bytes - ones * ' ') | bytes;
-        if ((special & highs) != 0)
-            break;
-        at += 8;
-    }
-    return json__skip_plain_singly(at, end);
+    return json__skip_plain_by_words(at, end);
 }
 #endif
 

@@ -96,8 +96,9 @@ static inline uint64_t candidates_of(const struct walk *walk, struct weir_span n
     return through & walk->wants->initials[initial_of(name.length > 0 ? name.at[0] : '\0')];
 }
 
-/* Looks the name up among them. */
-static bool match_name(struct walk *walk, struct weir_span name, bool escaped, uint64_t candidates) {
+/* Looks the name up among them. Apart from read_name, which is short without it and called for every name. */
+__attribute__((noinline)) static bool match_name(struct walk *walk, struct weir_span name, bool escaped,
+                                                 uint64_t candidates) {
     struct wants *wants = walk->wants;
     unsigned depth = walk->depth - 1; /* every level above is an object on the way: depth is the segment's place */
     for (; candidates != 0; candidates &= candidates - 1) {
@@ -190,6 +191,8 @@ static inline const char *open_container(struct walk *walk, const char *at) {
 
 static inline const char *read_literal(struct walk *walk, const char *at, const char *literal, size_t length) {
     size_t left = (size_t)(walk->end - at);
+    if (left >= length && memcmp(at, literal, length) == 0)
+        return at + length;
     for (size_t i = 0; i < length; i++)
         if (i == left || at[i] != literal[i])
             return fail_unexpected(walk, at + i);

@@ -10,7 +10,7 @@
 
 #if defined(__SSE2__)
 
-enum { PARTS = 4, BLOCK_BYTES = 16 * PARTS };
+enum { PARTS = 4, BLOCK_BYTES = 16 * PARTS, FEW_BYTES = 6 };
 
 static inline __m128i load(const char *at) {
     return _mm_loadu_si128((const __m128i *)(const void *)at);
@@ -46,42 +46,7 @@ static inline __m128i bad_utf8(const char *at) {
     return _mm_or_si128(bad, _mm_andnot_si128(below_90, _mm_cmpeq_epi8(before, all(0xF4))));
 }
 
-static inline bool is_utf8(const char *at) {
-    __m128i bad = _mm_setzero_si128();
-    for (size_t i = 0; i < PARTS; i++)
-        bad = _mm_or_si128(bad, bad_utf8(at + 16 * i));
-    return _mm_movemask_epi8(bad) == 0;
-}
-
-/* One bit for each byte of the block that is `byte`. */
-static inline uint64_t places_of(const char *at, char byte) {
-    uint64_t places = 0;
-    for (size_t i = 0; i < PARTS; i++)
-        places |= (uint64_t)(unsigned)_mm_movemask_epi8(_mm_cmpeq_epi8(load(at + 16 * i), _mm_set1_epi8(byte)))
-                  << (16 * i);
-    return places;
-}
-
-/* Takes the quotes that are escaped out of the set; false where an escape is wrong. *length shrinks to leave out an escape that the
- * block cuts. */
-static inline bool take_escapes(const char *at, const char *end, uint64_t backslashes, uint64_t *quotes,
-                                size_t *length) {
-    while (backslashes != 0) {
-        unsigned i = (unsigned)__builtin_ctzll(backslashes);
-        if (i == BLOCK_BYTES - 1) {
-            *length = i;
-            return true;
-        }
-        if (json__escape_length(at + i, end) == 0)
-            return false;
-        uint64_t both = (uint64_t)3 << i;
-        backslashes &= ~both;
-        *quotes &= ~both;
-    }
-    return true;
-}
-
-/* The last character before a block may not be whole: where it begins, if it is of several bytes. */
+/* The last character before `at` may not be whole: where it begins, if it is of several bytes. */
 static inline const char *back_to_lead(const char *at) {
     for (int back = 1; back <= 3; back++) {
         unsigned char byte = (unsigned char)at[-back];
@@ -93,26 +58,102 @@ static inline const char *back_to_lead(const char *at) {
     return at;
 }
 
-const char *json__skip_blocks(const char *at, const char *end, bool *escaped) {
-    bool was_ascii = true;
-    while (end - at >= BLOCK_BYTES) {
-        __m128i tops = _mm_setzero_si128(), control = _mm_setzero_si128();
-        for (size_t i = 0; i < PARTS; i++) {
-            const __m128i bytes = load(at + 16 * i);
-            tops = _mm_or_si128(tops, bytes);
-            control = _mm_or_si128(control, _mm_cmpeq_epi8(_mm_min_epu8(bytes, all(0x1F)), bytes));
+/* Whether the block is well-formed UTF-8. *length shrinks to leave the last character to the next block, which may be cut. */
+static inline bool is_utf8(const char *at, size_t *length) {
+    __m128i bad = _mm_setzero_si128();
+    for (size_t i = 0; i < PARTS; i++)
+        bad = _mm_or_si128(bad, bad_utf8(at + 16 * i));
+    *length = (size_t)(back_to_lead(at + BLOCK_BYTES) - at);
+    return _mm_movemask_epi8(bad) == 0;
+}
+
+/* Without an instruction for it, which not every processor has, to count them all would cost more. */
+static inline bool are_few(uint64_t set) {
+    for (int i = 0; i < FEW_BYTES; i++)
+        set &= set - 1; /* takes the lowest out, and leaves the empty set as it is */
+    return set == 0;
+}
+
+/* The same for few bytes outside ASCII, whose set is given. *length grows by the part of a character that is beyond the
+ * block. */
+static inline bool are_few_utf8(const char *at, const char *end, uint64_t outside_ascii, size_t *length) {
+    while (outside_ascii != 0) {
+        unsigned i = (unsigned)__builtin_ctzll(outside_ascii);
+        size_t bytes = json__utf8_length(at + i, end);
+        if (bytes == 0)
+            return false;
+        if (i + bytes >= BLOCK_BYTES) {
+            *length = i + bytes;
+            return true;
         }
-        const bool is_ascii = _mm_movemask_epi8(tops) == 0;
-        uint64_t quotes = places_of(at, '"'), backslashes = places_of(at, '\\');
+        outside_ascii &= UINT64_MAX << (i + bytes);
+    }
+    return true;
+}
+
+/* One bit for each byte of the block that is outside ASCII. */
+static inline uint64_t tops_of(const char *at) {
+    uint64_t places = 0;
+    for (size_t i = 0; i < PARTS; i++)
+        places |= (uint64_t)(unsigned)_mm_movemask_epi8(load(at + 16 * i)) << (16 * i);
+    return places;
+}
+
+/* One bit for each byte of the block that is `byte`. */
+static inline uint64_t places_of(const char *at, char byte) {
+    uint64_t places = 0;
+    for (size_t i = 0; i < PARTS; i++) {
+        const __m128i same = _mm_cmpeq_epi8(load(at + 16 * i), _mm_set1_epi8(byte));
+        places |= (uint64_t)(unsigned)_mm_movemask_epi8(same) << (16 * i);
+    }
+    return places;
+}
+
+/* Takes the quotes that are escaped out of the set; false where an escape is wrong. *length shrinks to leave out an escape
+ * that the block cuts. */
+static inline bool take_escapes(const char *at, const char *end, uint64_t backslashes, uint64_t *quotes,
+                                size_t *length) {
+    while (backslashes != 0) {
+        unsigned i = (unsigned)__builtin_ctzll(backslashes);
+        if (i == BLOCK_BYTES - 1) {
+            *length = i;
+            return true;
+        }
+        if (at[i + 1] != 'n' && json__escape_length(at + i, end) == 0)
+            return false;
+        uint64_t both = (uint64_t)3 << i;
+        backslashes &= ~both;
+        *quotes &= ~both;
+    }
+    return true;
+}
+
+static inline bool has_control(const char *at) {
+    __m128i control = _mm_setzero_si128();
+    for (size_t i = 0; i < PARTS; i++) {
+        const __m128i bytes = load(at + 16 * i);
+        control = _mm_or_si128(control, _mm_cmpeq_epi8(_mm_min_epu8(bytes, all(0x1F)), bytes));
+    }
+    return _mm_movemask_epi8(control) != 0;
+}
+
+const char *json__skip_blocks(const char *at, const char *end, bool *escaped) {
+    while (end - at >= BLOCK_BYTES) {
         size_t length = BLOCK_BYTES;
-        if (_mm_movemask_epi8(control) != 0 || (!(is_ascii && was_ascii) && !is_utf8(at)) ||
-            !take_escapes(at, end, backslashes, &quotes, &length) || quotes != 0)
+        uint64_t outside_ascii = tops_of(at);
+        if (outside_ascii != 0) {
+            if (are_few(outside_ascii) ? !are_few_utf8(at, end, outside_ascii, &length) : !is_utf8(at, &length))
+                break;
+        }
+        uint64_t quotes = places_of(at, '"'), backslashes = places_of(at, '\\');
+        if (backslashes != 0 && !take_escapes(at, end, backslashes, &quotes, &length))
+            break;
+        if (quotes != 0 || has_control(at))
             break;
         *escaped = *escaped || backslashes != 0;
-        was_ascii = is_ascii;
         at += length;
     }
-    return back_to_lead(at);
+    return at;
 }
 
 #else

@@ -13,6 +13,7 @@ pytest.register_assert_rewrite("harness.clients")  # it compares: a difference m
 
 from harness.clients import Pair, client_settings
 from harness.processes import Gateway, Simulator, default_settings
+from harness.upstream import Upstream
 from harness.provider import Provider
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
@@ -128,3 +129,16 @@ def provide():
     yield make
     for provider in made:
         provider.close()
+
+
+@pytest.fixture
+def make_upstream():
+    """make_upstream(handler=None, answers=None): a provider in Python (harness/upstream.py)."""
+    made = []
+
+    def make(*arguments, **named):
+        made.append(Upstream(*arguments, **named))
+        return made[-1]
+
+    yield make
+    end_all(made, Upstream.stop)

@@ -46,6 +46,26 @@ def open_files(pid):
     return len(os.listdir(f"/proc/{pid}/fd"))
 
 
+def accepted(address):
+    """How many connections a server on this IPv4 address has taken and not closed yet."""
+    return _sockets(address, 1)
+
+
+def connected(address):
+    """How many connections to this address their openers have not closed yet."""
+    return _sockets(address, 2)
+
+
+def _sockets(address, column):
+    """Those that a process holds have an inode; what waits in a queue, and what is only remembered, has none."""
+    host, port = split_address(address)
+    wanted = f"{int.from_bytes(socket.inet_aton(host), 'little'):08X}:{port:04X}"
+    with open("/proc/net/tcp", encoding="ascii") as file:
+        rows = [line.split() for line in file]
+    listening = "0A"
+    return sum(row[column] == wanted and row[3] != listening and row[9] != "0" for row in rows[1:])
+
+
 def private_bytes(pid):
     """Memory that is the process's own: not its program, and not what others share."""
     with open(f"/proc/{pid}/smaps_rollup", encoding="ascii") as file:

@@ -328,10 +328,17 @@ static void every_byte_at_every_place_of_a_string(void **state) {
     }
 }
 
+/* Plain bytes, or whole characters outside ASCII. */
+static void fill(char *at, size_t length, bool thick) {
+    memset(at, 'x', length);
+    for (size_t i = length % 2; thick && i < length; i += 2)
+        memcpy(at + i, "\xC3\xA9", 2);
+}
+
 /* The same bytes in a short string, which is gone through singly, and in one that is gone through by blocks, at `place` of a
  * block: the verdict is the same, and a fault is found at the same byte. */
-static void assert_same_in_blocks(const char *bytes, size_t length, size_t place) {
-    static const char thick[] = "\\n\\n\\n\\n\\n\\n\\n\\n"; /* so many that blocks begin right behind them */
+static void assert_same_in_blocks(const char *bytes, size_t length, size_t place, bool thick) {
+    static const char escapes[] = "\\n\\n\\n\\n\\n\\n\\n\\n"; /* so many that blocks begin right behind them */
     char singly[32], blocks[512];
     struct weir_json_problem expected = {.text = ""}, found = {.text = ""};
     weir_bug_on(length + 2 > sizeof(singly));
@@ -340,11 +347,12 @@ static void assert_same_in_blocks(const char *bytes, size_t length, size_t place
     singly[1 + length] = '"';
     enum weir_status status = weir_json_scan(weir_span_of(singly, length + 2), NULL, 0, NULL, NULL, &expected);
 
-    const size_t before = 1 + sizeof(thick) - 1 + place;
-    memset(blocks, 'x', sizeof(blocks));
+    const size_t first = 1 + sizeof(escapes) - 1, before = first + place, behind = before + length;
     blocks[0] = '"';
-    memcpy(blocks + 1, thick, sizeof(thick) - 1);
+    memcpy(blocks + 1, escapes, sizeof(escapes) - 1);
+    fill(blocks + first, place, thick);
     memcpy(blocks + before, bytes, length);
+    fill(blocks + behind, sizeof(blocks) - 1 - behind, thick);
     blocks[sizeof(blocks) - 1] = '"';
     struct weir_span text = weir_span_of(blocks, sizeof(blocks));
     assert_int_equal(weir_json_scan(text, NULL, 0, NULL, NULL, &found), status);
@@ -365,10 +373,12 @@ static void blocks_find_what_single_bytes_do(void **state) {
         if (first == '"' || second == '"')
             continue; /* what follows the string's end is another matter */
         const size_t place = places[pair % (sizeof(places) / sizeof(places[0]))];
-        assert_same_in_blocks(bytes, 4, place);
-        assert_same_in_blocks(bytes, sizeof(bytes), place);
-        assert_same_in_blocks(followed, sizeof(followed), place);
-        assert_same_in_blocks(followed_twice, sizeof(followed_twice), place);
+        for (int thick = 0; thick < 2; thick++) {
+            assert_same_in_blocks(bytes, 4, place, thick);
+            assert_same_in_blocks(bytes, sizeof(bytes), place, thick);
+            assert_same_in_blocks(followed, sizeof(followed), place, thick);
+            assert_same_in_blocks(followed_twice, sizeof(followed_twice), place, thick);
+        }
     }
 }
 
@@ -414,7 +424,8 @@ static void blocks_are_cut_anywhere(void **state) {
         memcpy(bytes, pieces[i], length);
         bytes[length] = 'x';
         for (size_t place = 0; place < 200; place++)
-            assert_same_in_blocks(bytes, length + 1, place);
+            for (int thick = 0; thick < 2; thick++)
+                assert_same_in_blocks(bytes, length + 1, place, thick);
     }
 }
 
