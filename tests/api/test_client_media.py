@@ -8,6 +8,9 @@ import pytest
 from harness.clients import IMAGE, OLD_IMAGE, OLD_SPEECH, OLD_TRANSCRIPTION, SPEECH, TRANSCRIPTION, picture, sound
 from harness.plain import RawConnection
 
+# The package calls variations, and the models of translations, deprecated: there are clients that use them.
+pytestmark = pytest.mark.filterwarnings("ignore:deprecated:DeprecationWarning")
+
 SENTENCE = "A weir is a low dam."
 SECONDS = 2
 

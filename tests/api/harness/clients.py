@@ -170,8 +170,8 @@ class Waiting:
 
 
 def lenient(client):
-    """The client without its strict validation: its own types do not allow what it takes nonetheless (embeddings in base64, legacy
-    completions whose stream has not finished)."""
+    """The client without its strict validation: its own types do not allow what it takes nonetheless (embeddings in base64,
+    legacy completions whose stream has not finished)."""
     return client.with_options(_extra_kwargs={"_strict_response_validation": False})
 
 
@@ -214,9 +214,15 @@ class Pair:
 
     def same(self, run):
         """Runs `run(client)` at both: the results are equal but for what weir adds. The result through weir, as it came."""
-        expected = run(self.direct.client)
-        got = run(self.weir.client)
+        seen = []
+        for side in (self.direct, self.weir):
+            before = len(side.answers)
+            result = run(side.client)
+            heads = [(answer.status_code, answer.headers.get("content-type")) for answer in side.answers[before:]]
+            seen.append((result, heads))
+        (expected, expected_heads), (got, heads) = seen
         assert comparable(got) == comparable(expected)
+        assert heads == expected_heads or len(heads) != len(expected_heads), "a client that polls may ask more often"
         return got
 
     def refused(self, run, kind, **members):
