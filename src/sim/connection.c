@@ -156,9 +156,10 @@ void sim__connection_log(struct sim_connection *connection, bool complete, bool 
     if (call->status == 200 && transfer->real) {
         call->usage = *usage;
         if (!complete) {
-            call->usage.output = transfer->streaming
-                                     ? transfer->steps.kind->tokens_out(transfer->steps.what, transfer->next)
-                                     : share(usage->output, transfer);
+            int64_t out = transfer->streaming ? transfer->steps.kind->tokens_out(transfer->steps.what, transfer->next)
+                                              : share(usage->output, transfer);
+            call->usage.output = out < usage->output ? out
+                                                     : usage->output; /* an old answer that is told again is free */
             call->usage.reasoning = call->usage.output < usage->reasoning ? call->usage.output : usage->reasoning;
             call->usage.units = share(usage->units, transfer);
         }

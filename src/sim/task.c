@@ -12,6 +12,10 @@ static const struct sim_endpoint endpoints[] = {
     {"POST", "/responses/compact", SIM_BODY_JSON, sim__responses_compact},
     {"GET", "/responses/{id}", SIM_BODY_NONE, sim__responses_get},
     {"DELETE", "/responses/{id}", SIM_BODY_NONE, sim__responses_delete},
+    {"POST", "/moderations", SIM_BODY_JSON, sim__moderations},
+    {"POST", "/images/generations", SIM_BODY_JSON, sim__images_generations},
+    {"POST", "/images/edits", SIM_BODY_FORM_OR_JSON, sim__images_edits},
+    {"POST", "/images/variations", SIM_BODY_FORM, sim__images_variations},
     {"POST", "/responses/{id}/cancel", SIM_BODY_NONE, sim__responses_cancel},
     {"GET", "/responses/{id}/input_items", SIM_BODY_NONE, sim__responses_inputs},
 };
