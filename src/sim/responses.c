@@ -472,6 +472,10 @@ enum weir_status sim__responses(struct sim_task *task) {
     }
     response->usage = task->usage;
     response->context_tokens = task->usage.input + task->usage.output;
+    if (response->background && !task->stream) {
+        task->usage = (struct weir_usage){.input = 0}; /* it is counted where it is told */
+        task->thinking = 0;
+    }
     if (store) {
         task->commit = commit_response;
         task->effect = deciding.object;

@@ -45,6 +45,9 @@ enum weir_status sim__responses_get(struct sim_task *task) {
         }
         from_start = false;
     }
+    if (response->background && !response->cancelled && response->asked < 2 && (task->stream || response->asked == 1)) {
+        task->usage = response->usage; /* the call that first tells of it */
+    }
     task->commit = commit_asked;
     task->huge_done = true;
     if (task->stream) {
