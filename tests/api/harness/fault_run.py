@@ -4,17 +4,22 @@ Each case is one call with its fault and one behind it without, over the same pr
 left behind would meet the second call. What happened is told by the client, the ledger, and the simulator's log.
 """
 import json
+import socket
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
-from .fault_calls import TOKENS, Caller, Seen
-from .fault_table import CLOCKS, DEADLINES
+from .fault_calls import KINDS, SENTENCE, SOUND, TOKENS, Caller, Seen, Target
+from .fault_table import CHARACTERS, CLOCKS, FRESH, GUESS, NOT_TRIED, NOTHING, PART, ROWS, SAME, TIMERS, USAGE, Row
 from .processes import Gateway, default_settings
-from .waiting import SCALE, until
+from .waiting import until
 
 # milli-CU per million tokens; no two alike, so that no figure can stand for another
-PRICES = {"input": 150_000_007, "cached": 40_000_003, "output": 600_000_011, "reasoning": 900_000_017}
-MODEL = "sim-small"
+TOKEN_PRICES = {"input": 150_000_007, "cached": 40_000_003, "output": 600_000_011, "reasoning": 900_000_017,
+                "max_input_tokens": 131072, "max_output_tokens": 4_000_000}
+PRICES = {"sim-small": TOKEN_PRICES, "sim-embedding": {"input": 20_000_003, "output": 0},
+          "gpt-image-1": {"input": 5_000_000_021, "output": 40_000_000_023}, "sim-transcribe": {"input": 6_000_000_029, "output": 10_000_000_033},
+          "sim-speech": {"character": 15_000_000_041}}
+PICTURE_TOKENS, SOUND_BYTES_A_TOKEN = 1056, 1600  # what weir takes for usual where nobody says
 FORWARDED = [f"x-sim-{name}" for name in ("fault", "tokens", "rate", "ttft")]
 
 
@@ -23,39 +28,68 @@ class Outcome:
     """What is expected of a case, and what it came to."""
     seen: Seen
     outcome: str          # in the ledger
+    reason: str           # of the request, the same as its last attempt's
     attempts: tuple       # the reason of each; "" for one that was good
     charge: str
     sends: int            # how often the provider was asked, by its own log
-    after: str            # which timer ended it
-    next_one: str         # the call behind it: over the same connection, a fresh one, or what went wrong
+    then: str             # the call behind it: over the same connection, a fresh one, or what went wrong
 
 
 @dataclass(frozen=True)
 class Case:
-    row: object
+    row: Row
     kind: str
     number: int
 
     @property
     def name(self):
-        return f"{self.row.fault or 'none'}-{self.row.clock}-{self.kind}{'-second' if self.row.second else ''}{self.row.note and '-' + self.row.note}".replace(" ", "_")
+        words = [self.kind, self.row.name, *(["second candidate"] if self.row.second else [])]
+        return "-".join(words).replace(" ", "_")
+
+    @property
+    def expected(self):
+        row = self.row
+        return Outcome(row.sees, "error" if row.attempts[-1] else "ok", row.attempts[-1], row.attempts, row.charge, len(row.attempts) - row.dead, row.then)
 
 
-def cost_of(used):
-    """What these tokens cost: one sum, rounded up once."""
-    total = ((used["input"] - used["cached"]) * PRICES["input"] + used["cached"] * PRICES["cached"]
-             + (used["output"] - used["reasoning"]) * PRICES["output"] + used["reasoning"] * PRICES["reasoning"])
+CASES = [Case(row, kind, number) for number, (row, kind) in enumerate((row, kind) for row in ROWS for kind in row.kinds)]
+
+
+def cost_of(model, used):
+    """What that costs: one sum, rounded up once."""
+    prices = PRICES[model]
+    price = prices.get("input", 0)
+    total = ((used["input"] - used["cached"]) * price + used["cached"] * prices.get("cached", price)
+             + (used["output"] - used["reasoning"]) * prices.get("output", 0)
+             + used["reasoning"] * prices.get("reasoning", prices.get("output", 0)))
     return -(-total // 1_000_000)
 
 
-def used_of(input_tokens=0, cached=0, output=0, reasoning=0):
-    return {"input": input_tokens, "cached": cached, "output": output, "reasoning": reasoning}
+def cost_of_characters(count):
+    return -(-count * PRICES["sim-speech"]["character"] // 1_000_000)
+
+
+def used_of(row, names):
+    """Of a ledger entry or a line of the simulator's log."""
+    return {name: row[f"{key}_tokens"] for name, key in zip(("input", "cached", "output", "reasoning"), names, strict=True)}
+
+
+def guess_of(kind, taken):
+    """What an estimate is by the documentation: a token for four bytes, or for each event that carries a piece."""
+    used = {"input": -(-taken.body_bytes // 4), "cached": 0, "output": taken.pieces or -(-taken.told_bytes // 4), "reasoning": 0}
+    if kind.startswith("images"):
+        used["output"] = PICTURE_TOKENS
+    elif kind.startswith("transcriptions"):
+        used["input"] = len(SOUND) // SOUND_BYTES_A_TOKEN + 1
+    return used
+
+
+ENTRY_NAMES, LOG_NAMES = ("input", "cached", "output", "reasoning"), ("prompt", "cached", "completion", "reasoning")
 
 
 def price_file():
-    return {"format": "weir-prices-1", "rows": [
-        {"provider": "sim", "model": MODEL, **PRICES, "max_input_tokens": 131072, "max_output_tokens": 2048,
-         "source": "invented", "date": "2026-11-21"}]}
+    return {"format": "weir-prices-1", "rows": [{"provider": "sim", "model": model, **prices, "source": "invented", "date": "2026-11-21"}
+                                                for model, prices in PRICES.items()]}
 
 
 class Run:
@@ -65,6 +99,9 @@ class Run:
         self.binary, self.folder, self.simulator, self.cases = binary, folder, simulator, cases
         self.gateways, self.caller, self.taken, self.next_taken = {}, Caller(), {}, {}
         self.outcomes = {}
+        self.dead = socket.socket()  # takes a port, so that nobody else listens there
+        self.dead.bind(("127.0.0.1", 0))
+        self.dead_url = f"http://127.0.0.1:{self.dead.getsockname()[1]}/v1"
 
     def settings(self, clock):
         providers, models = [], []
@@ -72,11 +109,14 @@ class Run:
             if case.row.clock != clock:
                 continue
             name = f"p{case.number}"
-            providers.append({"name": name, "dialect": "openai", "base_url": case.row.base_url or self.simulator.base_url, "api_key": "x",
+            providers.append({"name": name, "dialect": "openai", "base_url": self.dead_url if case.row.dead else self.simulator.base_url, "api_key": "x",
                               "prices": "sim", "max_connections": 1, "forward_headers": FORWARDED})
-            targets = [{"provider": name, "model": MODEL}]
+            model = KINDS[case.kind].model
+            if not model:
+                continue
+            targets = [{"provider": name, "model": model}]
             if case.row.second:
-                targets.append({"provider": "healthy", "model": MODEL, "order": 1})
+                targets.append({"provider": "healthy", "model": model, "order": 1})
             models.append({"name": f"m{case.number}", "targets": targets})
         providers.append({"name": "healthy", "dialect": "openai", "base_url": self.simulator.base_url, "api_key": "x", "prices": "sim",
                           "forward_headers": ["x-sim-tokens"]})
@@ -97,21 +137,30 @@ class Run:
                 problems.append(str(error))
         assert not problems, "\n".join(problems)
 
+    def target(self, gateway, kind, model, provider):
+        file_id = self.caller.upload(gateway, provider) if kind == "batches" else ""
+        return Target(model, provider, file_id)
+
     def whole_answers(self):
         """What a healthy provider answers to each kind of call."""
         gateway = next(iter(self.gateways.values()))
-        return {kind: self.caller.call(gateway, kind, f"healthy/{MODEL}", {"x-sim-tokens": str(TOKENS)})[1]
-                for kind in {case.kind for case in self.cases}}
+        found = {}
+        for kind in sorted({name for case in self.cases for name in (case.kind, case.kind.removesuffix(" large"))}):
+            target = self.target(gateway, kind, f"healthy/{KINDS[kind].model}", "healthy")
+            taken, found[kind] = self.caller.call(gateway, kind, target, {"x-sim-tokens": str(TOKENS)})
+            assert taken.seen == Seen(), f"{kind}: {taken.seen}"
+        return found
 
     def one(self, case):
-        gateway, row = self.gateways[case.row.clock], case.row
-        headers = {"x-sim-tokens": str(row.tokens), **row.wishes}
-        if row.fault:
-            headers["x-sim-fault"] = row.fault
-        wanted = self.wanted[case.kind] if row.tokens == TOKENS else None
-        self.taken[case] = self.caller.call(gateway, case.kind, f"m{case.number}", headers, wanted)[0]
-        self.next_taken[case] = self.caller.call(gateway, case.kind, f"p{case.number}/{MODEL}", {"x-sim-tokens": str(TOKENS)},
-                                                 self.wanted[case.kind])[0]
+        gateway, row, provider = self.gateways[case.row.clock], case.row, f"p{case.number}"
+        wanted = self.wanted[case.kind]
+        headers = {"x-sim-tokens": str(TOKENS), **row.wishes, **({"x-sim-fault": row.fault} if row.fault else {})}
+        target = self.target(gateway, case.kind, f"m{case.number}", provider)
+        self.taken[case] = self.caller.call(gateway, case.kind, target, headers, wanted, row.size, row.loose)[0]
+        if not row.dead:
+            behind = Target(f"{provider}/{KINDS[case.kind].model}", provider, target.file_id)
+            kind = case.kind.removesuffix(" large")
+            self.next_taken[case] = self.caller.call(gateway, kind, behind, {"x-sim-tokens": str(TOKENS)}, self.wanted[kind])[0]
 
     def run(self):
         for clock in {case.row.clock for case in self.cases}:
@@ -123,19 +172,18 @@ class Run:
         self.judge()
 
     def judge(self):
-        entries = {}
-        for clock, gateway in self.gateways.items():
-            count = sum(2 for case in self.cases if case.row.clock == clock)
-            entries |= {entry["request_id"]: entry for entry in gateway.wait_ledger(count, 30)}
         ids = {taken.request_id for taken in [*self.taken.values(), *self.next_taken.values()]}
+        self.entries, self.lines = {}, {}
+
+        def all_settled():
+            for gateway in self.gateways.values():
+                self.entries |= {entry["request_id"]: entry for entry in gateway.ledger()}
+            return ids <= set(self.entries)
+
+        until(all_settled, "an entry for every call", 30, step=0.3)
         # calls that never end are in the log when the gateway has left them
-        log = until(lambda: self.all_logged(), "every call to be over at the provider")
-        lines = {}
-        for line in log:
-            lines.setdefault(line["request_id"], []).append(line)
-        missing = ids - set(entries)
-        assert not missing, f"without a ledger entry: {missing}"
-        self.entries, self.lines = entries, lines
+        for line in until(self.all_logged, "every call to be over at the provider"):
+            self.lines.setdefault(line["request_id"], []).append(line)
         for case in self.cases:
             self.outcomes[case] = self.outcome(case)
 
@@ -148,53 +196,53 @@ class Run:
         taken = self.taken[case]
         entry, lines = self.entries[taken.request_id], self.lines.get(taken.request_id, [])
         attempts = tuple(attempt["reason"] or "" for attempt in entry["attempts"])
-        assert (entry["reason"] or "") == attempts[-1], "the request's reason is its last attempt's"
-        return Outcome(seen=taken.seen, outcome=entry["outcome"], attempts=attempts, charge=self.charge(case, entry, lines, taken),
-                       sends=len(lines), after=self.after(case, entry), next_one=self.next_of(case))
+        self.check_timers(case, entry)
+        return Outcome(seen=taken.seen, outcome=entry["outcome"], reason=entry["reason"] or "", attempts=attempts,
+                       charge=self.charge(case, entry, lines, taken), sends=len(lines), then=self.next_of(case))
 
-    def charge(self, case, entry, lines, taken):
-        """Which of the known charges this entry is, to the last token and milli-CU."""
-        has = used_of(entry["input_tokens"], entry["cached_tokens"], entry["output_tokens"], entry["reasoning_tokens"])
-        truth = used_of(*[lines[-1][f"{name}_tokens"] for name in ("prompt", "cached", "completion", "reasoning")]) if lines else used_of()
-        guess = used_of(-(-taken.body_bytes // 4), 0, taken.pieces or -(-taken.content_bytes // 4), 0)
+    @staticmethod
+    def charge(case, entry, lines, taken):
+        """Which of the known charges this entry is, to the last token and milli-CU; or the figures."""
+        kind, has = KINDS[case.kind], used_of(entry, ENTRY_NAMES)
+        truth = used_of(lines[-1], LOG_NAMES) if lines else {}
         source, total = entry["usage_source"], entry["cost_cu_milli"] + entry["overrun_cu_milli"]
-        assert entry["cost_cu_milli"] <= entry["reserved_cu_milli"] and not entry["unpriced"], entry
+        assert entry["cost_cu_milli"] <= entry["reserved_cu_milli"], entry
         assert entry["overrun_cu_milli"] == 0 or entry["cost_cu_milli"] == entry["reserved_cu_milli"], entry
+        assert entry["unpriced"] == (case.kind == "batches"), entry
         capped = " up to the reservation" if entry["overrun_cu_milli"] else ""
-        if source == "none" and has == used_of() and total == 0:
-            return "nothing"
-        if total == cost_of(has):
-            if source == "provider":
-                for factor in (1, 0, 3, 1000000):
-                    if has == {name: number * factor for name, number in truth.items()}:
-                        return ("usage" if factor == 1 else f"{factor} times the usage") + capped
-            if source in ("aborted", "estimated") and has == guess:
-                return {"aborted": f"estimate of {taken.pieces} tokens", "estimated": "estimate of the whole"}[source] + capped
-        return f"{source}: {has}, {entry['cost_cu_milli']} + {entry['overrun_cu_milli']}; truth {truth}, guess {guess}"
+        if source == "none" and not any(has.values()) and total == 0:
+            return NOTHING
+        if case.kind == "speech":
+            if source == ("ok" == entry["outcome"] and "counted" or "aborted") and total == cost_of_characters(len(SENTENCE)):
+                return CHARACTERS
+        elif kind.model and total == cost_of(kind.model, has):
+            for factor in (1, 0, 3, 1000000):
+                if source == "provider" and has == {name: number * factor for name, number in truth.items()}:
+                    return (USAGE if factor == 1 else f"{factor} times the usage") + capped
+            if source in ("aborted", "estimated") and has == guess_of(case.kind, taken):
+                return (PART if source == "aborted" else GUESS) + capped
+        return f"{source}: {has}, {entry['cost_cu_milli']} + {entry['overrun_cu_milli']}; truth {truth}, guess {guess_of(case.kind, taken)}"
 
-    def after(self, case, entry):
-        """The timer that ended an attempt. None of them may have run short."""
-        found = "at once"
+    @staticmethod
+    def check_timers(case, entry):
+        """A timer that ended an attempt did not do so early, by the record."""
         for attempt in entry["attempts"]:
-            timer = DEADLINES.get(attempt["reason"])
-            if timer is None:
-                continue
-            since = {"first_byte": attempt["connected_us"], "idle": attempt["first_byte_us"], "request": 0}[timer]
-            least_us = CLOCK_MS[case.row.clock][timer] * 1000
-            assert attempt["end_us"] - since >= least_us - 2000, f"{timer} came after {attempt['end_us'] - since} us: {entry}"
-            found = timer
-        return found
+            timer = TIMERS.get(attempt["reason"])
+            if timer is not None:
+                since = {"first_byte": attempt["connected_us"], "idle": attempt["first_byte_us"], "request": 0}[timer]
+                least_us = int(CLOCKS[case.row.clock][timer][:-2]) * 1000
+                assert attempt["end_us"] - since >= least_us - 2000, f"{timer} ended it early: {entry}"
 
     def next_of(self, case):
+        if case not in self.next_taken:
+            return NOT_TRIED
         taken = self.next_taken[case]
-        entry = self.entries[taken.request_id]
+        entry, lines = self.entries[taken.request_id], self.lines[taken.request_id]
         if taken.seen != Seen() or entry["outcome"] != "ok" or len(entry["attempts"]) != 1:
             return f"{taken.seen} {entry['outcome']}"
-        if self.charge(case, entry, self.lines[taken.request_id], taken) != "usage":
-            return "a wrong charge"
-        if len(self.lines[taken.request_id]) != 1:
-            return "sent twice"
-        return "same connection" if entry["attempts"][0]["reused_connection"] else "fresh connection"
-
-
-CLOCK_MS = {name: {timer: float(text[:-2]) for timer, text in clock.items() if text.endswith("ms")} for name, clock in CLOCKS.items()}
+        charge = self.charge(case, entry, lines, taken)
+        if charge not in (USAGE, CHARACTERS, NOTHING) or (charge == NOTHING) != KINDS[case.kind].once:
+            return charge
+        if len(lines) != 1:
+            return f"sent {len(lines)} times"
+        return SAME if entry["attempts"][0]["reused_connection"] else FRESH
