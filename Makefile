@@ -50,7 +50,7 @@ check-new-code-coverage: build-stamps/build build-stamps/test .venv/requirements
 	@tools/check_new_code_coverage "$(BASE)"
 
 bench: build-stamps/bench build .venv/requirements.stamp ## weir beside nginx: time, memory, latency; writes docs/performance.md (15 minutes)
-	@$(PYTHON) bench/run.py
+	@$(PYTHON) bench/run.py $(BENCH)
 
 fuzz: build-stamps/build build-stamps/test .venv/requirements.stamp ## every fuzz target for WEIR_FUZZ_SECONDS (default 60)
 	@WEIR_FUZZ_SECONDS=$${WEIR_FUZZ_SECONDS:-60} $(PYTHON) tools/run_tests fuzz

@@ -41,6 +41,7 @@ struct connection {
     enum part part;
     unsigned status;
     uint64_t left; /* bytes of the body, or of the chunk and its line end */
+    uint64_t chunks;
     size_t head_length;
     char head[HEAD_SIZE];
     size_t line_length; /* of a chunk's first line, or of a trailer; counts on past what is kept */
@@ -54,6 +55,7 @@ struct load {
     int64_t gap_ns, began_ns;
     size_t total, warm_up;
     size_t sent, answered, failed, refused;
+    uint64_t chunks; /* of whole answers, the last, empty ones aside */
     size_t connection_count;
     struct connection *connections;
     struct connection **idle; /* a stack */
@@ -122,6 +124,7 @@ static void replace(struct load *load, struct connection *connection) {
 static void finish(struct load *load, struct connection *connection) {
     int64_t now = now_ns();
     load->answered++;
+    load->chunks += connection->chunks;
     if (connection->status < 200 || connection->status > 299)
         load->refused++;
     if (is_measured(load, connection)) {
@@ -167,6 +170,7 @@ static void send_due(struct load *load) {
         connection->written = 0;
         connection->part = HEAD;
         connection->head_length = 0;
+        connection->chunks = 0;
         if (is_measured(load, connection))
             load->delays[connection->request - load->warm_up] = now - due_ns;
         if (!write_request(load, connection))
@@ -255,6 +259,7 @@ static enum outcome take_line_byte(struct connection *connection, char byte) {
     connection->left = strtoull(connection->line, NULL, 16);
     connection->line_length = 0;
     connection->part = connection->left == 0 ? TRAILER_LINE : CHUNK_DATA;
+    connection->chunks += connection->left > 0;
     connection->left += 2; /* the line end behind the data; nothing reads it for the last chunk */
     return MORE;
 }
@@ -423,8 +428,8 @@ int main(int argc, char **argv) {
     for (size_t i = 0; i < load.connection_count; i++)
         open_connection(&load, &load.connections[i]);
     run(&load);
-    printf("{\"sent\": %zu, \"answered\": %zu, \"failed\": %zu, \"refused\": %zu", load.sent, load.answered,
-           load.failed, load.refused);
+    printf("{\"sent\": %zu, \"answered\": %zu, \"failed\": %zu, \"refused\": %zu, \"chunks\": %" PRIu64, load.sent,
+           load.answered, load.failed, load.refused, load.chunks);
     print_times("latency_us", load.latencies, measured);
     print_times("first_byte_us", load.first_bytes, measured);
     print_times("late_us", load.delays, measured);

@@ -13,6 +13,7 @@ import datetime
 import os
 import pathlib
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -115,8 +116,19 @@ def parse_options():
     return options
 
 
+def reasons(error):
+    """What went wrong, and what went wrong first: a side that cannot be stopped must not hide why it was to be."""
+    words = []
+    while error is not None:
+        words.insert(0, f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}")
+        error = error.__context__
+    return "; then ".join(words)
+
+
 def main():
     options = parse_options()
+    # So that whatever ends this ends what it has started.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     chosen = [subject for subject in SUBJECTS if options.only is None or subject.NAME in options.only]
     generator = build_generator()
     machine.allow_many_files(0)
@@ -131,7 +143,7 @@ def main():
                 rows = subject.measure(bench)
             except Exception as error:  # one subject that fails must not cost the others' figures
                 failed.append(subject.NAME)
-                print(f"bench: {subject.NAME} failed: {type(error).__name__}: {error}", file=sys.stderr, flush=True)
+                print(f"bench: {subject.NAME} failed: {reasons(error)}", file=sys.stderr, flush=True)
                 continue
         measured.append((subject, rows))
         print_rows(subject.TITLE, rows)

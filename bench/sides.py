@@ -197,4 +197,7 @@ class Weir:
                    key=lambda thread: machine.cpu_us(pid, thread))
 
     def stop(self):
-        self.gateway.stop()
+        """A gateway that does not end is killed, and that is a failure."""
+        if self.gateway.running:
+            code = self.gateway.terminate(15)
+            assert code == 0, f"weir serve ended with {code}"

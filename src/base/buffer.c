@@ -45,7 +45,18 @@ static bool grow(struct weir_buffer *buffer, size_t capacity) {
     return true;
 }
 
+/* Where `more` bytes fit as it is; else NULL. The maximum may have been lowered since the memory was taken. */
+static inline char *room(const struct weir_buffer *buffer, size_t more) {
+    bool fits = buffer->status == WEIR_OK && buffer->at != NULL && more <= buffer->capacity - buffer->length &&
+                buffer->length + more <= buffer->max_bytes;
+    return fits ? buffer->at + buffer->length : NULL;
+}
+
 char *weir_buffer_reserve(struct weir_buffer *buffer, size_t more) {
+    char *to = room(buffer, more);
+    if (to != NULL) {
+        return to;
+    }
     if (buffer->status != WEIR_OK) {
         return NULL;
     }
@@ -69,7 +80,10 @@ void weir_buffer_append(struct weir_buffer *buffer, struct weir_span span) {
     if (span.length == 0) {
         return;
     }
-    char *to = weir_buffer_reserve(buffer, span.length);
+    char *to = room(buffer, span.length);
+    if (to == NULL) {
+        to = weir_buffer_reserve(buffer, span.length);
+    }
     if (to != NULL) {
         memcpy(to, span.at, span.length);
         buffer->length += span.length;
@@ -77,7 +91,10 @@ void weir_buffer_append(struct weir_buffer *buffer, struct weir_span span) {
 }
 
 void weir_buffer_append_byte(struct weir_buffer *buffer, char byte) {
-    char *to = weir_buffer_reserve(buffer, 1);
+    char *to = room(buffer, 1);
+    if (to == NULL) {
+        to = weir_buffer_reserve(buffer, 1);
+    }
     if (to != NULL) {
         *to = byte;
         buffer->length++;

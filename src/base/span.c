@@ -7,12 +7,9 @@ static unsigned char lower(char byte) {
     return value >= 'A' && value <= 'Z' ? (unsigned char)(value | 0x20U) : value;
 }
 
-bool weir_span_equal_ignore_case(struct weir_span a, struct weir_span b) {
-    if (a.length != b.length) {
-        return false;
-    }
+bool base__same_ignoring_case(struct weir_span a, struct weir_span b) {
     for (size_t i = 0; i < a.length; i++) {
-        if (lower(a.at[i]) != lower(b.at[i])) {
+        if (a.at[i] != b.at[i] && lower(a.at[i]) != lower(b.at[i])) {
             return false;
         }
     }

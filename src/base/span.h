@@ -45,8 +45,13 @@ static inline struct weir_span weir_span_first(struct weir_span span, size_t len
     return (struct weir_span){.at = span.at, .length = length};
 }
 
-/* ASCII case-insensitive. */
-bool weir_span_equal_ignore_case(struct weir_span a, struct weir_span b);
+/* The rest of what follows: spans of one length. */
+bool base__same_ignoring_case(struct weir_span a, struct weir_span b);
+/* ASCII case-insensitive. Most names differ in length or in their first byte, but for its case. */
+static inline bool weir_span_equal_ignore_case(struct weir_span a, struct weir_span b) {
+    return a.length == b.length &&
+           (a.length == 0 || (((a.at[0] ^ b.at[0]) & ~0x20) == 0 && base__same_ignoring_case(a, b)));
+}
 bool weir_span_ends_with(struct weir_span span, struct weir_span suffix);
 /* Without leading and trailing spaces and tabs. */
 struct weir_span weir_span_trim(struct weir_span span);

@@ -30,7 +30,8 @@ enum target {
     SEARCHES,
     TARGET_COUNT
 };
-static const struct weir_json_want usage_wants[] = {
+/* Two vocabularies; a usage speaks one of them. The first is that of nearly all traffic, and is looked for first. */
+static const struct weir_json_want prompt_wants[] = {
     {"prompt_tokens"},
     {"prompt_tokens_details.cached_tokens"},
     {"prompt_tokens_details.cache_write_tokens"},
@@ -40,9 +41,10 @@ static const struct weir_json_want usage_wants[] = {
     {"completion_tokens_details.reasoning_tokens"},
     {"completion_tokens_details.audio_tokens"},
     {"completion_tokens_details.image_tokens"},
-    {"total_tokens"},
-    {"seconds"},
-    {"search_units"},
+};
+static const unsigned char prompt_targets[] = {INPUT,  CACHED,    CACHE_WRITE,  INPUT_AUDIO, INPUT_IMAGE,
+                                               OUTPUT, REASONING, OUTPUT_AUDIO, OUTPUT_IMAGE};
+static const struct weir_json_want input_wants[] = {
     {"input_tokens"},
     {"input_tokens_details.cached_tokens"},
     {"input_tokens_details.cache_write_tokens"},
@@ -52,40 +54,51 @@ static const struct weir_json_want usage_wants[] = {
     {"output_tokens_details.reasoning_tokens"},
     {"output_tokens_details.audio_tokens"},
     {"output_tokens_details.image_tokens"},
+    {"total_tokens"},
+    {"seconds"},
+    {"search_units"},
     {"input_token_details.cached_tokens"},
     {"input_token_details.audio_tokens"},
 };
-/* What each of them says, in the same order. */
-static const unsigned char usage_targets[] = {
-    INPUT,        CACHED, CACHE_WRITE, INPUT_AUDIO,  INPUT_IMAGE,  OUTPUT, REASONING,   OUTPUT_AUDIO,
-    OUTPUT_IMAGE, TOTAL,  SECONDS,     SEARCHES,     INPUT,        CACHED, CACHE_WRITE, INPUT_AUDIO,
-    INPUT_IMAGE,  OUTPUT, REASONING,   OUTPUT_AUDIO, OUTPUT_IMAGE, CACHED, INPUT_AUDIO,
-};
-enum { USAGE_WANT_COUNT = sizeof usage_wants / sizeof *usage_wants };
-_Static_assert(USAGE_WANT_COUNT == sizeof usage_targets, "a target for each");
+static const unsigned char input_targets[] = {INPUT,   CACHED,    CACHE_WRITE,  INPUT_AUDIO,  INPUT_IMAGE,
+                                              OUTPUT,  REASONING, OUTPUT_AUDIO, OUTPUT_IMAGE, TOTAL,
+                                              SECONDS, SEARCHES,  CACHED,       INPUT_AUDIO};
+#define COUNT(table) (sizeof(table) / sizeof *(table))
+_Static_assert(COUNT(prompt_wants) == COUNT(prompt_targets), "a target for each");
+_Static_assert(COUNT(input_wants) == COUNT(input_targets), "a target for each");
 
-/* Seconds are kept in thousandths; a count with a fraction is rounded up. */
-static bool read_figure(const struct weir_json_found *found, unsigned scale, int64_t *value) {
+/* Seconds are kept in thousandths. */
+static bool read_figure(const struct weir_json_found *found, bool is_seconds, int64_t *value) {
     bool rounded;
-    return found->kind == WEIR_JSON_NUMBER && weir_json_scaled_int64(found->value, scale, value, &rounded) == WEIR_OK &&
-           *value >= 0;
+    if (found->kind != WEIR_JSON_NUMBER)
+        return false;
+    enum weir_status status = is_seconds ? weir_json_scaled_int64(found->value, 3, value, &rounded)
+                                         : weir_json_int64(found->value, value);
+    return status == WEIR_OK && *value >= 0;
+}
+
+/* True: at least one of them is there. */
+static bool read_figures(struct weir_span object, const struct weir_json_want *wants, const unsigned char *targets,
+                         size_t count, int64_t figures[TARGET_COUNT], bool said[TARGET_COUNT]) {
+    struct weir_json_found found[COUNT(input_wants)];
+    bool any = false;
+    if (weir_json_scan(object, wants, count, found, NULL, NULL) != WEIR_OK)
+        return false;
+    for (size_t i = 0; i < count; i++) {
+        unsigned target = targets[i];
+        if (said[target] || !read_figure(&found[i], target == SECONDS, &figures[target]))
+            continue;
+        any = said[target] = true;
+    }
+    return any;
 }
 
 bool dialect__read_usage(struct weir_span object, struct weir_usage *usage) {
-    struct weir_json_found found[USAGE_WANT_COUNT];
     int64_t figures[TARGET_COUNT] = {0};
     bool said[TARGET_COUNT] = {false};
     *usage = (struct weir_usage){.input = 0};
-    if (weir_json_scan(object, usage_wants, USAGE_WANT_COUNT, found, NULL, NULL) != WEIR_OK)
-        return false;
-    for (size_t i = 0; i < USAGE_WANT_COUNT; i++) {
-        unsigned target = usage_targets[i];
-        int64_t value;
-        if (said[target] || !read_figure(&found[i], target == SECONDS ? 3 : 0, &value))
-            continue;
-        said[target] = true;
-        figures[target] = value;
-    }
+    if (!read_figures(object, prompt_wants, prompt_targets, COUNT(prompt_wants), figures, said) || !said[INPUT])
+        (void)read_figures(object, input_wants, input_targets, COUNT(input_wants), figures, said);
     if (!said[INPUT] && said[TOTAL])
         figures[INPUT] = figures[TOTAL] > figures[OUTPUT] ? figures[TOTAL] - figures[OUTPUT] : 0;
     *usage = (struct weir_usage){.input = figures[INPUT],
@@ -107,29 +120,48 @@ bool dialect__read_usage(struct weir_span object, struct weir_usage *usage) {
     return said[INPUT] || said[TOTAL] || said[SECONDS] || said[SEARCHES];
 }
 
+/* The object at the beginning of `text`, as far as its braces tell; empty where it does not end there. */
+static struct weir_span first_object(struct weir_span text) {
+    size_t depth = 0;
+    bool in_string = false;
+    for (size_t i = 0; i < text.length; i++) {
+        char byte = text.at[i];
+        if (in_string) {
+            i += byte == '\\' ? 1 : 0;
+            in_string = byte != '"';
+        } else if (byte == '"') {
+            in_string = true;
+        } else if (byte == '{') {
+            depth++;
+        } else if (byte == '}' && --depth == 0) {
+            return weir_span_first(text, i + 1);
+        }
+    }
+    return WEIR_SPAN("");
+}
+
 /* From the last mention to the first: in valid JSON the quoted word and a colon can only be a member's name, for a quote inside a string is
- * escaped. */
+ * escaped. Few mentions are looked at, and little behind each: what a provider sends must not keep the loop busy. */
 bool dialect__find_usage(struct weir_span piece, struct weir_answer *answer) {
     static const char name[] = "\"usage\"";
-    enum { USAGE_MAX_BYTES = 4096 };
-    for (size_t at = piece.length; at >= sizeof name - 1; at--) {
+    enum { USAGE_MAX_BYTES = 4096, MENTIONS = 64 };
+    size_t mentions = 0;
+    for (size_t at = piece.length; at >= sizeof name - 1 && mentions < MENTIONS; at--) {
         size_t start = at - (sizeof name - 1);
         if (piece.at[start] != '"' || memcmp(piece.at + start, name, sizeof name - 1) != 0)
             continue;
+        mentions++;
         size_t value = at;
         while (value < piece.length && (piece.at[value] == ':' || strchr(" \t\r\n", piece.at[value]) != NULL))
             value++;
         size_t limit = piece.length - value < USAGE_MAX_BYTES ? piece.length - value : USAGE_MAX_BYTES;
-        /* Its end is the brace after which it is an object: usage objects are small and hold few others. */
-        for (size_t end = 0; end < limit; end++) {
-            struct weir_span object = weir_span_of(piece.at + value, end + 1);
-            if (piece.at[value + end] != '}' || weir_json_scan(object, NULL, 0, NULL, NULL, NULL) != WEIR_OK)
-                continue;
-            answer->has_usage = dialect__read_usage(object, &answer->usage);
-            break;
-        }
-        if (answer->has_usage)
+        if (limit == 0 || piece.at[value] != '{')
+            continue;
+        struct weir_span object = first_object(weir_span_of(piece.at + value, limit));
+        if (object.length > 0 && dialect__read_usage(object, &answer->usage)) {
+            answer->has_usage = true;
             return true;
+        }
     }
     return false;
 }

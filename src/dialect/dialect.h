@@ -125,7 +125,7 @@ struct weir_format {
     /* The edits to send `call` to a target. */
     enum weir_status (*edit_call)(struct weir_arena *arena, const struct weir_call *call,
                                   struct weir_span upstream_model, struct weir_json_splice *splice);
-    /* May be NULL. Writes a whole answer anew in the form that the call asked for: WEIR_OK, `out` has it; WEIR_END: it is as it should be. */
+    /* May be NULL. Writes a whole answer anew in the form that the call asked for: WEIR_OK, `out` has it; WEIR_END: it stays as it is. */
     enum weir_status (*rewrite_answer)(const struct weir_call *call, struct weir_span body, struct weir_buffer *out);
     /* Reads a whole JSON answer. WEIR_EINVAL: it is not JSON. */
     enum weir_status (*read_answer)(struct weir_span body, struct weir_answer *answer);
@@ -181,9 +181,9 @@ struct weir_list_item {
     struct weir_span id;   /* empty where it has none */
     struct weir_span text; /* the element's bytes */
 };
-/* WEIR_EINVAL: `body` is no such list. *items is in the arena. */
+/* WEIR_EINVAL: `body` is no such list. *items is in the arena. *has_more: the provider has another page. */
 WEIR_MUST enum weir_status weir_dialect_list_items(struct weir_arena *arena, struct weir_span body,
-                                                   struct weir_list_item **items, size_t *count);
+                                                   struct weir_list_item **items, size_t *count, bool *has_more);
 /* Writes the list with only the items whose keep[i] is true, and first_id and last_id to match; every other byte as it is. */
 WEIR_MUST enum weir_status weir_dialect_write_list(struct weir_span body, const struct weir_list_item *items,
                                                    const bool *keep, size_t count, struct weir_buffer *out);

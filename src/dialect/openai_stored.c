@@ -57,24 +57,29 @@ size_t weir_dialect_issued_ids(struct weir_span body, struct weir_span *ids, siz
 
 /* --- lists --- */
 
-static bool find_list(struct weir_span body, struct weir_json_found found[3]) {
-    static const struct weir_json_want wants[] = {{"data"}, {"first_id"}, {"last_id"}};
-    return weir_json_scan(body, wants, 3, found, NULL, NULL) == WEIR_OK && found[0].kind == WEIR_JSON_ARRAY;
+enum { LIST_DATA, LIST_FIRST_ID, LIST_LAST_ID, LIST_HAS_MORE, LIST_COUNT };
+
+static bool find_list(struct weir_span body, struct weir_json_found found[LIST_COUNT]) {
+    static const struct weir_json_want wants[LIST_COUNT] = {{"data"}, {"first_id"}, {"last_id"}, {"has_more"}};
+    return weir_json_scan(body, wants, LIST_COUNT, found, NULL, NULL) == WEIR_OK &&
+           found[LIST_DATA].kind == WEIR_JSON_ARRAY;
 }
 
 enum weir_status weir_dialect_list_items(struct weir_arena *arena, struct weir_span body, struct weir_list_item **items,
-                                         size_t *count) {
+                                         size_t *count, bool *has_more) {
     static const struct weir_json_want wants[] = {{"id"}};
-    struct weir_json_found found[3], item, id;
+    struct weir_json_found found[LIST_COUNT], item, id;
     struct weir_span name;
     size_t cursor = 0;
     *count = 0;
     if (!find_list(body, found))
         return WEIR_EINVAL;
-    *items = weir_arena_alloc(arena, found[0].elements * sizeof **items);
+    *has_more = found[LIST_HAS_MORE].kind == WEIR_JSON_TRUE;
+    *items = weir_arena_alloc(arena, found[LIST_DATA].elements * sizeof **items);
     if (*items == NULL)
         return WEIR_ENOMEM;
-    while (*count < found[0].elements && weir_json_next(found[0].value, &cursor, &name, &item) == WEIR_OK) {
+    while (*count < found[LIST_DATA].elements &&
+           weir_json_next(found[LIST_DATA].value, &cursor, &name, &item) == WEIR_OK) {
         struct weir_list_item *place = &(*items)[(*count)++];
         *place = (struct weir_list_item){.id = WEIR_SPAN(""), .text = item.value};
         if (item.kind == WEIR_JSON_OBJECT && weir_json_scan(item.value, wants, 1, &id, NULL, NULL) == WEIR_OK &&
@@ -88,14 +93,15 @@ static enum weir_status name_end(struct weir_json_splice *splice, const struct w
                                  const struct weir_list_item *item) {
     if (member->kind != WEIR_JSON_STRING)
         return WEIR_OK;
+    bool named = item != NULL && item->id.length > 0;
     /* The item's own token, quotes included: they stand around the span. */
-    struct weir_span with = item == NULL ? WEIR_SPAN("null") : weir_span_of(item->id.at - 1, item->id.length + 2);
+    struct weir_span with = named ? weir_span_of(item->id.at - 1, item->id.length + 2) : WEIR_SPAN("null");
     return weir_json_splice_add(splice, member->value_at, member->value.length, with);
 }
 
 enum weir_status weir_dialect_write_list(struct weir_span body, const struct weir_list_item *items, const bool *keep,
                                          size_t count, struct weir_buffer *out) {
-    struct weir_json_found found[3];
+    struct weir_json_found found[LIST_COUNT];
     struct weir_json_splice splice = {.count = 0};
     struct weir_buffer data;
     const struct weir_list_item *first = NULL, *last = NULL;
@@ -115,11 +121,12 @@ enum weir_status weir_dialect_write_list(struct weir_span body, const struct wei
     weir_buffer_append_byte(&data, ']');
     enum weir_status status = weir_buffer_status(&data);
     if (status == WEIR_OK)
-        status = weir_json_splice_add(&splice, found[0].value_at, found[0].value.length, weir_buffer_span(&data));
+        status = weir_json_splice_add(&splice, found[LIST_DATA].value_at, found[LIST_DATA].value.length,
+                                      weir_buffer_span(&data));
     if (status == WEIR_OK)
-        status = name_end(&splice, &found[1], first);
+        status = name_end(&splice, &found[LIST_FIRST_ID], first);
     if (status == WEIR_OK)
-        status = name_end(&splice, &found[2], last);
+        status = name_end(&splice, &found[LIST_LAST_ID], last);
     if (status == WEIR_OK)
         weir_json_splice_write(&splice, body, out);
     weir_buffer_release(&data);

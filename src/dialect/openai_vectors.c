@@ -80,9 +80,8 @@ static enum weir_status rewrite_embeddings(const struct weir_call *call, struct 
     enum weir_status status = weir_buffer_status(&floats) != WEIR_OK ? weir_buffer_status(&floats)
                                                                      : weir_buffer_status(out);
     weir_buffer_release(&floats);
-    if (!whole || copied == 0)
-        return WEIR_END;
-    return status;
+    /* Where there is no room for it, numbers are better than nothing: the answer has been made and billed. */
+    return !whole || copied == 0 || status == WEIR_ELIMIT ? WEIR_END : status;
 }
 
 const struct weir_format weir_format_embeddings = {
@@ -151,6 +150,7 @@ static enum weir_status read_rank_answer(struct weir_span body, struct weir_answ
     if (status != WEIR_OK)
         return status;
     dialect__begin_answer(body, &root, &found[0], &found[1], answer);
+    answer->content_bytes = (int64_t)body.length;
     if (!answer->has_usage && found[2].kind == WEIR_JSON_OBJECT)
         answer->has_usage = dialect__read_usage(found[2].value, &answer->usage);
     return WEIR_OK;

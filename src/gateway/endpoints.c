@@ -18,6 +18,12 @@
 
 static const struct gateway__endpoint endpoints[] = {
     MAKES("chat.completions", "/v1/chat/completions", chat, BODY_JSON),
+    LOCAL("health", "/health", gateway__answer_health),
+    LOCAL("health", "/healthz", gateway__answer_health),
+    LOCAL("health", "/livez", gateway__answer_health),
+    LOCAL("health", "/live", gateway__answer_health),
+    LOCAL("health", "/readyz", gateway__answer_health),
+    LOCAL("health", "/ready", gateway__answer_health),
     {.name = "responses",
      .method = "POST",
      .path = "/v1/responses",
@@ -115,12 +121,6 @@ static const struct gateway__endpoint endpoints[] = {
      .issues = true},
     {.name = "models", .method = "GET", .path = "/v1/models", .needs_key = true, .answer = gateway__answer_models},
     {.name = "model", .method = "GET", .path = "/v1/models/*", .needs_key = true, .answer = gateway__answer_model},
-    LOCAL("health", "/health", gateway__answer_health),
-    LOCAL("health", "/healthz", gateway__answer_health),
-    LOCAL("health", "/livez", gateway__answer_health),
-    LOCAL("health", "/live", gateway__answer_health),
-    LOCAL("health", "/readyz", gateway__answer_health),
-    LOCAL("health", "/ready", gateway__answer_health),
     LOCAL("metrics", "/metrics", gateway__answer_metrics),
 };
 /* OPTIONS on any known path: a browser's preflight, or a question for the methods. */
@@ -130,7 +130,7 @@ static const struct gateway__endpoint preflight = {.name = "preflight",
                                                    .answer = gateway__answer_preflight};
 
 /* An id of a provider's making goes into a path of ours: bytes that mean something there are never part of one. */
-static bool is_id(struct weir_span segment) {
+bool gateway__is_id(struct weir_span segment) {
     for (size_t i = 0; i < segment.length; i++) {
         unsigned char byte = (unsigned char)segment.at[i];
         bool plain = (byte >= '0' && byte <= '9') || (byte >= 'A' && byte <= 'Z') || (byte >= 'a' && byte <= 'z');
@@ -140,23 +140,24 @@ static bool is_id(struct weir_span segment) {
     return segment.length > 0 && segment.length <= 256 && segment.at[0] != '.';
 }
 
-/* `{id}` stands for one segment that is an id, a final `*` for one byte or more. */
+/* `{id}` stands for one segment that is an id, a final `*` for one byte or more. Most patterns differ within their first bytes. */
 static bool path_matches(const char *pattern, struct weir_span path, struct weir_span *variable) {
-    const char *hole = strpbrk(pattern, "{*");
-    if (hole == NULL)
-        return weir_span_equal(path, weir_span_of_string(pattern));
-    struct weir_span before = weir_span_of(pattern, (size_t)(hole - pattern));
-    if (path.length <= before.length || !weir_span_starts_with(path, before))
-        return false;
-    struct weir_span rest = weir_span_from(path, before.length);
-    if (*hole == '*') {
+    size_t at = 0;
+    while (at < path.length && pattern[at] == path.at[at] && pattern[at] != '{' && pattern[at] != '*')
+        at++;
+    if (at == path.length)
+        return pattern[at] == '\0';
+    struct weir_span rest = weir_span_from(path, at);
+    if (pattern[at] == '*') {
         *variable = rest;
         return true;
     }
-    struct weir_span after = weir_span_of_string(hole + strlen("{id}"));
+    if (pattern[at] != '{')
+        return false;
+    struct weir_span after = weir_span_of_string(&pattern[at + strlen("{id}")]);
     const char *slash = memchr(rest.at, '/', rest.length);
     size_t length = slash == NULL ? rest.length : (size_t)(slash - rest.at);
-    if (!weir_span_equal(weir_span_from(rest, length), after) || !is_id(weir_span_first(rest, length)))
+    if (!weir_span_equal(weir_span_from(rest, length), after) || !gateway__is_id(weir_span_first(rest, length)))
         return false;
     *variable = weir_span_first(rest, length);
     return true;

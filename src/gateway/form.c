@@ -45,12 +45,33 @@ static enum weir_status on_content(void *owner, struct weir_span data) {
     return WEIR_OK;
 }
 
+/* The model's value goes back into the form, often without what stood in front of it ("provider/"): nothing may be in it that a line break before
+ * it would make a delimiter. */
+static bool is_model_name(const struct gateway__form *form, uint64_t length) {
+    if (length > form->value_length)
+        return false;
+    for (size_t i = 0; i < form->value_length; i++)
+        if ((unsigned char)form->value[i] < 0x20 || form->value[i] == 0x7F)
+            return false;
+    for (size_t i = 0; i + 2 <= form->value_length; i++) {
+        struct weir_span rest = weir_span_of(&form->value[i], form->value_length - i);
+        if (weir_span_starts_with(rest, WEIR_SPAN("--")) &&
+            weir_span_starts_with(weir_span_from(rest, 2), form->boundary))
+            return false;
+    }
+    return true;
+}
+
 static enum weir_status on_part_end(void *owner, uint64_t content_end) {
     struct weir_request *request = owner;
     struct gateway__form *form = request->form;
     if (form->in_file)
         return WEIR_OK;
     if (form->in_model) {
+        if (!is_model_name(form, content_end - form->content_at)) {
+            (void)gateway__fail(request, WEIR_REASON_FORM_INVALID, "model", "'model' must be the name of a model");
+            return WEIR_EINVAL;
+        }
         form->model_at = form->content_at;
         form->model_end = content_end;
     }

@@ -184,6 +184,7 @@ struct weir_request {
     struct gateway__form *form; /* NULL: its body is no form */
     bool body_complete;
     struct weir_span path_variable;
+    struct weir_span query; /* as it is sent on */
     int64_t start_ns, start_utc_us;
     struct weir_uuid id;
     char id_text[WEIR_UUID_TEXT_SIZE];
@@ -262,6 +263,9 @@ void gateway__requests_free_spare(struct weir_worker *worker);
 /* NULL: none; then *allow names the methods that the path takes, NULL where there is no such path. *variable is what {id} or '*' stood for. */
 const struct gateway__endpoint *gateway__endpoint_find(struct weir_span method, struct weir_span path,
                                                        struct weir_span *variable, const char **allow);
+
+/* A text that can be a provider's id: nothing in it means something in a path or a query. */
+bool gateway__is_id(struct weir_span segment);
 
 /* --- answer.c --- */
 /* Begins a head with the fields that every answer has. */

@@ -275,6 +275,7 @@ static void on_request(void *owner, struct weir_http_connection *connection, con
     const char *allow = NULL;
     request->endpoint = gateway__endpoint_find(request->head->method, request->head->path, &request->path_variable,
                                                &allow);
+    request->query = request->head->query;
     request->format = request->endpoint != NULL ? request->endpoint->format : NULL;
     request->allow = allow;
     if (request->endpoint == NULL && allow != NULL)

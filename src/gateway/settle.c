@@ -24,22 +24,26 @@ static enum weir_usage_source usage_source(const struct weir_request *request) {
     return counted ? WEIR_USAGE_COUNTED : WEIR_USAGE_ESTIMATED;
 }
 
-/* What is billed besides tokens: as the answer says, as it was counted there, as the request alone tells, or as it can be guessed. */
+/* What is billed besides tokens: as the answer says, as it was counted there, or as the request alone tells. */
 static void fill_units(struct weir_request *request) {
     const struct weir_call *call = &request->call;
     struct weir_usage *usage = &request->usage;
     int64_t made = request->relay.units_made;
     if (call->unit == WEIR_UNIT_NONE || (usage->unit == call->unit && made == 0))
         return;
-    usage->unit = call->unit;
-    usage->units = made > 0 ? made : call->guess.unit != WEIR_UNIT_NONE ? call->guess.units : call->units;
+    if (made > 0 || call->units_are_exact) {
+        usage->unit = call->unit;
+        usage->units = made > 0 ? made : call->units;
+    } else if (!request->has_usage || charges_by_unit(request)) {
+        usage->unit = call->unit;
+        usage->units = call->guess.unit != WEIR_UNIT_NONE ? call->guess.units : call->units;
+    }
 }
 
 /* An event of a stream carries about a token; prompts have about four bytes a token. Where a format knows better, its guess counts. */
 static void estimate(struct weir_request *request) {
-    const struct weir_usage *guess = &request->call.guess;
     struct weir_usage *usage = &request->usage;
-    *usage = *guess;
+    *usage = request->call.guess;
     usage->unit = WEIR_UNIT_NONE;
     usage->units = 0;
     if (usage->input == 0)
@@ -49,13 +53,12 @@ static void estimate(struct weir_request *request) {
 }
 
 static void fill_usage(struct weir_request *request, enum weir_usage_source source) {
-    if (source == WEIR_USAGE_NONE) {
-        request->usage = (struct weir_usage){.input = 0};
-        return;
-    }
     if (source != WEIR_USAGE_PROVIDER)
+        request->usage = (struct weir_usage){.input = 0};
+    if (source == WEIR_USAGE_ESTIMATED || source == WEIR_USAGE_ABORTED)
         estimate(request);
-    fill_units(request);
+    if (source != WEIR_USAGE_NONE)
+        fill_units(request);
 }
 
 static void fill_entry(struct weir_request *request, enum weir_usage_source source, int64_t cost_cu_milli) {

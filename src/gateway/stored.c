@@ -187,9 +187,51 @@ struct list {
     size_t *asked; /* places of the items that the store is asked about */
     struct weir_span *ids;
     size_t asked_count;
+    bool has_more;
 };
 
+/* The query for the page behind `after`, with all that the client has asked for but its own place and size: "limit=100&after=…". */
+static struct weir_span query_behind(struct weir_request *request, struct weir_span after) {
+    struct weir_buffer query;
+    struct weir_span item, rest = request->head->query, copy = WEIR_SPAN("");
+    weir_buffer_init(&query, WEIR_MAX_URI_BYTES);
+    weir_buffer_append(&query, WEIR_SPAN("limit=100&after="));
+    weir_buffer_append(&query, after);
+    for (bool more = rest.length > 0; more;) {
+        more = weir_span_split(rest, '&', &item, &rest);
+        if (weir_span_starts_with(item, WEIR_SPAN("limit=")) || weir_span_starts_with(item, WEIR_SPAN("after=")))
+            continue;
+        weir_buffer_append_byte(&query, '&');
+        weir_buffer_append(&query, item);
+    }
+    if (weir_buffer_status(&query) != WEIR_OK ||
+        weir_arena_dup(request->arena, weir_buffer_span(&query), &copy) != WEIR_OK)
+        copy = WEIR_SPAN("");
+    weir_buffer_release(&query);
+    return copy;
+}
+
+/* Clients take an empty page for the last one. Where all of a page is others', the next one is asked for instead: as often as a request may have attempts. */
+static bool ask_for_next_page(struct weir_request *request, const struct list *list) {
+    if (!list->has_more || list->count == 0 || request->entry.attempt_count == WEIR_MAX_ATTEMPTS)
+        return false;
+    for (size_t i = 0; i < list->count; i++)
+        if (list->keep[i])
+            return false;
+    struct weir_span after = list->items[list->count - 1].id;
+    if (!gateway__is_id(after))
+        return false;
+    struct weir_span query = query_behind(request, after);
+    if (query.length == 0)
+        return false;
+    request->query = query;
+    request->next_candidate--;
+    return true;
+}
+
 static enum gateway__next write_list(struct weir_request *request, const struct list *list) {
+    if (ask_for_next_page(request, list))
+        return RETRY;
     struct weir_buffer out;
     struct weir_span body = weir_buffer_span(&request->relay.body);
     weir_buffer_init(&out, body.length + WEIR_KIB);
@@ -211,7 +253,7 @@ static enum gateway__next write_list(struct weir_request *request, const struct 
 static struct list *find_items(struct weir_request *request) {
     struct list *list = weir_arena_alloc(request->arena, sizeof *list);
     if (list == NULL || weir_dialect_list_items(request->arena, weir_buffer_span(&request->relay.body), &list->items,
-                                                &list->count) != WEIR_OK)
+                                                &list->count, &list->has_more) != WEIR_OK)
         return NULL;
     list->keep = weir_arena_alloc(request->arena, list->count + 1);
     list->asked = weir_arena_alloc(request->arena, (list->count + 1) * sizeof *list->asked);

@@ -199,12 +199,17 @@ static void on_stream_fail(void *owner, enum weir_status status, const char *det
     connection_lost(owner, detail);
 }
 
+/* A connection that has closed may hold an answer: servers refuse early and hang up. That is read first, and on_stream_fail comes behind it. */
+static bool is_unsendable(enum weir_status status) {
+    return status != WEIR_OK && status != WEIR_ECLOSED;
+}
+
 /* There is room for more of the request's body; the wait for the answer begins anew with each piece. */
 static void on_stream_drain(void *owner) {
     struct weir_request *request = owner;
     if (!request->upstream.sending)
         return;
-    if (gateway__send_more(request) != WEIR_OK)
+    if (is_unsendable(gateway__send_more(request)))
         connection_lost(request, NULL);
     else if (!request->upstream.head_seen)
         watch(request);
@@ -231,7 +236,7 @@ static void on_ready(void *owner, struct weir_stream *stream, bool reused) {
         return;
     }
     weir_stream_own(stream, &stream_events, request);
-    if (gateway__send_request(request) != WEIR_OK) {
+    if (is_unsendable(gateway__send_request(request))) {
         connection_lost(request, NULL);
         return;
     }

@@ -32,9 +32,9 @@ static void write_target(const struct weir_request *request, struct weir_buffer 
     weir_buffer_append_byte(out, ' ');
     weir_buffer_append(out, request->target->provider->path_prefix);
     weir_buffer_append(out, weir_span_from(request->head->path, strlen("/v1")));
-    if (request->head->query.length > 0) {
+    if (request->query.length > 0) {
         weir_buffer_append_byte(out, '?');
-        weir_buffer_append(out, request->head->query);
+        weir_buffer_append(out, request->query);
     }
     weir_buffer_append(out, WEIR_SPAN(" HTTP/1.1\r\nHost: "));
 }

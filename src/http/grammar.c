@@ -43,23 +43,28 @@ static bool is_text_byte(char byte) {
     return (value >= 0x20 && value != 0x7F) || value == '\t';
 }
 
+static bool is_text_singly(const char *at, const char *end) {
+    while (at < end && is_text_byte(*at)) {
+        at++;
+    }
+    return at == end;
+}
+
+static bool is_text_of_eight(const char *at) {
+    uint64_t bytes;
+    memcpy(&bytes, at, sizeof(bytes));
+    return !has_control(bytes) || is_text_singly(at, at + sizeof(bytes));
+}
+
 bool http__is_field_text(const char *at, const char *end) {
-    while (at < end) {
-        size_t step = 1;
-        if (end - at >= 8) {
-            uint64_t bytes;
-            memcpy(&bytes, at, sizeof(bytes));
-            step = 8;
-            if (!has_control(bytes)) {
-                at += step;
-                continue;
-            }
-        }
-        for (const char *stop = at + step; at < stop; at++) {
-            if (!is_text_byte(*at)) {
-                return false;
-            }
+    const ptrdiff_t step = sizeof(uint64_t);
+    if (end - at < step) {
+        return is_text_singly(at, end);
+    }
+    for (; end - at > step; at += step) {
+        if (!is_text_of_eight(at)) {
+            return false;
         }
     }
-    return true;
+    return is_text_of_eight(end - step); /* some of them for the second time */
 }

@@ -274,6 +274,7 @@ static bool is_plain_coding(struct weir_span value) {
 
 /* The whole head is in reader->head, its blank line included. */
 static enum weir_status read_part_head(struct weir_multipart *reader) {
+    weir_bug_on(reader->head.at == NULL);
     struct weir_http_field fields[WEIR_MAX_HEAD_FIELDS];
     size_t field_count = 0;
     struct http__refusal refusal;

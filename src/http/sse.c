@@ -68,8 +68,11 @@ static const char *find_line_end(const char *at, const char *end) {
     return at;
 }
 
-/* Goes on to the byte after the event's end; NULL: it does not end in [at, end). */
-static const char *find_event_end(struct weir_sse *sse, const char *at, const char *end) {
+/* Goes on to the byte after the event's end; NULL: it does not end in [at, end). *first_line_end is where the event's first
+ * line ends, if it begins at `at`; else NULL. */
+static const char *find_event_end(struct weir_sse *sse, const char *at, const char *end, const char **first_line_end) {
+    bool in_first_line = sse->place == PLACE_EVENT_START;
+    *first_line_end = NULL;
     while (at < end) {
         switch ((enum place)sse->place) {
         case PLACE_IN_LINE:
@@ -77,6 +80,10 @@ static const char *find_event_end(struct weir_sse *sse, const char *at, const ch
             if (at == end) {
                 return NULL;
             }
+            if (in_first_line) {
+                *first_line_end = at;
+            }
+            in_first_line = false;
             sse->place = *at == '\n' ? PLACE_AFTER_LF : PLACE_AFTER_CR;
             break;
         case PLACE_AFTER_CR:
@@ -133,16 +140,21 @@ static void read_line(struct weir_sse *sse, const char *at, const char *end, str
     }
 }
 
-static enum weir_status deliver(struct weir_sse *sse, struct weir_span raw, struct weir_sse_event *event) {
+/* `line_end` is that of the first line, or NULL where it is not known. */
+static enum weir_status deliver(struct weir_sse *sse, struct weir_span raw, const char *line_end,
+                                struct weir_sse_event *event) {
     struct weir_sse_event read = {.raw = raw, .name = WEIR_SPAN(""), .data = WEIR_SPAN("")};
     const char *end = raw.at + raw.length;
     for (const char *at = raw.at; at < end;) {
-        const char *line_end = find_line_end(at, end);
+        if (line_end == NULL) {
+            line_end = find_line_end(at, end);
+        }
         read_line(sse, at, line_end, &read);
         at = line_end + 1;
         if (at < end && line_end[0] == '\r' && at[0] == '\n') {
             at++;
         }
+        line_end = NULL;
     }
     sse->place = PLACE_EVENT_START;
     enum weir_status status = weir_buffer_status(&sse->joined);
@@ -207,11 +219,12 @@ enum weir_status weir_sse_next(struct weir_sse *sse, struct weir_span *input, st
         *input = weir_span_from(*input, input->at[0] == '\n' ? 1 : 0);
     }
     const char *start = input->at;
-    const char *end = input->length > 0 ? find_event_end(sse, start, start + input->length) : NULL;
+    const char *line_end = NULL;
+    const char *end = input->length > 0 ? find_event_end(sse, start, start + input->length, &line_end) : NULL;
     struct weir_span part = weir_span_first(*input, end != NULL ? (size_t)(end - start) : input->length);
     *input = weir_span_from(*input, part.length);
     if (end != NULL && sse->held.length == 0) {
-        return part.length <= sse->held.max_bytes ? deliver(sse, part, event) : over_limit(sse);
+        return part.length <= sse->held.max_bytes ? deliver(sse, part, line_end, event) : over_limit(sse);
     }
     weir_buffer_append(&sse->held, part);
     status = weir_buffer_status(&sse->held);
@@ -222,7 +235,7 @@ enum weir_status weir_sse_next(struct weir_sse *sse, struct weir_span *input, st
         return WEIR_AGAIN;
     }
     sse->delivered = true;
-    return deliver(sse, weir_buffer_span(&sse->held), event);
+    return deliver(sse, weir_buffer_span(&sse->held), NULL, event);
 }
 
 struct weir_span weir_sse_rest(const struct weir_sse *sse) {

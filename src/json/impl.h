@@ -37,7 +37,30 @@ static inline size_t json__utf8_length(const char *at, const char *end) {
                : 0;
 }
 
-/* Passes over plain bytes, many at a step; it may stop a few bytes before the first that is not plain. */
+static inline bool json__is_plain(char byte) {
+    return (unsigned char)byte >= 0x20 && (unsigned char)byte < 0x80 && byte != '"' && byte != '\\';
+}
+
+/* Eight bytes at a step, and the rest singly. */
+static inline const char *json__skip_plain_by_words(const char *at, const char *end) {
+    const uint64_t ones = 0x0101010101010101U;
+    const uint64_t highs = 0x8080808080808080U;
+    while (end - at >= 8) {
+        uint64_t bytes;
+        memcpy(&bytes, at, sizeof(bytes));
+        uint64_t quotes = bytes ^ ones * '"';
+        uint64_t backslashes = bytes ^ ones * '\\';
+        uint64_t special = (quotes - ones) | (backslashes - ones) | (bytes - ones * ' ') | bytes;
+        if ((special & highs) != 0)
+            break;
+        at += 8;
+    }
+    while (at < end && json__is_plain(*at))
+        at++;
+    return at;
+}
+
+/* The first byte that a string cannot pass over blindly: '"', '\\', below 0x20, above 0x7F; or `end`. */
 #if defined(__SSE2__)
 static inline unsigned json__special_bytes(const char *at) {
     const __m128i bytes = _mm_loadu_si128((const __m128i *)(const void *)at);
@@ -48,50 +71,49 @@ static inline unsigned json__special_bytes(const char *at) {
     return (unsigned)_mm_movemask_epi8(_mm_or_si128(_mm_or_si128(quotes, backslashes), outside));
 }
 
-static inline const char *json__skip_plain_wide(const char *at, const char *end) {
-    while (end - at >= 32) {
-        unsigned special = json__special_bytes(at) | json__special_bytes(at + 16) << 16;
-        if (special != 0)
-            return at + __builtin_ctz(special);
-        at += 32;
-    }
-    if (end - at >= 16) {
+static inline const char *json__skip_plain(const char *at, const char *end) {
+    for (; end - at >= 16; at += 16) {
         unsigned special = json__special_bytes(at);
         if (special != 0)
             return at + __builtin_ctz(special);
-        at += 16;
     }
-    return at;
+    return json__skip_plain_by_words(at, end);
 }
 #else
-static inline const char *json__skip_plain_wide(const char *at, const char *end) {
-    const uint64_t ones = 0x0101010101010101U;
-    const uint64_t highs = 0x8080808080808080U;
-    while (end - at >= 8) {
-        uint64_t bytes;
-        memcpy(&bytes, at, sizeof(bytes));
-        uint64_t quotes = bytes ^ ones * '"';
-        uint64_t backslashes = bytes ^ ones * '\\';
-        uint64_t special = (quotes - ones) | (backslashes - ones) | (bytes - ones * ' ') | bytes;
-        if ((special & highs) != 0)
-            return at;
-        at += 8;
-    }
-    return at;
+static inline const char *json__skip_plain(const char *at, const char *end) {
+    return json__skip_plain_by_words(at, end);
 }
 #endif
 
-static inline bool json__is_plain(char byte) {
-    return (unsigned char)byte >= 0x20 && (unsigned char)byte < 0x80 && byte != '"' && byte != '\\';
+static inline bool json__is_hex(char byte) {
+    return (byte >= '0' && byte <= '9') || (byte >= 'a' && byte <= 'f') || (byte >= 'A' && byte <= 'F');
 }
 
-/* The first byte that a string cannot pass over blindly: '"', '\\', below 0x20, above 0x7F; or `end`. */
-static inline const char *json__skip_plain(const char *at, const char *end) {
-    at = json__skip_plain_wide(at, end);
-    while (at < end && json__is_plain(*at))
-        at++;
-    return at;
+/* The length of the escape at `at` (a backslash), or 0. Surrogates need no partner here: RFC 8259 allows them. */
+static inline size_t json__escape_length(const char *at, const char *end) {
+    if (end - at < 2)
+        return 0;
+    switch (at[1]) {
+    case '"':
+    case '\\':
+    case '/':
+    case 'b':
+    case 'f':
+    case 'n':
+    case 'r':
+    case 't': return 2;
+    case 'u':
+        return end - at >= 6 && json__is_hex(at[2]) && json__is_hex(at[3]) && json__is_hex(at[4]) && json__is_hex(at[5])
+                   ? 6
+                   : 0;
+    default: return 0;
+    }
 }
+
+/* Passes over blocks of a string as long as they lie within it and hold nothing wrong, and gives where to go on byte by
+ * byte: the start of a character or escape. Of the string, three bytes at least lie before `at`. Worth its while only
+ * where escapes or characters outside ASCII come thick. */
+const char *json__skip_blocks(const char *at, const char *end, bool *escaped);
 
 /* The general part of json__skip_string: from a byte that is not plain. */
 const char *json__skip_rest_of_string(const char *at, const char *end, bool *escaped, const char **problem,

@@ -75,26 +75,32 @@ static void begin_wants(struct wants *wants, const struct weir_json_want *asked,
 
 /* How long the segment is if the member's name is the same; else SIZE_MAX. */
 static size_t match_segment(const char *segment, struct weir_span name, bool escaped) {
-    if (!escaped) {
-        /* A name holds no NUL, so strncmp stops at the path's end; a '.' in it is none of the path's. */
-        bool same = strncmp(segment, name.at, name.length) == 0 && ends_segment(segment[name.length]) &&
-                    memchr(name.at, '.', name.length) == NULL;
-        return same ? name.length : SIZE_MAX;
-    }
     size_t length = 0;
+    if (!escaped) {
+        /* A name holds no NUL, so this stops at the path's end; a '.' in it is none of the path's. */
+        while (length < name.length && segment[length] == name.at[length] && segment[length] != '.')
+            length++;
+        return length == name.length && ends_segment(segment[length]) ? length : SIZE_MAX;
+    }
     while (!ends_segment(segment[length]))
         length++;
     struct weir_span token = weir_span_of(name.at - 1, name.length + 2);
     return weir_json_string_equals(token, weir_span_of(segment, length)) ? length : SIZE_MAX;
 }
 
-/* Looks the member's name (between its quotes) up among the wants of the object that is open. */
-static bool match_name(struct walk *walk, struct weir_span name, bool escaped) {
+/* The wants of the object that is open which may be meant by a member's name (between its quotes). */
+static inline uint64_t candidates_of(const struct walk *walk, struct weir_span name, bool escaped) {
+    uint64_t through = walk->level->through;
+    if (through == 0 || walk->depth != 1 || escaped)
+        return through;
+    return through & walk->wants->initials[initial_of(name.length > 0 ? name.at[0] : '\0')];
+}
+
+/* Looks the name up among them. Apart from read_name, which is short without it and called for every name. */
+__attribute__((noinline)) static bool match_name(struct walk *walk, struct weir_span name, bool escaped,
+                                                 uint64_t candidates) {
     struct wants *wants = walk->wants;
     unsigned depth = walk->depth - 1; /* every level above is an object on the way: depth is the segment's place */
-    uint64_t candidates = walk->level->through;
-    if (depth == 0 && !escaped)
-        candidates &= wants->initials[initial_of(name.length > 0 ? name.at[0] : '\0')];
     for (; candidates != 0; candidates &= candidates - 1) {
         unsigned i = (unsigned)__builtin_ctzll(candidates);
         const char *segment = wants->segments[depth][i];
@@ -138,7 +144,9 @@ static inline const char *read_name(struct walk *walk, const char *at) {
     const char *closing = json__skip_string(at + 1, end, &escaped, &problem, &bad_at);
     if (closing == NULL)
         return fail(walk, WEIR_EINVAL, problem, bad_at);
-    if (walk->level->through != 0 && !match_name(walk, weir_span_of(at + 1, (size_t)(closing - at - 1)), escaped))
+    struct weir_span name = weir_span_of(at + 1, (size_t)(closing - at - 1));
+    uint64_t candidates = candidates_of(walk, name, escaped);
+    if (candidates != 0 && !match_name(walk, name, escaped, candidates))
         return NULL;
     at = skip_space(closing + 1, end);
     if (at == end || *at != ':')
@@ -183,6 +191,8 @@ static inline const char *open_container(struct walk *walk, const char *at) {
 
 static inline const char *read_literal(struct walk *walk, const char *at, const char *literal, size_t length) {
     size_t left = (size_t)(walk->end - at);
+    if (left >= length && memcmp(at, literal, length) == 0)
+        return at + length;
     for (size_t i = 0; i < length; i++)
         if (i == left || at[i] != literal[i])
             return fail_unexpected(walk, at + i);

@@ -1,10 +1,13 @@
 /* Strings and numbers: the two tokens that most of a JSON text is made of.
  *
  * A request body of a megabyte is a few huge strings, so plain bytes are passed over many at a step (impl.h); what
- * stands between them is rare enough to be looked at singly. Nothing here reads at or past the end that it is given,
- * allocates, or decodes.
+ * stands between them is looked at singly, and by blocks where it comes thick (scan_blocks.c). Nothing here reads at or
+ * past the end that it is given, allocates, or decodes.
  */
 #include "json/impl.h"
+
+/* So many escapes and runs outside ASCII are met before a string is gone through by blocks. */
+enum { BLOCKS_FROM = 8 };
 
 /* Passes over a run of non-ASCII bytes; *bad is true where it is not well-formed UTF-8 there. Most such runs are
  * scripts of three bytes a character, so these are tried first; the general rule decides about the rest. */
@@ -30,31 +33,12 @@ static inline const char *skip_multibyte(const char *at, const char *end, bool *
     return at;
 }
 
-static inline bool is_hex(char byte) {
-    return (byte >= '0' && byte <= '9') || (byte >= 'a' && byte <= 'f') || (byte >= 'A' && byte <= 'F');
-}
-
-/* The length of the escape at `at` (a backslash), or 0. Surrogates need no partner here: RFC 8259 allows them. */
-static inline size_t escape_length(const char *at, const char *end) {
-    if (end - at < 2)
-        return 0;
-    switch (at[1]) {
-    case '"':
-    case '\\':
-    case '/':
-    case 'b':
-    case 'f':
-    case 'n':
-    case 'r':
-    case 't': return 2;
-    case 'u': return end - at >= 6 && is_hex(at[2]) && is_hex(at[3]) && is_hex(at[4]) && is_hex(at[5]) ? 6 : 0;
-    default: return 0;
-    }
-}
-
 const char *json__skip_rest_of_string(const char *at, const char *end, bool *escaped, const char **problem,
                                       const char **bad_at) {
+    unsigned met = 0;
     for (;; at = json__skip_plain(at, end)) {
+        if (++met % BLOCKS_FROM == 0)
+            at = json__skip_plain(json__skip_blocks(at, end, escaped), end);
         if (at == end) {
             *problem = "unexpected end";
             break;
@@ -62,7 +46,7 @@ const char *json__skip_rest_of_string(const char *at, const char *end, bool *esc
         if (*at == '"')
             return at;
         if (*at == '\\') {
-            size_t length = escape_length(at, end);
+            size_t length = json__escape_length(at, end);
             if (length == 0) {
                 *problem = "bad escape";
                 break;

@@ -20,12 +20,37 @@ struct output {
     struct weir_buffer text;
 };
 
-static void write_tokens(struct weir_json_writer *writer, const struct weir_usage *tokens) {
-    weir_json_member_int64(writer, "input_tokens", tokens->input);
-    weir_json_member_int64(writer, "cached_tokens", tokens->cached);
-    weir_json_member_int64(writer, "cache_write_tokens", tokens->cache_write);
-    weir_json_member_int64(writer, "output_tokens", tokens->output);
-    weir_json_member_int64(writer, "reasoning_tokens", tokens->reasoning);
+/* What every entry has, and of the rest what this one has. */
+static void write_usage(struct weir_json_writer *writer, const struct weir_usage *usage) {
+    const struct {
+        const char *name;
+        int64_t tokens;
+    } rest[] = {{"input_audio_tokens", usage->input_audio},
+                {"input_image_tokens", usage->input_image},
+                {"output_audio_tokens", usage->output_audio},
+                {"output_image_tokens", usage->output_image}};
+    weir_json_member_int64(writer, "input_tokens", usage->input);
+    weir_json_member_int64(writer, "cached_tokens", usage->cached);
+    weir_json_member_int64(writer, "cache_write_tokens", usage->cache_write);
+    weir_json_member_int64(writer, "output_tokens", usage->output);
+    weir_json_member_int64(writer, "reasoning_tokens", usage->reasoning);
+    for (size_t i = 0; i < sizeof rest / sizeof *rest; i++)
+        if (rest[i].tokens != 0)
+            weir_json_member_int64(writer, rest[i].name, rest[i].tokens);
+    if (usage->unit != WEIR_UNIT_NONE) {
+        weir_json_member_text(writer, "unit", weir_unit_name(usage->unit));
+        weir_json_member_int64(writer, "units", usage->units);
+    }
+}
+
+static void write_issued(struct weir_json_writer *writer, const struct weir_ledger_entry *entry) {
+    if (entry->issued_count == 0)
+        return;
+    weir_json_write_name(writer, "issued");
+    weir_json_write_array(writer);
+    for (size_t i = 0; i < entry->issued_count; i++)
+        weir_json_write_string(writer, entry->issued[i]);
+    weir_json_write_end(writer);
 }
 
 static void write_attempts(struct weir_json_writer *writer, const struct weir_ledger_entry *entry) {
@@ -80,7 +105,7 @@ static void write_json(struct weir_buffer *out, const struct weir_ledger_entry *
     weir_json_member_text(&writer, "outcome", weir_outcome_name((enum weir_outcome)entry->outcome));
     weir_json_member_text(&writer, "reason", reason_name(entry->reason));
     weir_json_member_int64(&writer, "status", entry->status);
-    write_tokens(&writer, &entry->usage);
+    write_usage(&writer, &entry->usage);
     weir_json_member_text(&writer, "usage_source", weir_usage_source_name((enum weir_usage_source)entry->usage_source));
     weir_json_member_string(&writer, "price_version", entry->price_version);
     weir_json_member_bool(&writer, "unpriced", entry->unpriced);
@@ -91,6 +116,7 @@ static void write_json(struct weir_buffer *out, const struct weir_ledger_entry *
     weir_json_member_int64(&writer, "revision", (int64_t)entry->revision);
     weir_json_member_string(&writer, "tags", entry->tags);
     weir_json_member_string(&writer, "client_address", entry->client_address);
+    write_issued(&writer, entry);
     write_attempts(&writer, entry);
     weir_json_write_end(&writer);
     weir_buffer_append_byte(out, '\n');
@@ -113,7 +139,23 @@ static void csv_field(struct weir_buffer *out, struct weir_span text, bool last)
 static const char csv_head[] =
     "sequence,request_id,client_request_id,start,end,key_id,workspace,endpoint,model,provider,upstream_model,stream,outcome,reason,status,"
     "input_tokens,cached_tokens,cache_write_tokens,output_tokens,reasoning_tokens,usage_source,price_version,unpriced,"
-    "reserved_cu_milli,cost_cu_milli,overrun_cu_milli,revision,tags\r\n";
+    "reserved_cu_milli,cost_cu_milli,overrun_cu_milli,revision,tags,input_audio_tokens,input_image_tokens,output_audio_tokens,"
+    "output_image_tokens,unit,units,issued\r\n";
+
+/* The ids with spaces between them; what is no id's (a space, a control byte) is left out of it. */
+static void csv_issued(struct weir_buffer *out, const struct weir_ledger_entry *entry) {
+    char text[WEIR_MAX_ISSUED * 600];
+    size_t length = 0;
+    for (size_t i = 0; i < entry->issued_count; i++) {
+        struct weir_span id = entry->issued[i];
+        if (i > 0)
+            text[length++] = ' ';
+        for (size_t k = 0; k < id.length && k < 512; k++)
+            if ((unsigned char)id.at[k] > 0x20 && id.at[k] != 0x7f)
+                text[length++] = id.at[k];
+    }
+    csv_field(out, weir_span_of(text, length), true);
+}
 
 static void write_csv(struct weir_buffer *out, const struct weir_ledger_entry *entry) {
     char id[WEIR_UUID_TEXT_SIZE], start[WEIR_TIMESTAMP_SIZE], end[WEIR_TIMESTAMP_SIZE];
@@ -138,7 +180,30 @@ static void write_csv(struct weir_buffer *out, const struct weir_ledger_entry *e
     weir_buffer_printf(out, "%s,%lld,%lld,%lld,%llu,", entry->unpriced ? "true" : "false",
                        (long long)entry->reserved_cu_milli, (long long)entry->cost_cu_milli,
                        (long long)entry->overrun_cu_milli, (unsigned long long)entry->revision);
-    csv_field(out, entry->tags, true);
+    csv_field(out, entry->tags, false);
+    weir_buffer_printf(out, "%lld,%lld,%lld,%lld,%s,%lld,", (long long)tokens->input_audio,
+                       (long long)tokens->input_image, (long long)tokens->output_audio, (long long)tokens->output_image,
+                       tokens->unit != WEIR_UNIT_NONE ? weir_unit_name(tokens->unit) : "", (long long)tokens->units);
+    csv_issued(out, entry);
+}
+
+/* What an entry has besides: behind the columns that every entry has. */
+static void write_rest_of_row(struct weir_buffer *out, const struct weir_ledger_entry *entry) {
+    const struct weir_usage *usage = &entry->usage;
+    if (usage->unit == WEIR_UNIT_AUDIO_MS)
+        weir_buffer_printf(out, "  %lld.%03llds", (long long)(usage->units / 1000), (long long)(usage->units % 1000));
+    else if (usage->unit != WEIR_UNIT_NONE)
+        weir_buffer_printf(out, "  %lld %s", (long long)usage->units, weir_unit_name(usage->unit));
+    if (usage->input_audio != 0 || usage->output_audio != 0)
+        weir_buffer_printf(out, "  audio %lld+%lld", (long long)usage->input_audio, (long long)usage->output_audio);
+    if (usage->input_image != 0 || usage->output_image != 0)
+        weir_buffer_printf(out, "  image %lld+%lld", (long long)usage->input_image, (long long)usage->output_image);
+    for (size_t i = 0; i < entry->issued_count; i++) {
+        char id[MAIN_CELL_SIZE];
+        main__cell(entry->issued[i], 0, id);
+        weir_buffer_printf(out, "  %s", id);
+    }
+    weir_buffer_append_byte(out, '\n');
 }
 
 static void write_row(struct weir_buffer *out, const struct weir_ledger_entry *entry) {
@@ -148,10 +213,11 @@ static void write_row(struct weir_buffer *out, const struct weir_ledger_entry *e
     main__format_time(entry->start_utc_us, start);
     main__cell(entry->key_id, 20, key);
     main__cell(entry->model, 22, model);
-    weir_buffer_printf(out, "%-20s  %-36s  %s  %s  %8lld  %8lld  %12lld  %s%s%s\n", start, id, key, model,
+    weir_buffer_printf(out, "%-20s  %-36s  %s  %s  %8lld  %8lld  %12lld  %s%s%s", start, id, key, model,
                        (long long)entry->usage.input, (long long)entry->usage.output, (long long)entry->cost_cu_milli,
                        weir_outcome_name((enum weir_outcome)entry->outcome), reason != NULL ? " " : "",
                        reason != NULL ? reason : "");
+    write_rest_of_row(out, entry);
 }
 
 static enum weir_status visit(void *context, const struct weir_ledger_entry *entry) {
@@ -251,7 +317,8 @@ int main__ledger(int argc, char **argv) {
     const struct main__command command = {
         "weir ledger list|export [options]",
         "Lists the newest page of what was used and charged, or exports all of it. Works while a server runs;\nan entry appears "
-        "within a second after its request has ended. Amounts are milli-CU (1 USD = 1,000,000,000).",
+        "within a second after its request has ended. Amounts are milli-CU (1 USD = 1,000,000,000). Behind the\noutcome stand, where there are any, "
+        "units other than tokens, tokens of sound and of pictures (in+out), and\nids that the provider has issued.",
         all,
         sizeof all / sizeof *all,
         1,

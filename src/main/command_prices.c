@@ -36,12 +36,21 @@ static int list(void) {
         fprintf(stderr, "weir: %s\n", error.text);
         return MAIN_EXIT_FAILED;
     }
-    fprintf(stderr, "version %.*s; milli-CU per million tokens\n", WEIR_SPAN_PRINT(weir_prices_version(prices)));
-    printf("%-12s  %-36s  %16s  %16s\n", "PROVIDER", "MODEL", "INPUT", "OUTPUT");
+    /* In the order of enum weir_unit; sound is priced by the second. */
+    static const char *const units[] = {"", "image", "second", "character", "search"};
+    fprintf(stderr, "version %.*s; milli-CU per million tokens, and per million of the unit\n",
+            WEIR_SPAN_PRINT(weir_prices_version(prices)));
+    printf("%-12s  %-36s  %16s  %16s  %16s  %-9s  %s\n", "PROVIDER", "MODEL", "INPUT", "OUTPUT", "BY THE UNIT", "UNIT",
+           "VARIANT");
     for (size_t i = 0; i < weir_prices_count(prices); i++) {
         const struct weir_price *price = weir_prices_at(prices, i);
-        printf("%-12.*s  %-36.*s  %16lld  %16lld\n", WEIR_SPAN_PRINT(price->provider), WEIR_SPAN_PRINT(price->model),
+        printf("%-12.*s  %-36.*s  %16lld  %16lld", WEIR_SPAN_PRINT(price->provider), WEIR_SPAN_PRINT(price->model),
                (long long)price->tiers[0].input, (long long)price->tiers[0].output);
+        if (price->unit != WEIR_UNIT_NONE || price->variant.length > 0)
+            printf("  %16lld  %-9s", (long long)price->unit_price, units[price->unit]);
+        if (price->variant.length > 0)
+            printf("  %.*s", WEIR_SPAN_PRINT(price->variant));
+        printf("\n");
     }
     weir_prices_free(&prices);
     return 0;

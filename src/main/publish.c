@@ -123,10 +123,10 @@ static struct weir_span address_url(struct weir_arena *arena, const char *value,
 static size_t add_simulator(struct weir_arena *arena, struct main__settings *settings,
                             struct weir_provider_settings *providers, const char *url) {
     static const char *const names[] = {"sim-small", "sim-large", "sim-reasoner"};
-    static const struct weir_span headers[] = {{"x-sim-fault", 11},     {"x-sim-ttft", 10},  {"x-sim-rate", 10},
-                                               {"x-sim-tokens", 12},    {"x-sim-echo", 10},  {"x-sim-crlf", 10},
-                                               {"x-sim-comments", 14},  {"x-sim-split", 11}, {"x-sim-multiline", 15},
-                                               {"x-sim-sequential", 16}};
+    static const struct weir_span headers[] = {{"x-sim-fault", 11},      {"x-sim-ttft", 10},  {"x-sim-rate", 10},
+                                               {"x-sim-tokens", 12},     {"x-sim-echo", 10},  {"x-sim-crlf", 10},
+                                               {"x-sim-comments", 14},   {"x-sim-split", 11}, {"x-sim-multiline", 15},
+                                               {"x-sim-sequential", 16}, {"x-sim-bytes", 11}};
     struct weir_model_settings *models = weir_arena_array(arena, 3, sizeof *models);
     struct weir_target_settings *targets = weir_arena_array(arena, 3, sizeof *targets);
     if (models == NULL || targets == NULL)

@@ -36,6 +36,8 @@ static wide charge(int64_t whole, int64_t price, const struct part *parts, size_
     wide rest_price = price > 0 ? (wide)price : 0;
     wide sum = 0;
     for (size_t i = 0; i < count; i++) {
+        if (parts[i].tokens <= 0)
+            continue;
         int64_t tokens = clamp(parts[i].tokens, left);
         left -= tokens;
         sum += (wide)tokens * (parts[i].price >= 0 ? (wide)parts[i].price : rest_price);
@@ -65,6 +67,10 @@ int64_t weir_price_cost(const struct weir_price *price, const struct weir_usage 
         } else {
             sum += units;
         }
+    }
+    if (sound == 0) { /* nearly always; one division of this width costs as much as all the rest */
+        wide cost = (sum + PRICE_UNIT - 1) / PRICE_UNIT;
+        return cost > (wide)INT64_MAX ? INT64_MAX : (int64_t)cost;
     }
     /* `sum` is below 3 * 2^126 and `sound` below 2^126. They are of different fineness, and bringing `sum` to the finer
      * one could overflow; so the whole milli-CU of both are added apart from what is left over of both, which is below

@@ -35,8 +35,9 @@ struct weir_http_server {
 };
 
 struct weir_http_connection {
-    struct weir_list link; /* first */
-    struct weir_deferred deferred;
+    struct weir_list link;         /* first */
+    struct weir_deferred deferred; /* freeing */
+    struct weir_deferred next;     /* going on with what was kept */
     struct weir_http_server *server;
     struct weir_stream *stream;
     struct weir_http1 *parser;
@@ -56,6 +57,7 @@ struct weir_http_connection {
     bool in_feed;
     bool reset_parser; /* before the next message; never from within the parser's own callbacks */
     bool refused;
+    bool next_in_use;
 };
 
 static void on_timer(void *argument);
@@ -299,8 +301,10 @@ static void feed_pipelined(struct weir_http_connection *connection) {
         set_reading(connection, connection->pipelined.length < PIPELINE_MAX_BYTES / 2);
 }
 
+/* What has been closed in the meantime is freed after this: deferred calls run in order. */
 static void feed_pipelined_deferred(void *argument) {
     struct weir_http_connection *connection = argument;
+    connection->next_in_use = false;
     if (connection->phase == PHASE_IDLE)
         feed_pipelined(connection);
 }
@@ -310,9 +314,12 @@ static void next_request(struct weir_http_connection *connection) {
     connection->request = NULL;
     connection->reset_parser = true;
     set_phase(connection, PHASE_IDLE);
-    /* Within a feed its own loop goes on. Outside, a long pipeline must not recurse through answer after answer. */
-    if (!connection->in_feed && connection->pipelined.length > 0)
-        weir_timer_start(connection->server->loop, &connection->timer, 0, feed_pipelined_deferred, connection);
+    /* Within a feed its own loop goes on. Outside, a long pipeline must not recurse through answer after answer, so the next
+     * request begins when this turn's callbacks are done. */
+    if (!connection->in_feed && connection->pipelined.length > 0 && !connection->next_in_use) {
+        connection->next_in_use = true;
+        weir_loop_defer(connection->server->loop, &connection->next, feed_pipelined_deferred, connection);
+    }
 }
 
 static void on_data(void *owner, struct weir_span data) {

@@ -50,6 +50,9 @@ static void write_id(struct weir_buffer *out, const char *name, struct weir_span
 static void write_batch(const struct batch *batch, const struct sim_task *task, struct weir_buffer *out) {
     const char *status = status_of(batch);
     bool completed = strcmp(status, "completed") == 0;
+    int64_t expires_s = batch->created_s + WINDOW_S;
+    int64_t failed = completed ? batch->failed : 0;
+    int64_t worked = completed ? batch->total - batch->failed : 0;
     bool begun = strcmp(status, "validating") != 0;
     weir_buffer_append(out, WEIR_SPAN("{\"id\":"));
     weir_json_append_string(out, batch->id);
@@ -57,7 +60,7 @@ static void write_batch(const struct batch *batch, const struct sim_task *task, 
     weir_json_append_string(out, batch->endpoint);
     write_id(out, "input_file_id", batch->input_id);
     weir_buffer_printf(out, ",\"completion_window\":\"24h\",\"status\":\"%s\",\"created_at\":%lld,\"expires_at\":%lld",
-                       status, (long long)batch->created_s, (long long)(batch->created_s + WINDOW_S));
+                       status, (long long)batch->created_s, (long long)expires_s);
     if (begun) {
         weir_buffer_printf(out, ",\"in_progress_at\":%lld", (long long)batch->created_s);
     }
@@ -72,18 +75,18 @@ static void write_batch(const struct batch *batch, const struct sim_task *task, 
         if (!task->no_usage) {
             int64_t input = sim__task_said(task, batch->usage.input);
             int64_t output = sim__task_said(task, batch->usage.output);
+            int64_t total = input + output;
             weir_buffer_printf(out,
                                ",\"usage\":{\"input_tokens\":%lld,\"input_tokens_details\":{\"cached_tokens\":%lld},"
                                "\"output_tokens\":%lld,\"output_tokens_details\":{\"reasoning_tokens\":%lld},"
                                "\"total_tokens\":%lld}",
                                (long long)input, (long long)sim__task_said(task, batch->usage.cached),
                                (long long)output, (long long)sim__task_said(task, batch->usage.reasoning),
-                               (long long)(input + output));
+                               (long long)total);
         }
     }
     weir_buffer_printf(out, ",\"request_counts\":{\"total\":%lld,\"completed\":%lld,\"failed\":%lld},\"metadata\":",
-                       (long long)batch->total, (long long)(completed ? batch->total - batch->failed : 0),
-                       (long long)(completed ? batch->failed : 0));
+                       (long long)batch->total, (long long)worked, (long long)failed);
     weir_buffer_append(out, batch->metadata);
     weir_buffer_append_byte(out, '}');
 }

@@ -180,7 +180,8 @@ static void set_cut(struct sim_connection *connection) {
 
 /* The pace: the wishes, and what the faults add. */
 static void set_pace(struct sim_connection *connection) {
-    const struct sim_wishes *wishes = &connection->request.wishes;
+    const struct sim_request *request = &connection->request;
+    const struct sim_wishes *wishes = &request->wishes;
     const struct sim_task *task = &connection->task;
     struct sim_transfer *transfer = &connection->transfer;
     int64_t gap_ns = wishes->tokens_per_second > 0 ? 1000000000 / wishes->tokens_per_second : 0;
@@ -190,7 +191,10 @@ static void set_pace(struct sim_connection *connection) {
         transfer->gap_ns = gap_ns + (slow ? slow_ns : 0);
         transfer->first_due_ns = transfer->head_due_ns + ms_to_ns(wishes->first_token_ms) + task->thinking * gap_ns;
     } else {
-        transfer->head_due_ns += ms_to_ns(wishes->first_token_ms) + task->usage.output * gap_ns;
+        /* Pictures are not made token by token, and what is only told again is there at once. */
+        bool makes = request->endpoint->body != SIM_BODY_NONE;
+        int64_t tokens = makes ? task->usage.output - task->usage.output_image : 0;
+        transfer->head_due_ns += ms_to_ns(wishes->first_token_ms) + tokens * gap_ns;
         transfer->first_due_ns = transfer->head_due_ns;
         transfer->gap_ns = slow ? slow_ns : 0;
         if (slow) {
@@ -298,7 +302,7 @@ static enum weir_status read_body(struct sim_connection *connection, struct sim_
     struct sim_task *task = &connection->task;
     const struct sim_request *request = &connection->request;
     enum sim_body body = request->endpoint->body;
-    bool is_form = weir_span_starts_with(request->type, WEIR_SPAN("multipart/"));
+    bool is_form = weir_http_media_type_is(request->type, WEIR_SPAN("multipart/form-data"));
     if (body == SIM_BODY_FORM || (body == SIM_BODY_FORM_OR_JSON && is_form)) {
         task->form = form;
         return sim__form_read(form, task->arena, request->type, task->content, &task->root, &task->refusal);

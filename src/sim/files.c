@@ -51,7 +51,7 @@ struct weir_span sim__object_id(const void *objects, size_t index) {
     return all[index]->id;
 }
 
-static void write_file(const struct sim_object *object, struct weir_buffer *out) {
+void sim__file_write(const struct sim_object *object, struct weir_buffer *out) {
     const struct sim_file *file = object->value;
     weir_buffer_append(out, WEIR_SPAN("{\"id\":"));
     weir_json_append_string(out, object->id);
@@ -69,7 +69,7 @@ static void write_file(const struct sim_object *object, struct weir_buffer *out)
 
 static void write_at(const void *objects, size_t index, struct weir_buffer *out) {
     struct sim_object *const *all = objects;
-    write_file(all[index], out);
+    sim__file_write(all[index], out);
 }
 
 static void commit_add(struct sim_task *task) {
@@ -124,7 +124,7 @@ enum weir_status sim__files_create(struct sim_task *task) {
     ((struct sim_file *)object->value)->expires_s = life_s > 0 ? task->now_s + life_s : 0;
     task->effect = object;
     task->commit = commit_add;
-    write_file(object, task->out);
+    sim__file_write(object, task->out);
     task->object = true;
     return WEIR_OK;
 }
@@ -156,7 +156,7 @@ enum weir_status sim__files_get(struct sim_task *task) {
     struct sim_object *object = NULL;
     enum weir_status status = find(task, &object);
     if (status == WEIR_OK) {
-        write_file(object, task->out);
+        sim__file_write(object, task->out);
         task->object = true;
     }
     return status;

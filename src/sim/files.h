@@ -13,6 +13,8 @@ struct sim_file {
 /* A file with a copy of `content`, not stored yet. NULL: no memory. */
 struct sim_object *sim__file_new(struct sim_task *task, struct weir_span id, struct weir_span name,
                                  struct weir_span purpose, struct weir_span content);
+/* Appends the file as OpenAI describes it. */
+void sim__file_write(const struct sim_object *object, struct weir_buffer *out);
 /* The objects of a kind as an array in the arena, oldest first; those of another purpose left out where one is given. */
 WEIR_MUST enum weir_status sim__files_gather(struct sim_task *task, enum sim_object_kind kind, struct weir_span purpose,
                                              struct sim_object ***objects, size_t *count);

@@ -142,6 +142,7 @@ static void write_usage(const struct pictures *pictures, bool details, struct we
     const struct sim_task *task = pictures->task;
     int64_t input = sim__task_said(task, task->usage.input);
     int64_t output = sim__task_said(task, task->usage.output);
+    int64_t total = input + output;
     weir_buffer_printf(out,
                        "{\"input_tokens\":%lld,\"input_tokens_details\":{\"text_tokens\":%lld,\"image_tokens\":%lld},"
                        "\"output_tokens\":%lld,",
@@ -151,7 +152,7 @@ static void write_usage(const struct pictures *pictures, bool details, struct we
         weir_buffer_printf(out, "\"output_tokens_details\":{\"image_tokens\":%lld,\"text_tokens\":0},",
                            (long long)output);
     }
-    weir_buffer_printf(out, "\"total_tokens\":%lld}", (long long)(input + output));
+    weir_buffer_printf(out, "\"total_tokens\":%lld}", (long long)total);
 }
 
 /* What is left to the provider is said as it was chosen. */

@@ -14,13 +14,14 @@ const char *sim__response_status(const struct sim_response *response) {
 void sim__response_usage(const struct weir_usage *usage, const struct sim_task *task, struct weir_buffer *out) {
     int64_t input = sim__task_said(task, usage->input);
     int64_t output = sim__task_said(task, usage->output);
+    int64_t total = input + output;
     weir_buffer_printf(
         out,
         "{\"input_tokens\":%lld,\"input_tokens_details\":{\"cached_tokens\":%lld,\"cache_write_tokens\":0},"
         "\"output_tokens\":%lld,\"output_tokens_details\":{\"reasoning_tokens\":%lld},"
         "\"total_tokens\":%lld}",
         (long long)input, (long long)sim__task_said(task, usage->cached), (long long)output,
-        (long long)sim__task_said(task, usage->reasoning), (long long)(input + output));
+        (long long)sim__task_said(task, usage->reasoning), (long long)total);
 }
 
 static void write_reasoning(const struct sim_item *item, bool done, struct weir_buffer *out) {

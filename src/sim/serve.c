@@ -18,7 +18,7 @@ static const struct wish_row {
     {"x-sim-ttft", WISH_NUMBER, offsetof(struct sim_wishes, first_token_ms), 600000},
     {"x-sim-rate", WISH_NUMBER, offsetof(struct sim_wishes, tokens_per_second), 1000000000},
     {"x-sim-tokens", WISH_NUMBER, offsetof(struct sim_wishes, tokens), SIM_MAX_TOKENS},
-    {"x-sim-bytes", WISH_NUMBER, offsetof(struct sim_wishes, bytes), 64 * 1024 * 1024},
+    {"x-sim-bytes", WISH_NUMBER, offsetof(struct sim_wishes, bytes), (int64_t)64 * 1024 * 1024},
     {"x-sim-split", WISH_NUMBER, offsetof(struct sim_wishes, split), 1000000000},
     {"x-sim-crlf", WISH_FLAG, offsetof(struct sim_wishes, crlf), 1},
     {"x-sim-comments", WISH_FLAG, offsetof(struct sim_wishes, comments), 1},

@@ -122,11 +122,12 @@ static void add_done(struct sim_task *task, struct sim_script *script) {
     struct weir_buffer event;
     int64_t input = sim__task_said(task, task->usage.input);
     int64_t output = sim__task_said(task, task->usage.output);
+    int64_t total = input + output;
     weir_buffer_init(&event, 1000);
     weir_buffer_append(&event, WEIR_SPAN("{\"type\":\"speech.audio.done\""));
     if (!task->no_usage) {
         weir_buffer_printf(&event, ",\"usage\":{\"input_tokens\":%lld,\"output_tokens\":%lld,\"total_tokens\":%lld}",
-                           (long long)input, (long long)output, (long long)(input + output));
+                           (long long)input, (long long)output, (long long)total);
     }
     sim__script_take(script, NULL, &event, 0);
     script->terminal = 1;

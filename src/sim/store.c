@@ -116,6 +116,11 @@ void sim__store_remove(struct sim_store *store, struct sim_object *object) {
     unref(object);
 }
 
+void sim__store_grow(struct sim_store *store, struct sim_object *object, size_t bytes) {
+    object->bytes += bytes;
+    store->bytes += object->stored ? bytes : 0;
+}
+
 size_t sim__store_room(const struct sim_store *store) {
     return store->bytes < SIM_STORE_MAX_BYTES ? SIM_STORE_MAX_BYTES - store->bytes : 0;
 }

@@ -42,6 +42,8 @@ WEIR_MUST enum weir_status sim__store_add(struct sim_store *store, struct sim_ob
 /* NULL: no such thing. */
 struct sim_object *sim__store_find(const struct sim_store *store, enum sim_object_kind kind, struct weir_span id);
 void sim__store_remove(struct sim_store *store, struct sim_object *object);
+/* Counts more bytes of an object that is stored. */
+void sim__store_grow(struct sim_store *store, struct sim_object *object, size_t bytes);
 /* Bytes that are left for files. */
 size_t sim__store_room(const struct sim_store *store);
 /* All of a kind, oldest first: links of struct sim_object. */

@@ -28,6 +28,10 @@ static const struct sim_endpoint endpoints[] = {
     {"GET", "/files/{id}", SIM_BODY_NONE, sim__files_get},
     {"DELETE", "/files/{id}", SIM_BODY_NONE, sim__files_delete},
     {"GET", "/files/{id}/content", SIM_BODY_NONE, sim__files_content},
+    {"POST", "/uploads", SIM_BODY_JSON, sim__uploads_create},
+    {"POST", "/uploads/{id}/parts", SIM_BODY_FORM, sim__uploads_part},
+    {"POST", "/uploads/{id}/complete", SIM_BODY_JSON, sim__uploads_complete},
+    {"POST", "/uploads/{id}/cancel", SIM_BODY_NONE, sim__uploads_cancel},
     {"POST", "/batches", SIM_BODY_JSON, sim__batches_create},
     {"GET", "/batches", SIM_BODY_NONE, sim__batches_list},
     {"GET", "/batches/{id}", SIM_BODY_NONE, sim__batches_get},
@@ -86,8 +90,9 @@ int64_t sim__task_said(const struct sim_task *task, int64_t tokens) {
 void sim__task_usage(const struct sim_task *task, struct weir_buffer *out) {
     int64_t prompt = sim__task_said(task, task->usage.input);
     int64_t completion = sim__task_said(task, task->usage.output);
+    int64_t total = prompt + completion;
     weir_buffer_printf(out, "{\"prompt_tokens\":%lld,\"completion_tokens\":%lld,\"total_tokens\":%lld}",
-                       (long long)prompt, (long long)completion, (long long)(prompt + completion));
+                       (long long)prompt, (long long)completion, (long long)total);
 }
 
 void sim__task_model(const struct sim_task *task, struct weir_buffer *out) {

@@ -104,6 +104,8 @@ static void write_usage(const struct hearing *hearing, struct weir_buffer *out) 
     int64_t input = sim__task_said(task, task->usage.input);
     int64_t output = sim__task_said(task, task->usage.output);
     int64_t audio = sim__task_said(task, task->usage.input_audio);
+    int64_t text = input - audio;
+    int64_t total = input + output;
     if (hearing->by_duration) {
         weir_buffer_printf(out, "{\"type\":\"duration\",\"seconds\":%lld}",
                            (long long)sim__task_said(task, hearing->seconds));
@@ -112,8 +114,7 @@ static void write_usage(const struct hearing *hearing, struct weir_buffer *out) 
     weir_buffer_printf(out,
                        "{\"type\":\"tokens\",\"input_tokens\":%lld,\"input_token_details\":{\"text_tokens\":%lld,"
                        "\"audio_tokens\":%lld},\"output_tokens\":%lld,\"total_tokens\":%lld}",
-                       (long long)input, (long long)(input - audio), (long long)audio, (long long)output,
-                       (long long)(input + output));
+                       (long long)input, (long long)text, (long long)audio, (long long)output, (long long)total);
 }
 
 static void add_usage(const struct hearing *hearing, struct weir_buffer *out) {

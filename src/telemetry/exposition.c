@@ -35,22 +35,27 @@ struct source {
     enum telemetry__metric metric;
     size_t cell;
     const struct telemetry__bounds *bounds; /* histograms */
-    const char *type;                       /* value of the label type or gen_ai_token_type */
+    const char *type;                       /* value of the label type, unit or gen_ai_token_type */
     bool of_model;                          /* only label sets that have a provider */
+    bool if_any;                            /* only where there has been any: most models have none */
 };
 static const struct source sources[] = {
-    {TELEMETRY__REQUESTS, TELEMETRY__CELL_REQUESTS, NULL, NULL, false},
-    {TELEMETRY__REQUEST_DURATION, TELEMETRY__CELL_DURATION, &telemetry__request_bounds, NULL, false},
-    {TELEMETRY__COST, TELEMETRY__CELL_COST, NULL, NULL, true},
-    {TELEMETRY__TOKENS, TELEMETRY__CELL_TOKENS, NULL, "input", true},
-    {TELEMETRY__TOKENS, TELEMETRY__CELL_TOKENS + 1, NULL, "cached", true},
-    {TELEMETRY__TOKENS, TELEMETRY__CELL_TOKENS + 2, NULL, "cache_write", true},
-    {TELEMETRY__TOKENS, TELEMETRY__CELL_TOKENS + 3, NULL, "output", true},
-    {TELEMETRY__TOKENS, TELEMETRY__CELL_TOKENS + 4, NULL, "reasoning", true},
-    {TELEMETRY__GENAI_DURATION, TELEMETRY__CELL_OPERATION, &telemetry__operation_bounds, NULL, true},
-    {TELEMETRY__GENAI_FIRST_CHUNK, TELEMETRY__CELL_FIRST_CHUNK, &telemetry__operation_bounds, NULL, true},
-    {TELEMETRY__GENAI_TOKEN_USAGE, TELEMETRY__CELL_INPUT, &telemetry__token_bounds, "input", true},
-    {TELEMETRY__GENAI_TOKEN_USAGE, TELEMETRY__CELL_OUTPUT, &telemetry__token_bounds, "output", true},
+    {TELEMETRY__REQUESTS, TELEMETRY__CELL_REQUESTS, NULL, NULL, false, false},
+    {TELEMETRY__REQUEST_DURATION, TELEMETRY__CELL_DURATION, &telemetry__request_bounds, NULL, false, false},
+    {TELEMETRY__COST, TELEMETRY__CELL_COST, NULL, NULL, true, false},
+    {TELEMETRY__TOKENS, TELEMETRY__CELL_TOKENS, NULL, "input", true, false},
+    {TELEMETRY__TOKENS, TELEMETRY__CELL_TOKENS + 1, NULL, "cached", true, false},
+    {TELEMETRY__TOKENS, TELEMETRY__CELL_TOKENS + 2, NULL, "cache_write", true, false},
+    {TELEMETRY__TOKENS, TELEMETRY__CELL_TOKENS + 3, NULL, "output", true, false},
+    {TELEMETRY__TOKENS, TELEMETRY__CELL_TOKENS + 4, NULL, "reasoning", true, false},
+    {TELEMETRY__UNITS, TELEMETRY__CELL_UNITS + WEIR_UNIT_IMAGE - 1, NULL, "image", true, true},
+    {TELEMETRY__UNITS, TELEMETRY__CELL_UNITS + WEIR_UNIT_AUDIO_MS - 1, NULL, "audio_ms", true, true},
+    {TELEMETRY__UNITS, TELEMETRY__CELL_UNITS + WEIR_UNIT_CHARACTER - 1, NULL, "character", true, true},
+    {TELEMETRY__UNITS, TELEMETRY__CELL_UNITS + WEIR_UNIT_SEARCH - 1, NULL, "search", true, true},
+    {TELEMETRY__GENAI_DURATION, TELEMETRY__CELL_OPERATION, &telemetry__operation_bounds, NULL, true, false},
+    {TELEMETRY__GENAI_FIRST_CHUNK, TELEMETRY__CELL_FIRST_CHUNK, &telemetry__operation_bounds, NULL, true, false},
+    {TELEMETRY__GENAI_TOKEN_USAGE, TELEMETRY__CELL_INPUT, &telemetry__token_bounds, "input", true, false},
+    {TELEMETRY__GENAI_TOKEN_USAGE, TELEMETRY__CELL_OUTPUT, &telemetry__token_bounds, "output", true, false},
 };
 
 /* gen_ai.operation.name of our endpoints; others go by their own name. */
@@ -299,6 +304,14 @@ static int64_t observations(const struct telemetry__series *series, const struct
     return count;
 }
 
+static bool has_sources(enum telemetry__metric metric) {
+    for (size_t i = 0; i < sizeof sources / sizeof sources[0]; i++) {
+        if (sources[i].metric == metric)
+            return true;
+    }
+    return false;
+}
+
 static void write_family(struct exposition *exposition, enum telemetry__metric metric) {
     const struct telemetry__row *row = &telemetry__rows[metric];
     const struct telemetry__bounds *bounds = NULL;
@@ -314,6 +327,7 @@ static void write_family(struct exposition *exposition, enum telemetry__metric m
         for (size_t j = 0; well && j < exposition->merged_count; j++) {
             const struct telemetry__series *series = exposition->merged[j];
             if ((source->of_model && series->provider.length == 0) ||
+                (source->if_any && telemetry__load(&series->cells[source->cell]) == 0) ||
                 (bounds != NULL && observations(series, source) == 0))
                 continue;
             struct weir_span labels = build_labels(exposition, row->labels, series, source->type);
@@ -368,14 +382,11 @@ static void write_row(struct exposition *exposition, const struct weir_metrics_f
     const struct weir_metrics *metrics = exposition->metrics;
     const struct weir_span none = {.at = "", .length = 0};
     write_head(exposition, &telemetry__rows[metric]);
-    switch (metric) {
-    case TELEMETRY__REQUESTS:
-    case TELEMETRY__REQUEST_DURATION:
-    case TELEMETRY__COST:
-    case TELEMETRY__TOKENS:
-    case TELEMETRY__GENAI_DURATION:
-    case TELEMETRY__GENAI_FIRST_CHUNK:
-    case TELEMETRY__GENAI_TOKEN_USAGE: write_family(exposition, metric); return;
+    if (has_sources(metric)) {
+        write_family(exposition, metric);
+        return;
+    }
+    switch ((int)metric) {
     case TELEMETRY__ACTIVE_REQUESTS:
         write_integer(exposition, metric, none, sum_of(metrics, offsetof(struct weir_metrics_set, active_requests)));
         return;
@@ -402,8 +413,7 @@ static void write_row(struct exposition *exposition, const struct weir_metrics_f
     case TELEMETRY__REVISION: write_integer(exposition, metric, none, (int64_t)facts->revision); return;
     case TELEMETRY__BUILD_INFO: write_build_info(exposition, facts); return;
     case TELEMETRY__START_TIME: write_decimal(exposition, metric, none, facts->start_utc_us, 6); return;
-    case TELEMETRY__METRICS:
-    default: weir_bug_on(true);
+    default: weir_bug_on(true); /* a row that nobody knows how to write */
     }
 }
 

@@ -34,7 +34,8 @@ enum {
     TELEMETRY__MAX_FOLDED = 256,  /* besides: with provider and model "other" */
     TELEMETRY__MAX_LABEL_BYTES = 128,
     TELEMETRY__SLOTS = 4096, /* of the hash table; a power of two, at least twice the label sets */
-    TELEMETRY__TOKEN_TYPES = 5
+    TELEMETRY__TOKEN_TYPES = 5,
+    TELEMETRY__UNIT_KINDS = 4 /* enum weir_unit but for none */
 };
 
 /* Upper bounds of buckets in the recorded unit (microseconds or tokens); the last bucket is open. */
@@ -53,7 +54,8 @@ enum {
     TELEMETRY__CELL_REQUESTS,
     TELEMETRY__CELL_COST,
     TELEMETRY__CELL_TOKENS, /* input, cached, cache_write, output, reasoning */
-    TELEMETRY__CELL_DURATION = TELEMETRY__CELL_TOKENS + TELEMETRY__TOKEN_TYPES,
+    TELEMETRY__CELL_UNITS = TELEMETRY__CELL_TOKENS + TELEMETRY__TOKEN_TYPES,
+    TELEMETRY__CELL_DURATION = TELEMETRY__CELL_UNITS + TELEMETRY__UNIT_KINDS,
     TELEMETRY__CELL_OPERATION = TELEMETRY__CELL_DURATION + TELEMETRY__REQUEST_CELLS,
     TELEMETRY__CELL_FIRST_CHUNK = TELEMETRY__CELL_OPERATION + TELEMETRY__GENAI_CELLS,
     TELEMETRY__CELL_INPUT = TELEMETRY__CELL_FIRST_CHUNK + TELEMETRY__GENAI_CELLS,

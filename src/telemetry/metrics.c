@@ -162,6 +162,8 @@ void weir_metrics_record(struct weir_metrics_set *set, const struct weir_metrics
     telemetry__add(&cells[TELEMETRY__CELL_TOKENS + 2], tokens->cache_write);
     telemetry__add(&cells[TELEMETRY__CELL_TOKENS + 3], tokens->output);
     telemetry__add(&cells[TELEMETRY__CELL_TOKENS + 4], tokens->reasoning);
+    if (tokens->unit > WEIR_UNIT_NONE && (size_t)tokens->unit <= TELEMETRY__UNIT_KINDS)
+        telemetry__add(&cells[TELEMETRY__CELL_UNITS + (size_t)tokens->unit - 1], tokens->units);
     observe(&cells[TELEMETRY__CELL_OPERATION], &telemetry__operation_bounds, request->duration_us);
     if (request->first_byte_us > 0)
         observe(&cells[TELEMETRY__CELL_FIRST_CHUNK], &telemetry__operation_bounds, request->first_byte_us);

@@ -11,10 +11,10 @@
 enum {
     MAX_PATH_BYTES = 512,
     MAX_TEXT_BYTES = 160,
-    TEXTS = 14,      /* besides the path */
+    TEXTS = 15,      /* besides the path */
     MAX_ESCAPE = 6,  /* \u00XX for one byte */
     NAME_BYTES = 32, /* ,"name":"" */
-    NUMBERS = 16,
+    NUMBERS = 18,
     NUMBER_BYTES = NAME_BYTES + 20,
     LINE_BYTES = 256 + MAX_ESCAPE * MAX_PATH_BYTES + TEXTS * (NAME_BYTES + MAX_ESCAPE * MAX_TEXT_BYTES) +
                  NUMBERS * NUMBER_BYTES
@@ -36,10 +36,23 @@ static void put_escaped_byte(struct line *line, unsigned char byte) {
     put(line, weir_span_of(escape, 6));
 }
 
+/* Eight at a step: false where one of them may not stand for itself, and true only where all do. */
+static bool are_plain(const char *at) {
+    const uint64_t ones = 0x0101010101010101U;
+    const uint64_t highs = 0x8080808080808080U;
+    uint64_t bytes;
+    memcpy(&bytes, at, sizeof bytes);
+    uint64_t quotes = (bytes ^ ones * '"') - ones;
+    uint64_t backslashes = (bytes ^ ones * '\\') - ones;
+    return ((quotes | backslashes | (bytes - ones * ' ') | (bytes + ones) | bytes) & highs) == 0;
+}
+
 /* How many bytes from `at` on stand for themselves in JSON. */
 static size_t plain_bytes(struct weir_span text, size_t at, size_t maximum) {
     size_t end = text.length < maximum ? text.length : maximum;
     size_t from = at;
+    while (end - at >= sizeof(uint64_t) && are_plain(text.at + at))
+        at += sizeof(uint64_t);
     while (at < end) {
         unsigned char byte = (unsigned char)text.at[at];
         if (byte < 0x20 || byte >= 0x7f || byte == '"' || byte == '\\')
@@ -128,6 +141,15 @@ static void put_request(struct line *out, const struct weir_request_line *line) 
     member_number(out, WEIR_SPAN(",\"cache_write_tokens\":"), line->usage.cache_write, false);
     member_number(out, WEIR_SPAN(",\"output_tokens\":"), line->usage.output, false);
     member_number(out, WEIR_SPAN(",\"reasoning_tokens\":"), line->usage.reasoning, false);
+    member_number(out, WEIR_SPAN(",\"input_audio_tokens\":"), line->usage.input_audio, false);
+    member_number(out, WEIR_SPAN(",\"input_image_tokens\":"), line->usage.input_image, false);
+    member_number(out, WEIR_SPAN(",\"output_audio_tokens\":"), line->usage.output_audio, false);
+    member_number(out, WEIR_SPAN(",\"output_image_tokens\":"), line->usage.output_image, false);
+    if (line->usage.unit != WEIR_UNIT_NONE) {
+        member_text(out, WEIR_SPAN(",\"unit\":"), weir_span_of_string(weir_unit_name(line->usage.unit)),
+                    MAX_TEXT_BYTES);
+        member_number(out, WEIR_SPAN(",\"units\":"), line->usage.units, true);
+    }
     member_number(out, WEIR_SPAN(",\"cost_cu_milli\":"), line->cost_cu_milli, false);
     member_text(out, WEIR_SPAN(",\"client_address\":"), line->client_address, MAX_TEXT_BYTES);
     member_number(out, WEIR_SPAN(",\"attempts\":"), (int64_t)line->attempts, false);

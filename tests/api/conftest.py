@@ -10,6 +10,8 @@ import pathlib
 import pytest
 
 from harness.processes import Gateway, Simulator, default_settings
+from harness.upstream import Upstream
+from harness.provider import Provider
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 
@@ -89,3 +91,30 @@ def make_gateway(weir_binary, tmp_path):
 
     yield make
     end_all(made, Gateway.close)
+
+
+@pytest.fixture
+def provide():
+    """provide(serve): a provider whose every byte `serve` writes; see harness/provider.py."""
+    made = []
+
+    def make(serve):
+        made.append(Provider(serve))
+        return made[-1]
+
+    yield make
+    for provider in made:
+        provider.close()
+
+
+@pytest.fixture
+def make_upstream():
+    """make_upstream(handler=None, answers=None): a provider in Python (harness/upstream.py)."""
+    made = []
+
+    def make(*arguments, **named):
+        made.append(Upstream(*arguments, **named))
+        return made[-1]
+
+    yield make
+    end_all(made, Upstream.stop)

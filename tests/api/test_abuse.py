@@ -12,102 +12,10 @@ import time
 import pytest
 
 from harness import faults, plain
-from harness.abuse import Crowd
+from harness.abuse import Crowd, ask, slow_reader, wait_quiet
 from harness.processes import chat_body
+from harness.provider import STREAM_HEAD, USAGE, chunk, event
 from harness.waiting import SCALE, until
-
-ACTIVE = ("weir_active_requests", "weir_active_streams")
-
-
-class Provider:
-    """An upstream of which a test writes every byte: `serve` gets each connection after the request on it was read."""
-
-    def __init__(self, serve):
-        self.listener = socket.create_server(("127.0.0.1", 0))
-        self.base_url = "http://127.0.0.1:{}/v1".format(self.listener.getsockname()[1])
-        self.serve = serve
-        self.errors = []
-        threading.Thread(target=self._accept, daemon=True).start()
-
-    def _accept(self):
-        while True:
-            try:
-                connection, _ = self.listener.accept()
-            except OSError:
-                return
-            threading.Thread(target=self._one, args=(connection,), daemon=True).start()
-
-    def _one(self, connection):
-        with contextlib.suppress(ConnectionError), connection:
-            data = b""
-            while b"\r\n\r\n" not in data:
-                data += connection.recv(65536) or b"\r\n\r\n"
-            head, _, body = data.partition(b"\r\n\r\n")
-            length = int(head.lower().partition(b"content-length:")[2].split(b"\r\n")[0] or 0)
-            while len(body) < length:
-                body += connection.recv(65536)
-            self.serve(connection)
-
-    def close(self):
-        self.listener.close()
-
-
-@pytest.fixture
-def provide():
-    made = []
-
-    def make(serve):
-        made.append(Provider(serve))
-        return made[-1]
-
-    yield make
-    for provider in made:
-        provider.close()
-
-
-STREAM_HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
-USAGE = {"prompt_tokens": 3, "completion_tokens": 1, "total_tokens": 4}
-
-
-def chunk(data):
-    return b"%x\r\n%s\r\n" % (len(data), data)
-
-
-def event(text="", finish=None, **more):
-    choice = {"index": 0, "delta": {"content": text}, "finish_reason": finish}
-    return b"data: " + json.dumps({"id": "c", "object": "chat.completion.chunk", "choices": [choice], **more}).encode() + b"\n\n"
-
-
-def ask(instance, version="1.1", path="/v1/chat/completions", method="POST", body=None, **fields):
-    """The bytes of one request."""
-    data = b"" if method != "POST" else json.dumps(body or chat_body(stream=True)).encode()
-    lines = [f"{method} {path} HTTP/{version}", f"Host: {instance.address}", f"Authorization: Bearer {instance.key}"]
-    if data:
-        lines += ["Content-Type: application/json", f"Content-Length: {len(data)}"]
-    lines += [f"{name.replace('_', '-')}: {value}" for name, value in fields.items()]
-    return "\r\n".join(lines).encode() + b"\r\n\r\n" + data
-
-
-def slow_reader(instance, buffer_bytes=65536):
-    """A connection whose receive buffer takes little, so that what is not read stays in the gateway."""
-    raw = plain.RawConnection.__new__(plain.RawConnection)
-    raw.socket = socket.socket()
-    raw.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer_bytes)
-    raw.socket.settimeout(60)
-    raw.socket.connect(plain.split_address(instance.address))
-    raw.pending = b""
-    return raw
-
-
-def gauges(instance):
-    found = instance.metrics()
-    return {name: sum(value for (metric, _), value in found.items() if metric == name) for name in ACTIVE}
-
-
-def wait_quiet(instance, seconds=10):
-    """Nothing is in flight any more."""
-    return until(lambda: not any(gauges(instance).values()), f"no active requests and streams; {gauges(instance)}", seconds, step=0.1)
-
 
 # --- one habit at a time ---
 

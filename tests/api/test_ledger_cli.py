@@ -1,7 +1,9 @@
 """`weir ledger`: listing and export, also while the server runs."""
+import contextlib
 import csv
 import io
 import json
+import sqlite3
 import time
 
 import pytest
@@ -80,6 +82,38 @@ def test_a_cell_is_no_formula(filled):
     text = filled.command("ledger", "export", "-c", filled.config, "--format", "csv").stdout
     for row in csv.reader(io.StringIO(text)):
         assert not any(cell.startswith(("=", "@", "+")) for cell in row)
+
+
+def test_what_only_some_entries_have(make_gateway, sim):
+    """Units, tokens by modality and issued ids: shown where there are any, and every other column stays where it was."""
+    instance = make_gateway(sim)
+    plain = instance.entry_of(instance.chat().headers["x-request-id"])
+    heard = instance.entry_of(instance.chat().headers["x-request-id"])
+    painted = instance.entry_of(instance.chat().headers["x-request-id"])
+    instance.stop()
+    with contextlib.closing(sqlite3.connect(instance.folder / "data" / "weir.db")) as database, database:
+        assert database.execute("SELECT count(*) FROM ledger_more").fetchone() == (0,)  # chat has nothing of it
+        database.execute("INSERT INTO ledger_more(sequence, input_audio_tokens, output_audio_tokens, unit, units) VALUES(?, 7, 9, 2, 61250)",
+                         [heard["sequence"]])
+        database.execute("INSERT INTO ledger_more(sequence, output_image_tokens, unit, units, issued) VALUES(?, 5, 1, 3, ?)",
+                         [painted["sequence"], b"\x06resp_1\x07file=\x1b2"])
+    entries = {entry["sequence"]: entry for entry in instance.ledger()}
+    assert entries[plain["sequence"]] == plain
+    assert entries[heard["sequence"]] == {**heard, "input_audio_tokens": 7, "output_audio_tokens": 9, "unit": "audio_ms", "units": 61250}
+    assert entries[painted["sequence"]] == {**painted, "output_image_tokens": 5, "unit": "image", "units": 3,
+                                            "issued": ["resp_1", "file=\x1b2"]}
+    lines = {line.split()[1]: line for line in instance.command("ledger", "list", "-c", instance.config).stdout.splitlines()}
+    assert lines[plain["request_id"]].endswith("  ok")
+    assert lines[heard["request_id"]].endswith("  ok  61.250s  audio 7+9")
+    assert lines[painted["request_id"]].endswith("  ok  3 image  image 0+5  resp_1  file=?2")
+    text = instance.command("ledger", "export", "-c", instance.config, "--format", "csv").stdout
+    rows = {int(row["sequence"]): row for row in csv.DictReader(io.StringIO(text))}
+    assert text.splitlines()[0].split(",")[-8:] == ["tags", "input_audio_tokens", "input_image_tokens", "output_audio_tokens",
+                                                    "output_image_tokens", "unit", "units", "issued"]
+    assert rows[plain["sequence"]]["unit"] == "" and rows[plain["sequence"]]["issued"] == ""
+    assert rows[heard["sequence"]]["unit"] == "audio_ms" and rows[heard["sequence"]]["units"] == "61250"
+    assert rows[painted["sequence"]]["issued"] == "resp_1 file=2"
+    assert rows[painted["sequence"]]["output_image_tokens"] == "5"
 
 
 def test_no_prompt_and_no_answer_is_kept(filled):

@@ -14,6 +14,9 @@ MAP = {
     "odd": {"litellm_provider": "sim", "mode": "chat", "input_cost_per_token": 1.23456789012345678e-05,
             "output_cost_per_token": 0},
     "painter": {"litellm_provider": "sim", "mode": "image_generation", "output_cost_per_image": 0.02},
+    "hd/1024-x-1792/painter": {"litellm_provider": "sim", "mode": "image_generation", "input_cost_per_image": 0.12},
+    "listener": {"litellm_provider": "sim", "mode": "audio_transcription", "input_cost_per_second": 0.0001},
+    "filmer": {"litellm_provider": "sim", "mode": "video_generation", "output_cost_per_second": 0.5},
 }
 
 
@@ -40,12 +43,17 @@ def cost(entry, row):
 def test_a_map_goes_in_and_costs_follow(instance):
     result = write(instance, MAP)
     made = json.loads(result.stdout)
-    rows = {row["model"]: row for row in made["rows"]}
-    assert made["format"] == "weir-prices-1" and sorted(rows) == ["odd", "sim-large", "sim-small"]
+    rows = {row["model"]: row for row in made["rows"] if "variant" not in row}
+    assert made["format"] == "weir-prices-1" and sorted(rows) == ["listener", "odd", "painter", "sim-large", "sim-small"]
+    assert rows["painter"]["image"] == 20_000_000_000_000 and rows["listener"]["second"] == 100_000_000_000
+    assert [row for row in made["rows"] if "variant" in row] == [
+        {"provider": "sim", "model": "painter", "variant": "hd/1024x1792", "image": 120_000_000_000_000, "source": "a test",
+         "date": "2026-01-02"}]
     assert rows["sim-small"] == {"provider": "sim", "model": "sim-small", "input": 1_500_000_000, "cached": 0,
                                  "output": 6_000_000_000, "max_input_tokens": 1000, "max_output_tokens": 500,
                                  "source": "a test", "date": "2026-01-02"}
-    assert "painter" in result.stderr and "rounded up" in result.stderr and "odd" in result.stderr
+    assert "filmer" in result.stderr and "painter" not in result.stderr
+    assert "rounded up" in result.stderr and "odd" in result.stderr
     instance.start()
     for model in ("sim-small", "sim/sim-large"):
         row = rows[model.removeprefix("sim/")]
@@ -56,6 +64,18 @@ def test_a_map_goes_in_and_costs_follow(instance):
             if not stream:
                 assert answer.json()["usage"]["usedCUMilli"] == entry["cost_cu_milli"]
             assert entry["price_version"].startswith("2026-01-02.")
+
+
+def test_the_built_in_prices_are_listed(instance):
+    lines = instance.command("prices", "list").stdout.splitlines()
+    assert lines[0].split() == ["PROVIDER", "MODEL", "INPUT", "OUTPUT", "BY", "THE", "UNIT", "UNIT", "VARIANT"]
+    rows = [line.split() for line in lines[1:]]
+    assert ["openai", "gpt-4o", "2500000000", "10000000000"] in rows
+    assert ["openai", "dall-e-3", "0", "0", "120000000000000", "image", "hd/1024x1792"] in rows
+    assert ["openai", "whisper-1", "0", "0", "100000000000", "second"] in rows
+    assert ["cohere", "rerank-v3.5", "0", "0", "2000000000000", "search"] in rows
+    assert {row[1] for row in rows if row[0] == "sim"} >= {"sim-embedding", "sim-image", "gpt-image-sim", "sim-tts", "sim-whisper",
+                                                           "sim-transcribe", "sim-rerank", "jina-sim", "sim-moderation"}
 
 
 def test_a_reload_takes_new_prices(instance):

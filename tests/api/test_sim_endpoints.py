@@ -358,6 +358,22 @@ def test_files_are_kept_up_to_a_limit(make_sim):
         assert client.files.create(file=bytes(30 << 20), purpose="user_data").bytes == 30 << 20
 
 
+def test_uploads(client):
+    content = bytes(range(256)) * 10
+    upload = client.uploads.create(filename="a.bin", purpose="user_data", bytes=len(content), mime_type="application/octet-stream")
+    assert upload.status == "pending"
+    second = client.uploads.parts.create(upload.id, data=content[1000:])
+    first = client.uploads.parts.create(upload.id, data=content[:1000])
+    with pytest.raises(openai.BadRequestError):
+        client.uploads.complete(upload.id, part_ids=[first.id])
+    done = client.uploads.complete(upload.id, part_ids=[first.id, second.id])
+    assert done.status == "completed" and done.file.filename == "a.bin" and client.files.content(done.file.id).read() == content
+    other = client.uploads.create(filename="b", purpose="batch", bytes=1, mime_type="text/plain")
+    assert client.uploads.cancel(other.id).status == "cancelled"
+    with pytest.raises(openai.NotFoundError):
+        client.uploads.parts.create(other.id, data=b"x")
+
+
 def test_batches(client, sim):
     lines = [{"custom_id": f"id-{number}", "method": "POST", "url": "/v1/chat/completions",
               "body": {"model": "m", "messages": [{"role": "user", "content": str(number)}]}} for number in range(3)]

@@ -189,6 +189,14 @@ def test_files_and_batches(sim, check):
     check("DeleteFileResponse", ask(sim, f"/files/{file['id']}", method="DELETE").json())
 
 
+def test_uploads(sim, check):
+    upload = ask(sim, "/uploads", {"filename": "a", "purpose": "batch", "bytes": 3, "mime_type": "text/plain"}).json()
+    check("Upload", upload)
+    part = ask_form(sim, f"/uploads/{upload['id']}/parts", [("data", b"abc", "a")]).json()
+    check("UploadPart", part)
+    check("Upload", ask(sim, f"/uploads/{upload['id']}/complete", {"part_ids": [part["id"]]}).json())
+
+
 STREAMED = [
     ("/responses", {"model": "m", "input": "a"}),
     ("/responses", {"model": "m-reasoner", "input": "a", "reasoning": {"summary": "auto"}}),

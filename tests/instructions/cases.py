@@ -39,7 +39,7 @@ class Measure:
 
     def store(self, deed, few, many):
         """The store's thread, by batches of so many requests."""
-        batches = [self.program.store_batch(deed, times) for times in (few, few, many)]
+        batches = [self.program.store_batch(deed, times, self.lock) for times in (few, few, many)]
         return slope(batches[1], batches[2], many - few)
 
     def passed(self, size):

@@ -55,6 +55,7 @@ class Lockstep:
         self.listener.listen()
         self.upstream_address = "127.0.0.1:%d" % self.listener.getsockname()[1]
         self.client = self.upstream = None
+        self.taken_count = 0
 
     def connect(self, address):
         self.client = connection(address)
@@ -79,6 +80,7 @@ class Lockstep:
             self.upstream, _ = self.listener.accept()
             self.upstream.settimeout(TIMEOUT_SECONDS)
             self.upstream.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.taken_count += 1
         return read_until(self.upstream, whole_message)
 
     def passed(self, request, answer):

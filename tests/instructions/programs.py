@@ -49,20 +49,21 @@ class Weir:
             client.sendall(question)
             return client.recv(4096).startswith(b"HTTP/1.1 200 ")
 
-    def store_batch(self, deed, times):
-        """What the store's thread executes for a batch of so many deeds. It cannot write meanwhile, so that it reads them all at
-        once afterwards; a batch ends where the next begins, which is one more deed."""
+    def store_batch(self, deed, times, lock):
+        """What the store's thread executes for a batch of so many deeds. It begins with nothing left over, not even a request of
+        which it has read the beginning alone; it cannot write meanwhile, so that it reads them all at once afterwards; and the
+        batch ends where the next begins, which is one more deed."""
         path = self.folder / "data/weir.db"
         with contextlib.closing(sqlite3.connect(path, isolation_level=None, timeout=30)) as database:
-            def entries():
-                return database.execute("SELECT count(*) FROM ledger").fetchone()[0]
+            def all_stored():
+                return database.execute("SELECT count(*) FROM ledger").fetchone()[0] == lock.taken_count
 
-            before = entries()
+            self.callgrind.until(all_stored, "the ledger's entries")
             database.execute("BEGIN IMMEDIATE")
             for _ in range(times):
                 deed()
             database.execute("COMMIT")
-            self.callgrind.until(lambda: entries() >= before + times, "the ledger's entries")
+            self.callgrind.until(all_stored, "the ledger's entries")
             self.callgrind.forget(self.store_mark_function)
             deed()
             return self.callgrind.counted(self.store_mark_function)

@@ -9,12 +9,47 @@ import random
 import socket
 from dataclasses import dataclass
 
-from .plain import split_address
+from .plain import RawConnection, split_address
 from .processes import chat_body
+from .waiting import until
 
 FAULTS = ["status=429", "status=500", "status=503; retry-after=1", "status=400", "reset", "reset-after-head", "reset-mid", "close", "silence",
           "stall", "stall=3", "stall-head", "truncate=2", "cut=2", "no-usage", "no-done", "error-event", "bad-json", "bad-chunk", "wrong-type",
           "huge=300000", "huge=2500000", "slow-body=5", "early-answer", "interim", "close-idle", "delay=200"]
+
+
+ACTIVE = ("weir_active_requests", "weir_active_streams")
+
+
+def ask(instance, version="1.1", path="/v1/chat/completions", method="POST", body=None, **fields):
+    """The bytes of one request."""
+    data = b"" if method != "POST" else json.dumps(body or chat_body(stream=True)).encode()
+    lines = [f"{method} {path} HTTP/{version}", f"Host: {instance.address}", f"Authorization: Bearer {instance.key}"]
+    if data:
+        lines += ["Content-Type: application/json", f"Content-Length: {len(data)}"]
+    lines += [f"{name.replace('_', '-')}: {value}" for name, value in fields.items()]
+    return "\r\n".join(lines).encode() + b"\r\n\r\n" + data
+
+
+def slow_reader(instance, buffer_bytes=65536):
+    """A connection whose receive buffer takes little, so that what is not read stays in the gateway."""
+    raw = RawConnection.__new__(RawConnection)
+    raw.socket = socket.socket()
+    raw.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer_bytes)
+    raw.socket.settimeout(60)
+    raw.socket.connect(split_address(instance.address))
+    raw.pending = b""
+    return raw
+
+
+def gauges(instance):
+    found = instance.metrics()
+    return {name: sum(value for (metric, _), value in found.items() if metric == name) for name in ACTIVE}
+
+
+def wait_quiet(instance, seconds=10):
+    """Nothing is in flight any more."""
+    return until(lambda: not any(gauges(instance).values()), f"no active requests and streams; {gauges(instance)}", seconds, step=0.1)
 
 
 @dataclass

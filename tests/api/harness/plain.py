@@ -186,7 +186,7 @@ async def call_async(address, path, headers=None, body=None, method="POST", time
             reader, writer = await asyncio.open_connection(*split_address(address), limit=1 << 22)
             writer.write("\r\n".join(head).encode() + b"\r\n\r\n" + data)
             await writer.drain()
-            await _read_answer(reader, answer)
+            await read_answer_async(reader, answer)
     except (ConnectionError, asyncio.IncompleteReadError, TimeoutError, OSError, ValueError):
         answer.complete = False
     finally:
@@ -195,7 +195,8 @@ async def call_async(address, path, headers=None, body=None, method="POST", time
     return answer
 
 
-async def _read_answer(reader, answer):
+async def read_answer_async(reader, answer):
+    """Reads one answer into `answer`, whose body grows as it comes."""
     text = await reader.readuntil(b"\r\n\r\n")
     line, _, rest = text.partition(b"\r\n")
     answer.headers.update(fold(http.client.parse_headers(io.BytesIO(rest)).items()))

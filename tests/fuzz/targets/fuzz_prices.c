@@ -30,6 +30,14 @@ static void check_costs(const struct weir_price *price) {
                                        .output = -counts[i],
                                        .reasoning = counts[i]};
         require(weir_price_cost(price, &odd) >= 0);
+        /* Units of the row's own cost as much as they cost alone, rounding aside. */
+        const struct weir_usage units = {.unit = price->unit, .units = counts[i]};
+        const struct weir_usage both = {.output = counts[i], .unit = price->unit, .units = counts[i]};
+        const struct weir_usage output = {.output = counts[i]};
+        int64_t apart = weir_price_cost(price, &units), with = weir_price_cost(price, &both);
+        int64_t without = weir_price_cost(price, &output);
+        require(with >= without && with >= apart);
+        require(with == INT64_MAX || (with - without <= apart && with - without >= apart - 1));
     }
 }
 
@@ -38,6 +46,10 @@ static void check_prices(const struct weir_prices *prices) {
     require(count > 0 && weir_prices_version(prices).length == 19);
     for (size_t i = 0; i < count; i++) {
         const struct weir_price *price = weir_prices_at(prices, i);
+        require(weir_prices_find_variant(prices, price->provider, price->model, price->variant) == price);
+        require(price->unit == WEIR_UNIT_NONE ? price->unit_price == 0 : price->unit_price >= 0);
+        if (price->variant.length > 0)
+            continue;
         require(weir_prices_find(prices, price->provider, price->model) == price);
         require(price->tier_count >= 1 && price->tier_count <= WEIR_PRICE_MAX_TIERS);
         require(price->tiers[0].above_input_tokens == 0);

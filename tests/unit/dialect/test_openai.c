@@ -60,8 +60,10 @@ static void requests_are_edited_only_where_they_must_be(void **state) {
         struct weir_call call;
         struct weir_call_problem problem;
         struct weir_json_splice splice = {.count = 0};
-        assert_int_equal(weir_format_chat.read_call(arena, weir_span_of_string(rows[i].body), &call, &problem), WEIR_OK);
-        assert_int_equal(weir_format_chat.edit_call(arena, &call, weir_span_of_string(rows[i].model), &splice), WEIR_OK);
+        assert_int_equal(weir_format_chat.read_call(arena, weir_span_of_string(rows[i].body), &call, &problem),
+                         WEIR_OK);
+        assert_int_equal(weir_format_chat.edit_call(arena, &call, weir_span_of_string(rows[i].model), &splice),
+                         WEIR_OK);
         assert_spliced(&splice, weir_span_of_string(rows[i].body), rows[i].sent);
     }
 }
@@ -117,7 +119,8 @@ static void bad_requests_name_the_field(void **state) {
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         struct weir_call call;
         struct weir_call_problem problem = {.field = NULL};
-        assert_int_equal(weir_format_chat.read_call(arena, weir_span_of_string(rows[i].body), &call, &problem), WEIR_EINVAL);
+        assert_int_equal(weir_format_chat.read_call(arena, weir_span_of_string(rows[i].body), &call, &problem),
+                         WEIR_EINVAL);
         assert_int_equal(problem.reason, rows[i].reason);
         assert_string_equal(problem.field, rows[i].field);
         if (strstr(problem.text, rows[i].part) == NULL)

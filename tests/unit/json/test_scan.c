@@ -328,6 +328,126 @@ static void every_byte_at_every_place_of_a_string(void **state) {
     }
 }
 
+/* Plain bytes, or whole characters outside ASCII. */
+static void fill(char *at, size_t length, bool thick) {
+    memset(at, 'x', length);
+    for (size_t i = length % 2; thick && i < length; i += 2)
+        memcpy(at + i, "\xC3\xA9", 2);
+}
+
+/* The same bytes in a short string, which is gone through singly, and in one that is gone through by blocks, at `place` of a
+ * block: the verdict is the same, and a fault is found at the same byte. */
+static void assert_same_in_blocks(const char *bytes, size_t length, size_t place, bool thick) {
+    static const char escapes[] = "\\n\\n\\n\\n\\n\\n\\n\\n"; /* so many that blocks begin right behind them */
+    char singly[32], blocks[512];
+    struct weir_json_problem expected = {.text = ""}, found = {.text = ""};
+    weir_bug_on(length + 2 > sizeof(singly));
+    singly[0] = '"';
+    memcpy(singly + 1, bytes, length);
+    singly[1 + length] = '"';
+    enum weir_status status = weir_json_scan(weir_span_of(singly, length + 2), NULL, 0, NULL, NULL, &expected);
+
+    const size_t first = 1 + sizeof(escapes) - 1, before = first + place, behind = before + length;
+    blocks[0] = '"';
+    memcpy(blocks + 1, escapes, sizeof(escapes) - 1);
+    fill(blocks + first, place, thick);
+    memcpy(blocks + before, bytes, length);
+    fill(blocks + behind, sizeof(blocks) - 1 - behind, thick);
+    blocks[sizeof(blocks) - 1] = '"';
+    struct weir_span text = weir_span_of(blocks, sizeof(blocks));
+    assert_int_equal(weir_json_scan(text, NULL, 0, NULL, NULL, &found), status);
+    if (status != WEIR_OK) {
+        assert_int_equal(found.offset - before, expected.offset - 1);
+        assert_string_equal(found.text, expected.text);
+    }
+}
+
+static void blocks_find_what_single_bytes_do(void **state) {
+    (void)state;
+    static const size_t places[] = {0, 5, 61, 62, 63, 64, 127};
+    for (unsigned pair = 0; pair < 0x10000; pair++) {
+        const char first = (char)(pair >> 8), second = (char)(pair & 0xFF);
+        const char bytes[] = {first, second, 'x', 'x', '\x80', '\x80', 'x'};
+        const char followed[] = {first, second, '\x80', 'x'};
+        const char followed_twice[] = {first, second, '\x80', '\xBF', 'x'};
+        if (first == '"' || second == '"')
+            continue; /* what follows the string's end is another matter */
+        const size_t place = places[pair % (sizeof(places) / sizeof(places[0]))];
+        for (int thick = 0; thick < 2; thick++) {
+            assert_same_in_blocks(bytes, 4, place, thick);
+            assert_same_in_blocks(bytes, sizeof(bytes), place, thick);
+            assert_same_in_blocks(followed, sizeof(followed), place, thick);
+            assert_same_in_blocks(followed_twice, sizeof(followed_twice), place, thick);
+        }
+    }
+}
+
+static void blocks_are_cut_anywhere(void **state) {
+    (void)state;
+    static const char *const pieces[] = {
+        "\\n",
+        "\\\\",
+        "\\\"",
+        "\\\\\\\"",
+        "\\\\\\\\x",
+        "\\u12aF",
+        "\\u12a",
+        "\\u12",
+        "\\x",
+        "\x1f",
+        "\x7f",
+        "\xC3\xA9",
+        "\xE2\x82\xAC",
+        "\xF0\x9F\x98\x80",
+        "\xC3",
+        "\xE2\x82",
+        "\xE2",
+        "\xF0\x9F\x98",
+        "\xE2\x82\xAC\xC3",
+        "\xED\x9F\xBF",
+        "\xED\xA0\x80",
+        "\xF4\x8F\xBF\xBF",
+        "\xF4\x90\x80\x80",
+        "\xE0\x9F\xBF",
+        "\xE0\xA0\x80",
+        "\xF0\x8F\xBF\xBF",
+        "\xF5\x80\x80\x80",
+        "\xC0\x80",
+        "\xC1\xBF",
+        "\xFF",
+        "\x80",
+        "\\n\xC3\xA9\\\"\xE2\x82\xAC",
+    };
+    for (size_t i = 0; i < sizeof(pieces) / sizeof(pieces[0]); i++) {
+        char bytes[24];
+        size_t length = strlen(pieces[i]);
+        memcpy(bytes, pieces[i], length);
+        bytes[length] = 'x';
+        for (size_t place = 0; place < 200; place++)
+            for (int thick = 0; thick < 2; thick++)
+                assert_same_in_blocks(bytes, length + 1, place, thick);
+    }
+}
+
+static void a_string_in_blocks_ends_at_its_quote(void **state) {
+    (void)state;
+    static const char *const pieces[] = {"x", "\\\"", "\\\\", "\xC3\xA9", "\xE2\x82\xAC", "\xF0\x9F\x98\x80"};
+    for (size_t i = 0; i < sizeof(pieces) / sizeof(pieces[0]); i++) {
+        for (size_t count = 0; count < 150; count++) {
+            char text[1024] = "[\"\\n\\n\\n\\n\\n\\n\\n\\n";
+            size_t length = strlen(text);
+            for (size_t n = 0; n < count; n++, length += strlen(pieces[i]))
+                memcpy(text + length, pieces[i], strlen(pieces[i]));
+            memcpy(text + length, "\", 1]", 6);
+            struct exact exact = exact_of(text, length + 5);
+            struct weir_json_found root;
+            assert_int_equal(weir_json_scan(exact.text, NULL, 0, NULL, &root, NULL), WEIR_OK);
+            assert_int_equal(root.elements, 2);
+            free(exact.at);
+        }
+    }
+}
+
 static void depth_has_a_limit(void **state) {
     (void)state;
     char text[2 * (WEIR_MAX_JSON_DEPTH + 1)];
@@ -414,6 +534,9 @@ int main(void) {
         cmocka_unit_test(says_what_is_wrong_and_where),
         cmocka_unit_test(utf8_is_strict),
         cmocka_unit_test(every_byte_at_every_place_of_a_string),
+        cmocka_unit_test(blocks_find_what_single_bytes_do),
+        cmocka_unit_test(blocks_are_cut_anywhere),
+        cmocka_unit_test(a_string_in_blocks_ends_at_its_quote),
         cmocka_unit_test(depth_has_a_limit),
         cmocka_unit_test(walks_elements),
         cmocka_unit_test(walking_what_is_no_container_fails),

@@ -181,6 +181,122 @@ static void agrees_with_counting_one_by_one(void **state) {
     }
 }
 
+/* --- modalities and units --- */
+static void modalities_have_their_prices(void **state) {
+    (void)state;
+    struct weir_price price = one_tier(1000000, 100000, 2000000, 10000000, 20000000);
+    struct weir_price_tier *tier = &price.tiers[0];
+    tier->input_audio = 3000000;
+    tier->input_image = 4000000;
+    tier->output_audio = 30000000;
+    tier->output_image = 40000000;
+    struct weir_usage usage = {.input = 100, .cached = 10, .cache_write = 20, .input_audio = 30, .input_image = 15};
+    assert_int_equal(weir_price_cost(&price, &usage), 1 + 40 + 90 + 60 + 25);
+    usage = (struct weir_usage){.output = 100, .reasoning = 10, .output_audio = 20, .output_image = 30};
+    assert_int_equal(weir_price_cost(&price, &usage), 200 + 600 + 1200 + 400);
+    tier->input_audio = tier->output_audio = tier->output_image = -1;
+    tier->input_image = 0;
+    usage = (struct weir_usage){.input = 10, .input_audio = 5, .input_image = 5, .output = 10, .output_audio = 10};
+    assert_int_equal(weir_price_cost(&price, &usage), 5 + 100);
+}
+
+/* The parts never exceed the whole; who comes first has his. */
+static void odd_modalities_are_clamped(void **state) {
+    (void)state;
+    struct weir_price price = one_tier(1000000, 100000, 2000000, 10000000, 20000000);
+    price.tiers[0].input_audio = 3000000;
+    price.tiers[0].input_image = 4000000;
+    price.tiers[0].output_audio = 30000000;
+    price.tiers[0].output_image = 40000000;
+    struct weir_usage usage = {.input = 10, .input_audio = 30, .input_image = 30};
+    assert_int_equal(weir_price_cost(&price, &usage), 30);
+    usage = (struct weir_usage){.input = 10, .cached = 10, .input_audio = 10, .input_image = 10};
+    assert_int_equal(weir_price_cost(&price, &usage), 1);
+    usage = (struct weir_usage){.input = 10, .cache_write = 4, .input_audio = 4, .input_image = 4};
+    assert_int_equal(weir_price_cost(&price, &usage), 8 + 12 + 8);
+    usage = (struct weir_usage){.output = 10, .reasoning = 4, .output_audio = 4, .output_image = 4};
+    assert_int_equal(weir_price_cost(&price, &usage), 80 + 120 + 80);
+    usage = (struct weir_usage){.input_audio = 5, .output_image = 5};
+    assert_int_equal(weir_price_cost(&price, &usage), 0);
+    usage = (struct weir_usage){.input = 1, .input_audio = INT64_MIN, .output = 1, .output_image = -1};
+    assert_int_equal(weir_price_cost(&price, &usage), 1 + 10);
+}
+
+static void units_are_charged(void **state) {
+    (void)state;
+    struct weir_price price = one_tier(0, -1, -1, 0, -1);
+    price.unit = WEIR_UNIT_IMAGE;
+    price.unit_price = 40000000000000; /* 0.04 USD each */
+    struct weir_usage usage = {.unit = WEIR_UNIT_IMAGE, .units = 3};
+    assert_int_equal(weir_price_cost(&price, &usage), 120000000);
+    usage.units = -3;
+    assert_int_equal(weir_price_cost(&price, &usage), 0);
+    usage = (struct weir_usage){.unit = WEIR_UNIT_SEARCH, .units = 3, .input = 1000000};
+    assert_int_equal(weir_price_cost(&price, &usage), 0); /* not what this row charges for */
+    price.tiers[0].input = 5;
+    assert_int_equal(weir_price_cost(&price, &usage), 5); /* the tokens stay */
+    usage.unit = WEIR_UNIT_IMAGE;
+    assert_int_equal(weir_price_cost(&price, &usage), 120000005);
+    price.unit = usage.unit = WEIR_UNIT_NONE;
+    assert_int_equal(weir_price_cost(&price, &usage), 5);
+    price = one_tier(0, -1, -1, 0, -1);
+    price.unit = usage.unit = WEIR_UNIT_AUDIO_MS;
+    price.unit_price = 100000000000; /* 0.0001 USD a second */
+    usage = (struct weir_usage){.unit = WEIR_UNIT_AUDIO_MS, .units = 60000};
+    assert_int_equal(weir_price_cost(&price, &usage), 6000000);
+    usage.units = 1;
+    assert_int_equal(weir_price_cost(&price, &usage), 100);
+}
+
+/* Tokens are counted in millionths, sound in thousands of millionths; what is left over of both is rounded once. */
+static void both_are_rounded_together(void **state) {
+    (void)state;
+    struct weir_price price = one_tier(1, -1, -1, 1, -1);
+    price.unit = WEIR_UNIT_AUDIO_MS;
+    price.unit_price = 1;
+    struct weir_usage usage = {.unit = WEIR_UNIT_AUDIO_MS, .units = 1};
+    assert_int_equal(weir_price_cost(&price, &usage), 1);
+    usage.input = 999999; /* 0.999999 + 0.000001 */
+    usage.units = 1000;
+    assert_int_equal(weir_price_cost(&price, &usage), 1);
+    usage.units = 1001;
+    assert_int_equal(weir_price_cost(&price, &usage), 2);
+    usage.units = 1000000999;
+    assert_int_equal(weir_price_cost(&price, &usage), 2);
+    usage.units = 1000001001;
+    assert_int_equal(weir_price_cost(&price, &usage), 3);
+    price.unit = usage.unit = WEIR_UNIT_CHARACTER;
+    usage.units = 1;
+    assert_int_equal(weir_price_cost(&price, &usage), 1);
+    usage.units = 2;
+    assert_int_equal(weir_price_cost(&price, &usage), 2);
+}
+
+static void everything_at_its_largest_saturates(void **state) {
+    (void)state;
+    struct weir_price price = one_tier(INT64_MAX, INT64_MAX, INT64_MAX, INT64_MAX, INT64_MAX);
+    price.tiers[0].input_audio = price.tiers[0].input_image = INT64_MAX;
+    price.tiers[0].output_audio = price.tiers[0].output_image = INT64_MAX;
+    price.unit_price = INT64_MAX;
+    const enum weir_unit units[] = {WEIR_UNIT_IMAGE, WEIR_UNIT_AUDIO_MS, WEIR_UNIT_CHARACTER, WEIR_UNIT_SEARCH};
+    for (size_t i = 0; i < 4; i++) {
+        price.unit = units[i];
+        struct weir_usage usage = {.input = INT64_MAX,
+                                   .input_audio = INT64_MAX / 2,
+                                   .input_image = INT64_MAX,
+                                   .output = INT64_MAX,
+                                   .output_audio = INT64_MAX / 2,
+                                   .output_image = INT64_MAX,
+                                   .unit = units[i],
+                                   .units = INT64_MAX};
+        assert_true(weir_price_cost(&price, &usage) == INT64_MAX);
+        usage = (struct weir_usage){.unit = units[i], .units = units[i] == WEIR_UNIT_AUDIO_MS ? 1000000000 : 1000000};
+        assert_true(weir_price_cost(&price, &usage) == INT64_MAX);
+        usage.units--;
+        assert_true(weir_price_cost(&price, &usage) < INT64_MAX);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(everyday_prices),
@@ -189,6 +305,11 @@ int main(void) {
         cmocka_unit_test(odd_counts_are_clamped),
         cmocka_unit_test(saturates),
         cmocka_unit_test(the_tier_is_chosen_by_the_whole_input),
+        cmocka_unit_test(modalities_have_their_prices),
+        cmocka_unit_test(odd_modalities_are_clamped),
+        cmocka_unit_test(units_are_charged),
+        cmocka_unit_test(both_are_rounded_together),
+        cmocka_unit_test(everything_at_its_largest_saturates),
         cmocka_unit_test(agrees_with_counting_one_by_one),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

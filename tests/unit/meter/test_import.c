@@ -54,7 +54,7 @@ static void a_whole_entry(void **state) {
         "\"output_cost_per_token_above_200k_tokens\":1.5e-05,\"input_cost_per_token_above_200k_tokens\":2.5e-06,"
         "\"input_cost_per_token_above_128k_tokens\":2e-06,\"cache_read_input_token_cost_above_200k_tokens\":null,"
         "\"input_cost_per_token_batches\":1,\"input_cost_per_token_above_200k_tokens_priority\":1,"
-        "\"input_cost_per_audio_token\":1,\"supports_vision\":true,\"rpm\":2000,"
+        "\"cache_read_input_audio_token_cost\":1,\"input_cost_per_image\":1,\"supports_vision\":true,\"rpm\":2000,"
         "\"max_input_tokens\":1048576,\"max_output_tokens\":65536,\"max_tokens\":1,"
         "\"source\":\"https://example.com/pricing\"}}");
     assert_int_equal(weir_prices_count(imported.prices), 1);
@@ -175,7 +175,7 @@ static void entries_that_cannot_be_used(void **state) {
         const char *entry;
         const char *words;
     } rows[] = {
-        {"\"x\":{\"mode\":\"image_generation\"" PRICES "}", "\"x\": its mode"},
+        {"\"x\":{\"mode\":\"video_generation\"" PRICES "}", "\"x\": its mode"},
         {"\"x\":{\"mode\":7" PRICES "}", "\"x\": its mode"},
         {"\"x\":{\"input_cost_per_token\":1e-6}", "\"x\": it has no price per token"},
         {"\"x\":{\"mode\":\"chat\",\"output_cost_per_token\":1e-6}", "\"x\": it has no price per token"},
@@ -195,6 +195,14 @@ static void entries_that_cannot_be_used(void **state) {
         {"\"x\":{\"input_cost_per_token_above_1k_tokens\":1,\"input_cost_per_token_above_2k_tokens\":1,"
          "\"input_cost_per_token_above_3k_tokens\":1,\"input_cost_per_token_above_4k_tokens\":1" PRICES "}",
          "\"x\": it has more than three further tiers"},
+        {"\"x\":{\"mode\":\"image_generation\",\"output_cost_per_pixel\":1e-9}", "none by a unit"},
+        {"\"x\":{\"mode\":\"chat\",\"input_cost_per_second\":1}", "none by a unit"},
+        {"\"x\":{\"mode\":\"audio_speech\",\"input_cost_per_query\":1}", "none by a unit"},
+        {"\"x\":{\"input_cost_per_image\":1}", "none by a unit"},
+        {"\"x\":{\"mode\":\"rerank\",\"input_cost_per_query\":-1}", "\"x\": a price is no number"},
+        {"\"x\":{\"mode\":\"rerank\",\"input_cost_per_query\":1e4}", "\"x\": a price is no number"},
+        {"\"x\":{\"mode\":\"rerank\",\"input_cost_per_query\":1,\"input_cost_per_query\":1}", "a price stands twice"},
+        {"\"64-x-64/50-steps/x\":{\"mode\":\"image_generation\",\"output_cost_per_image\":1}", "a number of steps"},
     };
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
         char map[600];
@@ -206,6 +214,150 @@ static void entries_that_cannot_be_used(void **state) {
         assert_non_null(find(&imported, "", "good"));
         release(&imported);
     }
+}
+
+#define APIECE(mode, prices) "{\"litellm_provider\":\"p\",\"mode\":\"" mode "\"," prices "}"
+
+static void prices_by_the_unit(void **state) {
+    (void)state;
+    struct imported imported;
+    import_map(
+        &imported,
+        "{\"paint\":" APIECE(
+            "image_generation",
+            "\"output_cost_per_image\":0.039,\"input_cost_per_image\":1") ","
+                                                                          "\"old-paint\":" APIECE(
+                                                                              "image_generation",
+                                                                              "\"output_cost_per_image\":0.0,\"input_cost_per_image\":0.02") ","
+                                                                                                                                             "\"edit\":" APIECE(
+                                                                                                                                                 "image_edit",
+                                                                                                                                                 "\"output_cost_per_image\":0.04") ","
+                                                                                                                                                                                   "\"speak\":" APIECE(
+                                                                                                                                                                                       "audio_speech",
+                                                                                                                                                                                       "\"output_cost_per_second\":7,\"input_cost_per_character\":1.5e-05") ","
+                                                                                                                                                                                                                                                            "\"sing\":" APIECE("audio_speech", "\"output_cost_per_second\":0.00025,\"input_cost_per_second\":1") ","
+                                                                                                                                                                                                                                                                                                                                                                 "\"hear\":" APIECE("audio_transcription", "\"input_cost_per_second\":0.0001,\"output_cost_per_second\":0.0001") ","
+                                                                                                                                                                                                                                                                                                                                                                                                                                                                                 "\"rank\":" APIECE("rerank", "\"input_cost_per_query\":0.002,\"input_cost_per_token\":0.0,"
+                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                              "\"output_cost_per_token\":0.0,\"input_cost_per_token_above_128k_tokens\":0") ","
+                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                            "\"free\":" APIECE(
+                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                "rerank",
+                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                "\"input_cost_per_query\":0.0") ","
+                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                "\"by-token\":" APIECE(
+                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                                    "rerank", "\"input_cost_per_query\":1,\"input_cost_per_token\":5e-08") "}");
+    static const struct {
+        const char *model;
+        enum weir_unit unit;
+        int64_t price;
+    } rows[] = {
+        {"paint", WEIR_UNIT_IMAGE, 39000000000000},
+        {"old-paint", WEIR_UNIT_IMAGE, 20000000000000},
+        {"edit", WEIR_UNIT_IMAGE, 40000000000000},
+        {"speak", WEIR_UNIT_CHARACTER, 15000000000},
+        {"sing", WEIR_UNIT_AUDIO_MS, 250000000000},
+        {"hear", WEIR_UNIT_AUDIO_MS, 100000000000},
+        {"rank", WEIR_UNIT_SEARCH, 2000000000000},
+        {"free", WEIR_UNIT_SEARCH, 0},
+        {"by-token", WEIR_UNIT_NONE, 0},
+    };
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        const struct weir_price *price = find(&imported, "p", rows[i].model);
+        assert_non_null(price);
+        assert_int_equal(price->unit, rows[i].unit);
+        assert_true(price->unit_price == rows[i].price);
+        assert_int_equal(price->tiers[0].input, rows[i].unit == WEIR_UNIT_NONE ? 50000000 : 0);
+        assert_int_equal(price->tiers[0].output, 0);
+        assert_int_equal(price->tier_count, 1);
+    }
+    assert_reported(&imported, "9 rows, 0 prices rounded up, 0 entries left out\n");
+    release(&imported);
+    import_map(&imported,
+               "{\"hear\":" APIECE("audio_transcription", "\"input_cost_per_second\":1.00000000000000001e-3") "}");
+    assert_reported(&imported,
+                    "rounded up: \"hear\": second: 1.00000000000000001e-3 USD per second is now 1000000000001\n");
+    release(&imported);
+}
+
+static void tokens_by_modality(void **state) {
+    (void)state;
+    struct imported imported;
+    import_map(
+        &imported,
+        "{\"all\":{\"mode\":\"chat\",\"input_cost_per_audio_token\":3e-6,\"input_cost_per_image_token\":4e-6,"
+        "\"output_cost_per_audio_token\":5e-6,\"output_cost_per_image_token\":6e-6,"
+        "\"input_cost_per_audio_token_above_200k_tokens\":7e-6" PRICES "},"
+        "\"draw\":" APIECE(
+            "image_generation",
+            "\"input_cost_per_token\":5e-6,\"input_cost_per_image_token\":1e-5,"
+            "\"output_cost_per_image_token\":4e-5,\"output_cost_per_image\":0.25") ","
+                                                                                   "\"hear\":" APIECE(
+                                                                                       "audio_transcription",
+                                                                                       "\"input_cost_per_second\":1e-4,\"input_cost_per_audio_token\":2e-6" PRICES) "}");
+    const struct weir_price *price = find(&imported, "", "all");
+    assert_non_null(price);
+    assert_int_equal(price->tiers[0].input_audio, 3000000000);
+    assert_int_equal(price->tiers[0].input_image, 4000000000);
+    assert_int_equal(price->tiers[0].output_audio, 5000000000);
+    assert_int_equal(price->tiers[0].output_image, 6000000000);
+    assert_int_equal(price->tiers[1].input_audio, 7000000000);
+    assert_int_equal(price->tiers[1].input_image, 4000000000);
+    /* All that comes out are pictures, and an answer need not say so. */
+    price = find(&imported, "p", "draw");
+    assert_non_null(price);
+    assert_true(price->tiers[0].output == 40000000000 && price->tiers[0].output_image == 40000000000);
+    assert_int_equal(price->unit, WEIR_UNIT_NONE); /* not twice for the same */
+    price = find(&imported, "p", "hear");
+    assert_non_null(price);
+    assert_int_equal(price->unit, WEIR_UNIT_NONE);
+    assert_int_equal(price->tiers[0].input_audio, 2000000000);
+    release(&imported);
+}
+
+static void assert_variant(const struct imported *imported, const char *provider, const char *model,
+                           const char *variant, int64_t unit_price) {
+    const struct weir_price *price = weir_prices_find_variant(imported->prices, weir_span_of_string(provider),
+                                                              weir_span_of_string(model), weir_span_of_string(variant));
+    assert_non_null(price);
+    assert_true(price->unit_price == unit_price);
+    assert_true(weir_span_equal(price->variant, weir_span_of_string(variant)));
+}
+
+#define PICTURE(price) APIECE("image_generation", "\"input_cost_per_image\":" price)
+
+static void pictures_of_one_size(void **state) {
+    (void)state;
+    struct imported imported;
+    import_map(
+        &imported,
+        "{\"hd/1024-x-1792/painter\":" PICTURE("0.12") ",\"512-x-512/painter\":" PICTURE(
+            "0.018") ","
+                     "\"p/low/64-x-128/a/b\":" PICTURE("0.5") ",\"painter\":" PICTURE(
+                         "0.04") ","
+                                 "\"high/64-x-64/by-token\":" PICTURE("0.25") ",\"by-token\":" APIECE(
+                                     "image_generation",
+                                     "\"input_cost_per_token\":5e-6,\"output_cost_per_token\":4e-5") ","
+                                                                                                     "\"512x512/plain\":" PICTURE("1") ",\"512-x-/plain\":" PICTURE("2") ",\"64-x-64/\":" PICTURE(
+                                                                                                         "3") ","
+                                                                                                              "\"hd/1024-x-1792/chat\":{\"mode\":\"chat\"" PRICES
+                                                                                                              "},"
+                                                                                                              "\"hd/1024-x-1792/p/painter\":" PICTURE("4") ",\"hd/01024-x-1792/painter\":" PICTURE(
+                                                                                                                  "5") ","
+                                                                                                                       "\"p/512-x-512/painter\":" PICTURE(
+                                                                                                                           "6") "}");
+    assert_variant(&imported, "p", "painter", "hd/1024x1792", 120000000000000);
+    assert_variant(&imported, "p", "painter", "512x512", 18000000000000);
+    assert_variant(&imported, "p", "painter", "", 40000000000000);
+    assert_variant(&imported, "p", "a/b", "low/64x128", 500000000000000);
+    assert_variant(&imported, "p", "p/painter", "hd/1024x1792", 4000000000000000);
+    assert_variant(&imported, "p", "painter", "hd/01024x1792", 5000000000000000);
+    assert_non_null(find(&imported, "p", "512x512/plain"));
+    assert_non_null(find(&imported, "p", "512-x-/plain"));
+    assert_non_null(find(&imported, "p", "64-x-64/"));
+    assert_non_null(find(&imported, "", "hd/1024-x-1792/chat"));
+    assert_non_null(find(&imported, "p", "by-token"));
+    assert_reported(&imported, "left out: \"high/64-x-64/by-token\": its model is charged by the token\n");
+    assert_reported(&imported, "left out: \"p/512-x-512/painter\": its provider and model have a row already\n");
+    assert_reported(&imported, "11 rows, 0 prices rounded up, 2 entries left out\n");
+    release(&imported);
 }
 
 static void what_is_no_map_is_refused(void **state) {
@@ -241,11 +393,10 @@ static void what_is_no_map_is_refused(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_whole_entry),
-        cmocka_unit_test(names_and_what_may_be_absent),
-        cmocka_unit_test(odd_numbers),
-        cmocka_unit_test(entries_that_cannot_be_used),
-        cmocka_unit_test(what_is_no_map_is_refused),
+        cmocka_unit_test(a_whole_entry),        cmocka_unit_test(names_and_what_may_be_absent),
+        cmocka_unit_test(odd_numbers),          cmocka_unit_test(entries_that_cannot_be_used),
+        cmocka_unit_test(prices_by_the_unit),   cmocka_unit_test(tokens_by_modality),
+        cmocka_unit_test(pictures_of_one_size), cmocka_unit_test(what_is_no_map_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -63,6 +63,78 @@ static void reads_all_fields(void **state) {
     weir_prices_free(&prices);
 }
 
+static void reads_units_and_modalities(void **state) {
+    (void)state;
+#define DATED ",\"source\":\"s\",\"date\":\"2026-11-01\"}"
+    struct weir_prices *prices = read_good(FILE_OF(
+        "{\"model\":\"a\",\"input\":1,\"output\":2,\"input_audio\":3,\"input_image\":4,\"output_audio\":5,"
+        "\"output_image\":0,\"tiers\":[{\"above_input_tokens\":9,\"input\":10,\"output\":20,\"input_image\":40}]" DATED
+        ","
+        "{\"model\":\"paint\",\"image\":40000000000000" DATED ","
+        "{\"model\":\"paint\",\"variant\":\"hd\\/1024x1792\",\"image\":120000000000000,\"input\":7" DATED ","
+        "{\"model\":\"hear\",\"second\":100000000000" DATED ",{\"model\":\"speak\",\"character\":0" DATED ","
+        "{\"model\":\"rank\",\"search\":2" DATED));
+    const struct weir_price *price = find(prices, "", "a");
+    assert_true(price->unit == WEIR_UNIT_NONE && price->unit_price == 0 && price->variant.length == 0);
+    const struct weir_price_tier *tier = &price->tiers[0];
+    assert_true(tier->input_audio == 3 && tier->input_image == 4 && tier->output_audio == 5 && tier->output_image == 0);
+    tier = &price->tiers[1];
+    assert_true(tier->input_audio == -1 && tier->input_image == 40 && tier->output_audio == -1 &&
+                tier->output_image == -1);
+    price = find(prices, "", "paint");
+    assert_true(price->unit == WEIR_UNIT_IMAGE && price->unit_price == 40000000000000);
+    assert_true(price->tiers[0].input == 0 && price->tiers[0].output == 0 && price->tiers[0].input_image == -1);
+    price = weir_prices_find_variant(prices, WEIR_SPAN(""), WEIR_SPAN("paint"), WEIR_SPAN("hd/1024x1792"));
+    assert_true(price->unit_price == 120000000000000 && price->tiers[0].input == 7);
+    assert_true(weir_span_equal(price->variant, WEIR_SPAN("hd/1024x1792")));
+    assert_int_equal(find(prices, "", "hear")->unit, WEIR_UNIT_AUDIO_MS);
+    assert_int_equal(find(prices, "", "speak")->unit, WEIR_UNIT_CHARACTER);
+    assert_int_equal(find(prices, "", "rank")->unit, WEIR_UNIT_SEARCH);
+    weir_prices_free(&prices);
+}
+
+static void finds_the_nearest_variant(void **state) {
+    (void)state;
+#define APIECE(names, price) "{" names ",\"image\":" price DATED
+    struct weir_prices *prices = read_good(
+        FILE_OF(APIECE("\"model\":\"m\"", "1") "," APIECE("\"model\":\"m\",\"variant\":\"hd/64x64\"", "2") "," APIECE(
+            "\"model\":\"m\",\"variant\":\"64x64\"",
+            "3") "," APIECE("\"model\":\"m\",\"provider\":\"p\"",
+                            "4") "," APIECE("\"model\":\"m\",\"provider\":\"p\",\"variant\":\"hd\"",
+                                            "5") "," APIECE("\"model\":\"only\",\"variant\":\"64x64\"", "6")));
+    static const struct {
+        const char *provider, *model, *variant;
+        int64_t price; /* 0: no row */
+    } rows[] = {
+        {"", "m", "", 1},
+        {"", "m", "hd/64x64", 2},
+        {"", "m", "low/64x64", 3},
+        {"", "m", "64x64", 3},
+        {"", "m", "hd/1x1", 1},
+        {"", "m", "hd", 1},
+        {"", "m", "/", 1},
+        {"", "m", "hd/", 1},
+        {"p", "m", "", 4},
+        {"p", "m", "hd", 5},
+        {"p", "m", "hd/64x64", 2}, /* the kind of call before whose price it is */
+        {"p", "m", "x/y", 4},
+        {"", "m-2026-01-02", "hd/64x64", 2},
+        {"", "only", "hd/64x64", 6},
+        {"", "only", "hd", 0},
+        {"", "only", "", 0},
+        {"", "none", "64x64", 0},
+    };
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        const struct weir_price *price = weir_prices_find_variant(prices, weir_span_of_string(rows[i].provider),
+                                                                  weir_span_of_string(rows[i].model),
+                                                                  weir_span_of_string(rows[i].variant));
+        if ((price != NULL ? price->unit_price : 0) != rows[i].price)
+            fail_msg("row %zu", i);
+    }
+    assert_int_equal(find(prices, "p", "m")->unit_price, 4);
+    weir_prices_free(&prices);
+}
+
 static void the_version_is_the_newest_date_and_a_hash(void **state) {
     (void)state;
     struct weir_prices *one = read_good(FILE_OF(ROW("\"model\":\"m\"")));
@@ -166,6 +238,19 @@ static void refuses_bad_files_with_words(void **state) {
         {FILE_OF(ROW("\"model\":\"m\"") "," ROW("\"model\":\"n\"") "," ROW("\"model\":\"m\"")), "rows 1 and 3"},
         {FILE_OF(ROW("\"provider\":\"p\",\"model\":\"m\"") "," ROW("\"model\":\"m\",\"provider\":\"p\"")),
          "rows 1 and 2"},
+        {FILE_OF(ROW("\"model\":\"m\",\"variant\":\"v\"") "," ROW("\"variant\":\"v\",\"model\":\"m\"")),
+         "of provider \"\", variant v"},
+        {FILE_OF(ROW("\"model\":\"m\",\"variant\":\"\"")), "\"variant\" is empty"},
+        {FILE_OF(ROW("\"model\":\"m\",\"variant\":1")), "\"variant\" must be a string"},
+        {FILE_OF(ROW("\"model\":\"m\",\"image\":1,\"search\":1")),
+         "\"search\" stands beside the price of another unit"},
+        {FILE_OF(ROW("\"model\":\"m\",\"second\":0.006")), "\"second\" must be a whole number"},
+        {FILE_OF(ROW("\"model\":\"m\",\"character\":-1")), "\"character\" must be a whole number"},
+        {FILE_OF(ROW("\"model\":\"m\",\"output_audio\":null")), "\"output_audio\" must be a whole number"},
+        {FILE_OF(ROW("\"model\":\"m\",\"tiers\":[{\"above_input_tokens\":5,\"input\":1,\"output\":1,\"image\":1}]")),
+         "\"image\""},
+        {FILE_OF("{\"model\":\"m\",\"image\":1,\"tiers\":[{\"above_input_tokens\":5,\"input\":1}]" DATED),
+         "\"output\" is missing"},
     };
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
         struct weir_prices *prices = NULL;
@@ -210,6 +295,46 @@ static void the_built_in_file_is_good(void **state) {
     assert_non_null(price);
     assert_true(price->tiers[0].reasoning > price->tiers[0].output);
     assert_non_null(find(prices, "sim", "sim-large"));
+    /* Every family has its row, in the way that it is charged. */
+    static const struct {
+        const char *provider, *model, *variant;
+        enum weir_unit unit;
+        bool by_token;
+    } families[] = {
+        {"sim", "sim-embedding", "", WEIR_UNIT_NONE, true},
+        {"sim", "sim-image", "hd/1024x1792", WEIR_UNIT_IMAGE, false},
+        {"sim", "gpt-image-sim", "high/1024x1024", WEIR_UNIT_NONE, true},
+        {"sim", "sim-tts", "", WEIR_UNIT_CHARACTER, false},
+        {"sim", "sim-whisper", "", WEIR_UNIT_AUDIO_MS, false},
+        {"sim", "sim-transcribe", "", WEIR_UNIT_NONE, true},
+        {"sim", "sim-rerank", "", WEIR_UNIT_SEARCH, false},
+        {"sim", "jina-sim", "", WEIR_UNIT_NONE, true},
+        {"sim", "sim-moderation", "", WEIR_UNIT_NONE, false},
+        {"openai", "dall-e-2", "256x256", WEIR_UNIT_IMAGE, false},
+        {"openai", "whisper-1", "", WEIR_UNIT_AUDIO_MS, false},
+        {"openai", "tts-1-hd", "", WEIR_UNIT_CHARACTER, false},
+        {"openai", "gpt-4o-audio-preview-2025-06-03", "", WEIR_UNIT_NONE, true},
+        {"openai", "gpt-image-1", "medium/1024x1024", WEIR_UNIT_NONE, true},
+        {"cohere", "rerank-v3.5", "", WEIR_UNIT_SEARCH, false},
+        {"jina", "jina-reranker-v2-base-multilingual", "", WEIR_UNIT_NONE, true},
+    };
+    for (size_t i = 0; i < sizeof(families) / sizeof(families[0]); i++) {
+        price = weir_prices_find_variant(prices, weir_span_of_string(families[i].provider),
+                                         weir_span_of_string(families[i].model),
+                                         weir_span_of_string(families[i].variant));
+        if (price == NULL)
+            fail_msg("%s has no row", families[i].model);
+        assert_int_equal(price->unit, families[i].unit);
+        assert_true((price->unit_price > 0) == (families[i].unit != WEIR_UNIT_NONE));
+        assert_true((price->tiers[0].input > 0) == families[i].by_token);
+    }
+    /* 0.006 USD a minute, 0.08 USD a picture. */
+    const struct weir_usage minute = {.unit = WEIR_UNIT_AUDIO_MS, .units = 60000};
+    assert_int_equal(weir_price_cost(find(prices, "openai", "whisper-1"), &minute), 6000000);
+    const struct weir_usage pictures = {.unit = WEIR_UNIT_IMAGE, .units = 2};
+    price = weir_prices_find_variant(prices, WEIR_SPAN("openai"), WEIR_SPAN("dall-e-3"),
+                                     WEIR_SPAN("standard/1024x1792"));
+    assert_int_equal(weir_price_cost(price, &pictures), 160000000);
     static const char *const providers[] = {"openai",   "anthropic", "gemini", "mistral",
                                             "deepseek", "groq",      "xai",    "cohere"};
     for (size_t i = 0; i < sizeof(providers) / sizeof(providers[0]); i++) {
@@ -223,9 +348,10 @@ static void the_built_in_file_is_good(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(reads_all_fields),      cmocka_unit_test(the_version_is_the_newest_date_and_a_hash),
-        cmocka_unit_test(finds_the_nearest_row), cmocka_unit_test(refuses_bad_files_with_words),
-        cmocka_unit_test(too_much_is_refused),   cmocka_unit_test(the_built_in_file_is_good),
+        cmocka_unit_test(reads_units_and_modalities), cmocka_unit_test(finds_the_nearest_variant),
+        cmocka_unit_test(reads_all_fields),           cmocka_unit_test(the_version_is_the_newest_date_and_a_hash),
+        cmocka_unit_test(finds_the_nearest_row),      cmocka_unit_test(refuses_bad_files_with_words),
+        cmocka_unit_test(too_much_is_refused),        cmocka_unit_test(the_built_in_file_is_good),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -94,6 +94,59 @@ static void test_pipelining_answered_early(void **state) {
     }
 }
 
+/* An answer that is finished outside of the reading of its request lets the next one begin in the same turn: a client that
+ * pipelines is not served slower than one that waits. */
+static void test_pipelining_waits_for_no_timer(void **state) {
+    enum { ASKED = 100 };
+    struct scene *scene = scene_open(state, &usual, BY_HAND);
+    struct client client;
+    client_open(&client, scene);
+    for (int i = 0; i < ASKED; i++) {
+        client_say(&client, GET("/x"));
+    }
+    wait_for(scene, has_complete_request);
+    for (size_t i = 0; i < ASKED; i++) {
+        assert_int_equal(scene->count, i + 1);
+        answer(&scene->requests[i]);
+        assert_int_equal(scene->count, i + 1); /* nothing begins within the call: a long pipeline must not recurse */
+        (void)weir_loop_run_once(scene->fixture->loop);
+    }
+    for (int i = 0; i < ASKED; i++) {
+        client_expect(&client, OK "Content-Length: 3\r\n\r\n/x=");
+    }
+    assert_int_equal(scene->count, ASKED);
+    client_close(&client);
+    scene_close(scene);
+}
+
+/* More comes, and the client leaves, while the next request waits for the end of the turn. */
+static void test_pipelining_while_the_next_request_waits(void **state) {
+    for (unsigned leaves = 0; leaves < 2; leaves++) {
+        struct scene *scene = scene_open(state, &usual, BY_HAND);
+        struct client client;
+        client_open(&client, scene);
+        client_say(&client, GET("/x") GET("/y"));
+        wait_for(scene, has_complete_request);
+        client_say(&client, GET("/z"));
+        if (leaves == 1) {
+            peer_reset(client.fd);
+            client.fd = -1;
+        }
+        scene->moment = AT_COMPLETE;
+        answer(&scene->requests[0]);
+        if (leaves == 0) {
+            client_expect(&client, "/x=");
+            client_expect(&client, "/y=");
+            client_expect(&client, "/z=");
+            assert_int_equal(scene->count, 3);
+        } else {
+            wait_for(scene, has_none);
+        }
+        client_close(&client);
+        scene_close(scene);
+    }
+}
+
 static void test_keep_alive_limit(void **state) {
     struct weir_http_server_settings settings = usual;
     settings.keep_alive_requests = 3;
@@ -571,6 +624,27 @@ static void test_pipelining_without_reading(void **state) {
     scene_close(scene);
 }
 
+/* Nor is it kept for ever: its next request waits, and the time of an unused connection runs. */
+static void test_pipelining_without_reading_is_given_up(void **state) {
+    struct weir_http_server_settings settings = usual;
+    settings.keep_alive_timeout_ms = 50;
+    settings.body_timeout_ms = 50;
+    for (enum moment moment = AT_COMPLETE; moment <= LATER; moment++) {
+        struct scene *scene = scene_open(state, &settings, moment);
+        struct client client;
+        scene->pad_bytes = 8 * WEIR_MIB;
+        client_open(&client, scene);
+        client_say(&client, GET("/x") GET("/y") GET("/z"));
+        wait_for(scene, has_complete_request);
+        wait_for(scene, has_none);
+        assert_true(scene->count < 3);
+        client_read_all(&client);
+        assert_true(client.was_reset);
+        client_close(&client);
+        scene_close(scene);
+    }
+}
+
 /* What is pipelined behind a long request is kept only up to a bound: the rest stays with the client, and comes later. */
 static void test_pipelined_bytes_are_bounded(void **state) {
     enum { BODY_BYTES = 60000, MOST_PIECES = 1000 };
@@ -740,6 +814,8 @@ int main(void) {
         TEST(test_keep_alive),
         TEST(test_pipelining),
         TEST(test_pipelining_answered_early),
+        TEST(test_pipelining_waits_for_no_timer),
+        TEST(test_pipelining_while_the_next_request_waits),
         TEST(test_keep_alive_limit),
         TEST(test_client_asks_to_close),
         TEST(test_answer_without_length),
@@ -765,6 +841,7 @@ int main(void) {
         TEST(test_slow_reader_gets_all_before_the_close),
         TEST(test_reader_of_nothing_is_given_up),
         TEST(test_pipelining_without_reading),
+        TEST(test_pipelining_without_reading_is_given_up),
         TEST(test_pipelined_bytes_are_bounded),
         TEST(test_max_connections),
         TEST(test_drain),

@@ -140,11 +140,33 @@ static void test_plan_write(void **state) {
     sim__plan_clear(&plan);
 }
 
+static void test_flapping(void **state) {
+    (void)state;
+    struct sim_plan plan = {.entries = NULL};
+    struct sim_fault fault;
+    assert_int_equal(sim__fault_parse(WEIR_SPAN("flap=20/10"), &fault, NULL), WEIR_OK);
+    assert_true(sim__fault_has(&fault, SIM_FAULT_RESET));
+    assert_false(sim__fault_is_down(&fault, 0));
+    assert_false(sim__fault_is_down(&fault, 19));
+    assert_true(sim__fault_is_down(&fault, 20));
+    assert_true(sim__fault_is_down(&fault, 29));
+    assert_false(sim__fault_is_down(&fault, 30));
+    set_plan(&plan, "{\"fault\":\"status=503\",\"up_ms\":20,\"down_ms\":10}"); /* from 1000 on */
+    assert_null(sim__plan_take(&plan, 1019));
+    assert_non_null(sim__plan_take(&plan, 1020));
+    assert_true(sim__fault_has(sim__plan_take(&plan, 1029), SIM_FAULT_STATUS));
+    assert_null(sim__plan_take(&plan, 1030));
+    assert_int_equal(plan.entries[0].seen, 4);
+    assert_int_equal(plan.entries[0].given, 2);
+    sim__plan_clear(&plan);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_parse_good),   cmocka_unit_test(test_every_name_is_known),
         cmocka_unit_test(test_parse_bad),    cmocka_unit_test(test_plan_schedule),
         cmocka_unit_test(test_plan_refuses), cmocka_unit_test(test_plan_write),
+        cmocka_unit_test(test_flapping),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -210,7 +210,7 @@ static void test_plain(void **state) {
     assert_true(has(fixture, "{\"n\":1,\"time\":\"2"));
     assert_true(has(fixture, "\"request_id\":\"one\",\"model\":\"m\",\"stream\":false,\"status\":200,\"fault\":null,"
                              "\"prompt_tokens\":9,\"completion_tokens\":16,\"cached_tokens\":0,\"reasoning_tokens\":0,"
-                             "\"complete\":true,\"aborted\":false}\n"));
+                             "\"units\":0,\"unit\":\"none\",\"complete\":true,\"aborted\":false}\n"));
     control(fixture, "DELETE", "/_sim/log", "");
     control(fixture, "GET", "/_sim/log", "");
     assert_true(has(fixture, "content-length: 0\r\n"));
@@ -239,8 +239,8 @@ static void test_other_endpoints(void **state) {
     assert_true(receive(fixture, fd, "invalid_api_key"));
     ask(fd, "GET", "/health", "", "");
     assert_true(receive(fixture, fd, "{\"status\":\"ok\"}"));
-    ask(fd, "POST", "/v1/embeddings", "", "{}");
-    assert_true(receive(fixture, fd, "Invalid URL (POST /v1/embeddings)"));
+    ask(fd, "POST", "/v1/nowhere", "", "{}");
+    assert_true(receive(fixture, fd, "Invalid URL (POST /v1/nowhere)"));
     ask(fd, "POST", "/v1/chat/completions", "", PLAIN);
     assert_true(receive(fixture, fd, "invalid_api_key"));
     assert_true(has(fixture, "HTTP/1.1 401"));
@@ -376,8 +376,9 @@ static void test_large_and_slow_reader(void **state) {
     (void)close(fd);
     assert_in_range(events, 99000, 100003); /* those that reads cut in two are not counted */
     assert_non_null(strstr(last, "0\r\n\r\n"));
-    await(fixture, "/_sim/log",
-          "\"completion_tokens\":100000,\"cached_tokens\":0,\"reasoning_tokens\":0,\"units\":0,\"unit\":\"none\",\"complete\":true");
+    await(
+        fixture, "/_sim/log",
+        "\"completion_tokens\":100000,\"cached_tokens\":0,\"reasoning_tokens\":0,\"units\":0,\"unit\":\"none\",\"complete\":true");
 }
 
 /* --- faults --- */
@@ -393,9 +394,10 @@ static void test_status_faults(void **state) {
     assert_true(has(fixture, "HTTP/1.1 503"));
     assert_true(has(fixture, "retry-after: 2\r\n"));
     assert_true(has(fixture, "\"type\":\"server_error\""));
-    expect_log(fixture,
-               "\"status\":503,\"fault\":\"status=503; retry-after=2\",\"prompt_tokens\":0,\"completion_tokens\":0,"
-               "\"cached_tokens\":0,\"reasoning_tokens\":0,\"units\":0,\"unit\":\"none\",\"complete\":true,\"aborted\":false}");
+    expect_log(
+        fixture,
+        "\"status\":503,\"fault\":\"status=503; retry-after=2\",\"prompt_tokens\":0,\"completion_tokens\":0,"
+        "\"cached_tokens\":0,\"reasoning_tokens\":0,\"units\":0,\"unit\":\"none\",\"complete\":true,\"aborted\":false}");
     call(fixture, "x-sim-fault: status=429; code=insufficient_quota\r\n", PLAIN);
     assert_true(has(fixture, "\"type\":\"insufficient_quota\",\"param\":null,\"code\":\"insufficient_quota\""));
     assert_false(has(fixture, "retry-after"));
@@ -476,7 +478,9 @@ static void test_cut_faults(void **state) {
     call(fixture, "x-sim-fault: no-usage\r\n", STREAMED);
     assert_false(has(fixture, "usage"));
     assert_true(has(fixture, "[DONE]"));
-    expect_log(fixture, "\"completion_tokens\":16,\"cached_tokens\":6,\"reasoning_tokens\":0,\"units\":0,\"unit\":\"none\",\"complete\":true");
+    expect_log(
+        fixture,
+        "\"completion_tokens\":16,\"cached_tokens\":6,\"reasoning_tokens\":0,\"units\":0,\"unit\":\"none\",\"complete\":true");
     call(fixture, "x-sim-fault: no-usage\r\n", PLAIN);
     assert_false(has(fixture, "usage"));
     call(fixture, "x-sim-fault: wrong-usage=1000\r\n", PLAIN);

@@ -207,6 +207,39 @@ static void requests_are_summed_over_workers(void **state) {
     weir_metrics_free(&metrics);
 }
 
+static void units_are_counted_by_unit(void **state) {
+    (void)state;
+    struct weir_metrics *metrics;
+    assert_int_equal(weir_metrics_new(2, &metrics), WEIR_OK);
+    struct weir_metrics_request request = request_to("openai", "painter");
+    request.usage = (struct weir_usage){.unit = WEIR_UNIT_IMAGE, .units = 2};
+    weir_metrics_record(weir_metrics_of(metrics, 0), &request);
+    request.usage.units = 3;
+    weir_metrics_record(weir_metrics_of(metrics, 1), &request);
+    request = request_to("openai", "speaker");
+    request.usage = (struct weir_usage){.unit = WEIR_UNIT_AUDIO_MS, .units = 1500};
+    weir_metrics_record(weir_metrics_of(metrics, 0), &request);
+    request.usage = (struct weir_usage){.unit = WEIR_UNIT_CHARACTER, .units = 11};
+    weir_metrics_record(weir_metrics_of(metrics, 0), &request);
+    request = request_to("cohere", "ranker");
+    request.usage = (struct weir_usage){.unit = WEIR_UNIT_SEARCH, .units = 1};
+    weir_metrics_record(weir_metrics_of(metrics, 0), &request);
+    request.usage = (struct weir_usage){.unit = (enum weir_unit)77, .units = 1000};
+    weir_metrics_record(weir_metrics_of(metrics, 0), &request); /* nothing that anybody knows: counted nowhere */
+    request = request_to("openai", "chat");
+    weir_metrics_record(weir_metrics_of(metrics, 0), &request);
+    char *text = expose(metrics, false);
+    assert_line(text, "weir_units_total{provider=\"openai\",model=\"painter\",unit=\"image\"} 5");
+    assert_line(text, "weir_units_total{provider=\"openai\",model=\"speaker\",unit=\"audio_ms\"} 1500");
+    assert_line(text, "weir_units_total{provider=\"openai\",model=\"speaker\",unit=\"character\"} 11");
+    assert_line(text, "weir_units_total{provider=\"cohere\",model=\"ranker\",unit=\"search\"} 1");
+    assert_null(
+        strstr(text, "weir_units_total{provider=\"openai\",model=\"chat\"")); /* no line for what it never has */
+    assert_null(strstr(text, "model=\"painter\",unit=\"search\""));
+    weir_memory_free(text);
+    weir_metrics_free(&metrics);
+}
+
 static void failures_carry_their_reason(void **state) {
     (void)state;
     struct weir_metrics *metrics = NULL;
@@ -403,15 +436,11 @@ static void the_reference_names_every_metric(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(requests_are_summed_over_workers),
-        cmocka_unit_test(failures_carry_their_reason),
-        cmocka_unit_test(gauges_and_facts),
-        cmocka_unit_test(openmetrics_names_and_units),
-        cmocka_unit_test(labels_are_escaped_and_cut),
-        cmocka_unit_test(label_sets_are_bounded),
-        cmocka_unit_test(too_small_a_buffer_is_a_failure),
-        cmocka_unit_test(readers_beside_writers),
-        cmocka_unit_test(the_reference_names_every_metric),
+        cmocka_unit_test(requests_are_summed_over_workers), cmocka_unit_test(units_are_counted_by_unit),
+        cmocka_unit_test(failures_carry_their_reason),      cmocka_unit_test(gauges_and_facts),
+        cmocka_unit_test(openmetrics_names_and_units),      cmocka_unit_test(labels_are_escaped_and_cut),
+        cmocka_unit_test(label_sets_are_bounded),           cmocka_unit_test(too_small_a_buffer_is_a_failure),
+        cmocka_unit_test(readers_beside_writers),           cmocka_unit_test(the_reference_names_every_metric),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -83,6 +83,27 @@ static void a_full_line(void **state) {
         "\"reasoning_tokens\":2,\"cost_cu_milli\":99,\"client_address\":\"127.0.0.1\",\"attempts\":2,\"revision\":7}\n");
 }
 
+static void units_and_modalities_are_told(void **state) {
+    (void)state;
+    struct weir_log log = {.fd = 1};
+    struct weir_request_line line = {.status = 200,
+                                     .usage = {.input_audio = 5,
+                                               .input_image = 6,
+                                               .output_audio = 7,
+                                               .output_image = 8,
+                                               .units = 61250,
+                                               .unit = WEIR_UNIT_AUDIO_MS},
+                                     .cost_cu_milli = 1};
+    log_to_text(&log, &line);
+    assert_valid();
+    assert_non_null(strstr(written, "\"duration_us\":0,\"input_audio_tokens\":5,\"input_image_tokens\":6,"
+                                    "\"output_audio_tokens\":7,\"output_image_tokens\":8,\"unit\":\"audio_ms\","
+                                    "\"units\":61250,\"cost_cu_milli\":1}"));
+    line.usage = (struct weir_usage){.unit = WEIR_UNIT_IMAGE}; /* none of them was made: that is told */
+    log_to_text(&log, &line);
+    assert_non_null(strstr(written, "\"duration_us\":0,\"unit\":\"image\",\"units\":0,"));
+}
+
 static void empty_fields_are_left_out(void **state) {
     (void)state;
     struct weir_log log = {.fd = 1};
@@ -126,7 +147,8 @@ static void any_bytes_make_a_valid_line(void **state) {
                                       .cost_cu_milli = INT64_MIN,
                                       .attempts = 4294967295U,
                                       .revision = UINT64_MAX,
-                                      .usage = {INT64_MIN, INT64_MIN, INT64_MIN, INT64_MIN, INT64_MIN}};
+                                      .usage = {INT64_MIN, INT64_MIN, INT64_MIN, INT64_MIN, INT64_MIN, INT64_MIN,
+                                                INT64_MIN, INT64_MIN, INT64_MIN, INT64_MIN, WEIR_UNIT_CHARACTER}};
     log_to_text(&log, &line);
     assert_valid();
     assert_non_null(strstr(written, "\"revision\":18446744073709551615}"));
@@ -155,6 +177,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_full_line),
         cmocka_unit_test(empty_fields_are_left_out),
+        cmocka_unit_test(units_and_modalities_are_told),
         cmocka_unit_test(any_bytes_make_a_valid_line),
         cmocka_unit_test(nothing_is_written_below_the_minimum),
     };
