@@ -44,3 +44,27 @@ def test_the_page_is_what_was_seen(run, request):
     if request.config.getoption("--write"):
         PAGE.write_text(text)
     assert PAGE.exists() and PAGE.read_text() == text, "docs/reference/faults.md is not what was seen: run this file with --write and look at the difference"
+
+
+def test_flapping_goes_unnoticed_with_a_second_candidate(make_gateway, make_sim):
+    """One provider fails by a plan, each time in another way; the other one is well: nobody notices, and nothing is charged twice."""
+    plan = ["reset", None, "status=503", "close", None, None, "reset-after-head", "status=429; retry-after=1", None, "reset-head"]
+    simulator, healthy = make_sim(), make_sim()
+    simulator.set_faults([{"fault": fault} for fault in plan])
+    provider = {"dialect": "openai", "api_key": "x"}
+    instance = make_gateway(simulator, providers=[{"name": "flapping", "base_url": simulator.base_url, **provider},
+                                                  {"name": "healthy", "base_url": healthy.base_url, **provider}],
+                            models=[{"name": "m", "targets": [{"provider": "flapping", "model": "sim-small"},
+                                                              {"provider": "healthy", "model": "sim-small", "order": 1}]}])
+    answers = [instance.chat(model="m", stream=number % 2 == 1) for number in range(len(plan))]
+    assert all(answer.status == 200 and answer.complete for answer in answers)
+    entries = {entry["request_id"]: entry for entry in instance.wait_ledger(len(plan))}
+    served = [row["request_id"] for row in simulator.log()], [row["request_id"] for row in healthy.log()]
+    ids = [answer.headers["x-request-id"] for answer in answers]
+    assert served == (ids, [name for name, fault in zip(ids, plan, strict=True) if fault])
+    for name, fault in zip(ids, plan, strict=True):
+        entry = entries[name]
+        assert entry["outcome"] == "ok" and entry["usage_source"] == "provider"
+        assert [attempt["provider"] for attempt in entry["attempts"]] == (["flapping", "healthy"] if fault else ["flapping"])
+    for answer in answers[1::2]:
+        assert answer.events()[-1] == b"[DONE]"

@@ -231,7 +231,8 @@ class Caller:
                     status=response.status_code, code=progress.code, error_code=progress.error_code, event=progress.event)
         if isinstance(error, openai.APIError):
             body = error.body if isinstance(error.body, dict) else {}
-            seen = replace(seen, code=error.code, error_code=body.get("error_code", ""))
+            whole = {"message", "type", "param", "code"} <= set(body) and body.get("request_id") == response.headers["x-request-id"]
+            seen = replace(seen, code=error.code, error_code=body.get("error_code", "") if whole else f"not whole: {body}")
         if response.status_code != 200:
             seen = replace(seen, retries=client._should_retry(response), retry_after=response.headers.get("retry-after", ""))
         whole = response.text if KINDS[kind].told and response.is_closed and error is None else ""
@@ -241,10 +242,9 @@ class Caller:
 
 
 def member_bytes(text, name):
-    """How many bytes the value of that member takes; "*": all that the provider sent, before weir put a usage behind it."""
+    """How many bytes the value of that member takes; "*": all that the provider sent, without what weir put behind it."""
     if name == "*":
-        print("TEXT", text[-300:])
-        return text.find(',"usage"') + 1
+        return text.rfind(',"usedCUMilli"') + 1
     start = text.find(f'"{name}":') if name else -1
     if start < 0:
         return 0

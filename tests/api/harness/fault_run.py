@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from .fault_calls import KINDS, SENTENCE, SOUND, TOKENS, Caller, Seen, Target
-from .fault_table import CHARACTERS, CLOCKS, FRESH, GUESS, NOT_TRIED, NOTHING, PART, ROWS, SAME, TIMERS, USAGE, Row
+from .fault_table import CHARACTERS, CLOCKS, EITHER, FRESH, GUESS, NOT_TRIED, NOTHING, PART, ROWS, SAME, TIMERS, USAGE, Row
 from .processes import Gateway, default_settings
 from .waiting import until
 
@@ -184,6 +184,8 @@ class Run:
         # calls that never end are in the log when the gateway has left them
         for line in until(self.all_logged, "every call to be over at the provider"):
             self.lines.setdefault(line["request_id"], []).append(line)
+        for lines in self.lines.values():
+            lines.sort(key=lambda line: line["n"])  # they stand there in the order in which calls ended
         for case in self.cases:
             self.outcomes[case] = self.outcome(case)
 
@@ -245,4 +247,6 @@ class Run:
             return charge
         if len(lines) != 1:
             return f"sent {len(lines)} times"
+        if case.row.then == EITHER:
+            return EITHER
         return SAME if entry["attempts"][0]["reused_connection"] else FRESH

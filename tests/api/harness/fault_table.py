@@ -63,6 +63,7 @@ def cut(got):
 NOTHING, USAGE, CHARACTERS = "nothing", "usage", "its characters"
 GUESS, PART = "estimate of the whole", "estimate of what came"
 SAME, FRESH, NOT_TRIED = "same connection", "fresh connection", "not tried"
+EITHER = "same or fresh connection"  # by whether the whole request had left when the answer came
 
 
 @dataclass(frozen=True)
@@ -150,7 +151,7 @@ told("status=503", SOME, error(503, retry_after="5"), "upstream_error")
 told("status=503; retry-after=2", SOME, error(503, retry_after="2"), "upstream_error")
 told("status=504", SOME, error(504), "upstream_error")
 told("status=529", SOME, error(502), "upstream_error")
-told("flap=1/86400000; status=503", SOME, error(503, retry_after="5"), "upstream_error", does="down by its schedule: 503")
+told("flap=1/86400000; status=503", SOME, error(503, retry_after="5"), "upstream_error", does="is down by its schedule: 503")
 for status in (400, 404, 409, 413, 422):
     told(f"status={status}", "chat", error(status, "model_not_found" if status == 404 else None, REFUSED, retries=status == 409),
          "upstream_refused", second=True, bad="as with one candidate" if status == 409 else "")
@@ -172,28 +173,27 @@ for fault in ("silence", "stall-head"):
     none(fault, ALL, error(504, "upstream_first_byte_timeout"), "upstream_first_byte_timeout", then=FRESH, clock="hasty")
     none.saved(fault, REPEATABLE, "upstream_first_byte_timeout", then=FRESH, clock="hasty")
 none(f"delay={3 * SHORT_MS}", SOME, error(504, "upstream_first_byte_timeout"), "upstream_first_byte_timeout", then=FRESH, clock="hasty",
-     does="the head comes after the first-byte timeout")
+     does="begins to answer after `timeouts.first_byte`")
 none.saved(f"delay={3 * SHORT_MS}", ("chat", "chat stream"), "upstream_first_byte_timeout", then=FRESH, clock="hasty",
-           does="the head comes after the first-byte timeout")
+           does="begins to answer after `timeouts.first_byte`")
 none("", without(ALL, "batches"), error(503, "upstream_connect_failed", AWAY, retry_after="5"), "upstream_connect_failed", then=NOT_TRIED, dead=True,
-     does="nobody listens at its address")
-none.saved("", REPEATABLE, "upstream_connect_failed", then=NOT_TRIED, dead=True, does="nobody listens at its address")
+     does="is not there: nobody listens at its address")
+none.saved("", REPEATABLE, "upstream_connect_failed", then=NOT_TRIED, dead=True, does="is not there: nobody listens at its address")
 none("", ("chat", "embeddings", "images", "transcriptions"), error(504, "request_deadline"), "request_deadline", then=FRESH, clock="brief",
-     wishes={"x-sim-ttft": "600000"}, does="the answer begins after the request's deadline", bad=unnoted)
+     wishes={"x-sim-ttft": "600000"}, does="begins to answer after `timeouts.request`", bad=unnoted)
 
 # --- an answer before the request is read ---
 
 early = Section("The answer comes before the request has been read")
 limited = error(429, "rate_limit_exceeded", LIMITED, retry_after="1")
-early("early-answer", (*ALL, "chat large"), limited, "upstream_rate_limited")
-early("early-answer", ("transcriptions large", "files large"), limited, "upstream_rate_limited", then=FRESH)
+early("early-answer", ALL, limited, "upstream_rate_limited")
+early("early-answer", (*LARGE, "files large"), limited, "upstream_rate_limited", then=EITHER)
 for fault in ("early-close", "early-reset"):
     early(fault, (*ALL, *LARGE, "files large"), limited, "upstream_rate_limited", then=FRESH)
     early.saved(fault, (*REPEATABLE, *LARGE), "upstream_rate_limited", then=FRESH)
 early("early-reset=500", ("transcriptions large", "files large"), error(500), "upstream_error", then=FRESH)
 early("early-close=413", ("transcriptions large", "files large"), error(413, None, REFUSED, retries=False), "upstream_refused", then=FRESH)
-early.saved("early-answer", "chat large", "upstream_rate_limited")
-early.saved("early-answer", "transcriptions large", "upstream_rate_limited", then=FRESH)
+early.saved("early-answer", LARGE, "upstream_rate_limited", then=EITHER)
 
 # --- an answer that breaks ---
 
@@ -226,11 +226,11 @@ broken("stall", "chat stream", breaks("nothing", "upstream_idle_timeout"), "upst
 broken("stall", "responses stream", fails("nothing"), "upstream_idle_timeout", then=FRESH, clock="hasty")
 broken.saved("stall", (*JSON, "completions stream", "transcriptions stream"), "upstream_idle_timeout", then=FRESH, clock="hasty", bad=no_fallback)
 broken(f"slow-body={3 * SHORT_MS}", (*JSON, *ONCE), error(504, "upstream_idle_timeout"), "upstream_idle_timeout", then=FRESH, clock="hasty",
-       does="the body comes in pieces, further apart than the idle timeout")
+       does="sends the body in pieces, further apart than `timeouts.idle`")
 broken(f"slow-body={3 * SHORT_MS}", STREAMS, breaks("1 of 20 pieces", "upstream_idle_timeout"), "upstream_idle_timeout", charge=PART,
-       then=FRESH, clock="hasty", does="the body comes in pieces, further apart than the idle timeout")
+       then=FRESH, clock="hasty", does="sends the body in pieces, further apart than `timeouts.idle`")
 broken("", TEXT_STREAMS, breaks("a part", "request_deadline"), "request_deadline", charge=PART, then=FRESH, clock="brief", loose=True,
-       wishes={"x-sim-rate": "20", "x-sim-tokens": "100000"}, does="a stream without end", bad=unnoted)
+       wishes={"x-sim-rate": "20", "x-sim-tokens": "100000"}, does="streams without end", bad=unnoted)
 broken("error-event", (*JSON, "speech", *ONCE), error(500), "upstream_error")
 broken("error-event", STREAMS, breaks("10 of 20 pieces", None), "upstream_error", charge=PART, then=FRESH)
 broken("error-event", "images stream", breaks("2 of 3 pieces", None), "upstream_error", charge=PART, then=FRESH)
@@ -275,13 +275,13 @@ usage("wrong-usage=1000000", without(REPEATABLE, "speech"), WHOLE, charge="10000
 # --- what must not be noticed ---
 
 fine = Section("What nobody should notice")
-fine.harmless("", ALL, does="nothing wrong")
+fine.harmless("", ALL, does="does nothing wrong")
 for fault in ("interim", "interim=5", "continue"):
     fine.harmless(fault, ALL)
 for fault in ("close-idle", "close-next"):
     fine.harmless(fault, ALL, then=FRESH)
 fine.harmless("delay=50", SOME)
-fine.harmless("flap=86400000/1; status=503", SOME, does="up by its schedule")
-fine.harmless(f"slow-body={SHORT_MS // 10}", ALL, clock="hasty", does="the body comes in pieces, closer than the idle timeout, for longer than it")
+fine.harmless("flap=86400000/1; status=503", SOME, does="is up by its schedule")
+fine.harmless(f"slow-body={SHORT_MS // 10}", ALL, clock="hasty", does="sends the body in pieces, closer than `timeouts.idle`, for longer than it")
 fine.harmless("huge=300000", (*TEXT, *TEXT_STREAMS, "responses stream", "images", "speech"), size=300000)
 fine.harmless("huge=3000000", (*TEXT, *TEXT_STREAMS, "responses stream", "images", "images stream", "speech"), size=3000000)
