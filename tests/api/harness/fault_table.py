@@ -65,6 +65,8 @@ GUESS, PART = "estimate of the whole", "estimate of what came"
 SAME, FRESH, NOT_TRIED = "same connection", "fresh connection", "not tried"
 EITHER = "same or fresh connection"  # by whether the whole request had left when the answer came
 
+EVERYTHING = ("seen", "outcome", "reason", "attempts", "charge", "sends", "then")
+
 
 @dataclass(frozen=True)
 class Row:
@@ -83,6 +85,7 @@ class Row:
     loose: bool                # how much came depends on the clock
     dead: bool                 # nobody listens at the provider's address
     bad: str
+    wrong: tuple               # of a bad row: the fields of its outcome that are not as they should be
 
     @property
     def name(self):
@@ -99,17 +102,18 @@ class Section:
         self.title = title
 
     def __call__(self, fault, kinds, sees, *attempts, charge=NOTHING, then=SAME, second=False, clock="patient", does="", wishes=None,
-                 size=0, loose=False, dead=False, bad=""):
+                 size=0, loose=False, dead=False, bad="", wrong=""):
         kinds = (kinds,) if isinstance(kinds, str) else tuple(kinds)
         # What may not be sent twice has always a connection of its own.
         for group, at in ((tuple(kind for kind in kinds if not kind.startswith(ONCE)), then),
                           (tuple(kind for kind in kinds if kind.startswith(ONCE)), then if dead else FRESH)):
             if group:
                 ROWS.append(Row(self.title, fault, group, sees, attempts or ("",), charge, at, second, clock, does, wishes or {}, size, loose,
-                                dead, bad))
+                                dead, bad, tuple(wrong.split()) or EVERYTHING))
 
     def saved(self, fault, kinds, reason, then=SAME, clock="patient", bad="", **more):
         """A second candidate answers, and the client does not notice."""
+        more = {"wrong": "seen outcome reason attempts charge sends" if bad else "", **more}
         for charge, group in split_by_charge(kinds):
             self(fault, group, WHOLE, reason, "", charge=charge, then=then, second=True, clock=clock, bad=bad, **more)
 
@@ -139,7 +143,7 @@ told("status=403", SOME, error(502, "upstream_auth", retries=False), "upstream_a
 told("status=404", SOME, error(404, "model_not_found", REFUSED, retries=False), "upstream_refused")
 told("status=408", SOME, error(504), "upstream_error")
 told("status=409", SOME, error(409, None, REFUSED, retries=True), "upstream_refused",
-     bad="weir forbids a retry (x-should-retry: false) that the official client makes by itself after 409, a lock that was taken")
+     wrong="seen", bad="weir forbids a retry (`x-should-retry: false`) that the official client makes by itself after 409, a lock that was taken")
 told("status=413", SOME, error(413, None, REFUSED, retries=False), "upstream_refused")
 told("status=422", SOME, error(422, None, REFUSED, retries=False), "upstream_refused")
 told("status=429", ALL, error(429, "rate_limit_exceeded", LIMITED, retry_after="1"), "upstream_rate_limited")
@@ -154,7 +158,8 @@ told("status=529", SOME, error(502), "upstream_error")
 told("flap=1/86400000; status=503", SOME, error(503, retry_after="5"), "upstream_error", does="is down by its schedule: 503")
 for status in (400, 404, 409, 413, 422):
     told(f"status={status}", "chat", error(status, "model_not_found" if status == 404 else None, REFUSED, retries=status == 409),
-         "upstream_refused", second=True, bad="as with one candidate" if status == 409 else "")
+         "upstream_refused", second=True, wrong="seen",
+         bad="as with one candidate" if status == 409 else "")
 for status, reason in ((401, "upstream_auth"), (403, "upstream_auth"), (408, "upstream_error"), (502, "upstream_error"),
                        (503, "upstream_error"), (504, "upstream_error"), (529, "upstream_error")):
     told.saved(f"status={status}", ("chat", "chat stream", "speech"), reason)
@@ -180,7 +185,7 @@ none("", without(ALL, "batches"), error(503, "upstream_connect_failed", AWAY, re
      does="is not there: nobody listens at its address")
 none.saved("", REPEATABLE, "upstream_connect_failed", then=NOT_TRIED, dead=True, does="is not there: nobody listens at its address")
 none("", ("chat", "embeddings", "images", "transcriptions"), error(504, "request_deadline"), "request_deadline", then=FRESH, clock="brief",
-     wishes={"x-sim-ttft": "600000"}, does="begins to answer after `timeouts.request`", bad=unnoted)
+     wishes={"x-sim-ttft": "600000"}, does="begins to answer after `timeouts.request`", bad=unnoted, wrong="attempts")
 
 # --- an answer before the request is read ---
 
@@ -201,7 +206,7 @@ broken = Section("An answer breaks off")
 no_fallback = "another candidate is not tried after this reason, though nothing had gone to the client"
 held_no_head = "the status line leaves before the first byte of sound has come"
 broken("reset-after-head", (*JSON, *EVENTS, *ONCE), closed, "upstream_closed", then=FRESH)
-broken("reset-after-head", "speech", closed, "upstream_closed", then=FRESH, bad=held_no_head)
+broken("reset-after-head", "speech", closed, "upstream_closed", then=FRESH, bad=held_no_head, wrong="seen")
 broken.saved("reset-after-head", (*JSON, *EVENTS), "upstream_closed", then=FRESH)
 broken.saved("reset-after-head", "speech", "upstream_closed", then=FRESH, bad=held_no_head)
 for fault, got, reason, clock in (
@@ -221,7 +226,7 @@ for fault, got, reason, clock in (
 broken("truncate=2", "speech", Seen("a part"), charge=CHARACTERS, then=FRESH)
 broken("stall", (*JSON, "completions stream", "transcriptions stream", *ONCE), error(504, "upstream_idle_timeout"), "upstream_idle_timeout",
        then=FRESH, clock="hasty")
-broken("stall", "speech", error(504, "upstream_idle_timeout"), "upstream_idle_timeout", then=FRESH, clock="hasty", bad=held_no_head)
+broken("stall", "speech", error(504, "upstream_idle_timeout"), "upstream_idle_timeout", then=FRESH, clock="hasty", bad=held_no_head, wrong="seen")
 broken("stall", "chat stream", breaks("nothing", "upstream_idle_timeout"), "upstream_idle_timeout", then=FRESH, clock="hasty")
 broken("stall", "responses stream", fails("nothing"), "upstream_idle_timeout", then=FRESH, clock="hasty")
 broken.saved("stall", (*JSON, "completions stream", "transcriptions stream"), "upstream_idle_timeout", then=FRESH, clock="hasty", bad=no_fallback)
@@ -230,12 +235,12 @@ broken(f"slow-body={3 * SHORT_MS}", (*JSON, *ONCE), error(504, "upstream_idle_ti
 broken(f"slow-body={3 * SHORT_MS}", STREAMS, breaks("1 of 20 pieces", "upstream_idle_timeout"), "upstream_idle_timeout", charge=PART,
        then=FRESH, clock="hasty", does="sends the body in pieces, further apart than `timeouts.idle`")
 broken("", TEXT_STREAMS, breaks("a part", "request_deadline"), "request_deadline", charge=PART, then=FRESH, clock="brief", loose=True,
-       wishes={"x-sim-rate": "20", "x-sim-tokens": "100000"}, does="streams without end", bad=unnoted)
+       wishes={"x-sim-rate": "20", "x-sim-tokens": "100000"}, does="streams without end", bad=unnoted, wrong="attempts")
 broken("error-event", (*JSON, "speech", *ONCE), error(500), "upstream_error")
 broken("error-event", STREAMS, breaks("10 of 20 pieces", None), "upstream_error", charge=PART, then=FRESH)
 broken("error-event", "images stream", breaks("2 of 3 pieces", None), "upstream_error", charge=PART, then=FRESH)
 broken("error-event", "responses stream", Seen("10 of 20 pieces", "", 200, "server_error", FAILED, "error"), "upstream_error", charge=PART,
-       then=FRESH, bad="error_code and request_id are not put into the error event of this API, which has no error object")
+       then=FRESH, wrong="seen", bad="error_code and request_id are not put into the error event of this API, which has no error object")
 broken.saved("error-event", JSON, "upstream_error")
 broken("no-done", TEXT_STREAMS, WHOLE, charge=USAGE)
 broken("no-done", "transcriptions stream", breaks("20 of 20 pieces", "upstream_closed"), "upstream_closed", charge=PART)
@@ -265,8 +270,8 @@ wrong.saved("wrong-type", (*TEXT, "embeddings", "images", "chat stream", "respon
 usage = Section("The usage is missing or wrong")
 usage("no-usage", ("chat", "completions", "embeddings", "images", "transcriptions", "images stream", *TEXT_STREAMS, "responses stream"), WHOLE,
       charge=GUESS)
-usage("no-usage", "transcriptions stream", WHOLE, charge=GUESS, bad="the event that ends a transcription is counted as one more token")
-usage("no-usage", "responses", WHOLE, charge=GUESS, bad="the whole answer's bytes are taken for output, not those of its `output`: many times what it was")
+usage("no-usage", "transcriptions stream", WHOLE, charge=GUESS, wrong="charge", bad="the event that ends a transcription is counted as one more token")
+usage("no-usage", "responses", WHOLE, charge=GUESS, wrong="charge", bad="the whole answer's bytes are taken for output, not those of its `output`: many times what it was")
 usage("no-usage", "speech", WHOLE, charge=CHARACTERS)
 for factor in (0, 3):
     usage(f"wrong-usage={factor}", without(REPEATABLE, "speech"), WHOLE, charge=f"{factor} times the usage")
