@@ -3,6 +3,7 @@
 Each case is one call with its fault and one behind it without, over the same provider, which may have one connection: what a broken answer
 left behind would meet the second call. What happened is told by the client, the ledger, and the simulator's log.
 """
+import contextlib
 import json
 import socket
 from concurrent.futures import ThreadPoolExecutor
@@ -20,6 +21,7 @@ PRICES = {"sim-small": TOKEN_PRICES, "sim-embedding": {"input": 20_000_003, "out
           "gpt-image-1": {"input": 5_000_000_021, "output": 40_000_000_023}, "sim-transcribe": {"input": 6_000_000_029, "output": 10_000_000_033},
           "sim-speech": {"character": 15_000_000_041}}
 PICTURE_TOKENS, SOUND_BYTES_A_TOKEN = 1056, 1600  # what weir takes for usual where nobody says
+BUSY_AT_ONCE, WAITING_AT_ONCE = 12, 40
 FORWARDED = [f"x-sim-{name}" for name in ("fault", "tokens", "rate", "ttft")]
 
 
@@ -166,8 +168,11 @@ class Run:
         for clock in {case.row.clock for case in self.cases}:
             self.start(clock)
         self.wanted = self.whole_answers()
-        with ThreadPoolExecutor(16) as pool:
-            for done in [pool.submit(self.one, case) for case in self.cases]:
+        # Those that wait for a timer wait together, beside those that have something to do.
+        with contextlib.ExitStack() as stack:
+            pools = {clock: stack.enter_context(ThreadPoolExecutor(BUSY_AT_ONCE if clock == "patient" else WAITING_AT_ONCE))
+                     for clock in self.gateways}
+            for done in [pools[case.row.clock].submit(self.one, case) for case in self.cases]:
                 done.result()
         self.judge()
 

@@ -9,12 +9,13 @@ from dataclasses import dataclass, field
 from .fault_calls import Seen
 from .waiting import SCALE
 
-# --- the clocks: settings of one gateway each; the faults that wait have a short one, all others one that never matters ---
+# --- the clocks: settings of one gateway each; faults that wait have a short one, all others one that never matters ---
 
-SHORT_MS = int(1000 * SCALE)
+SHORT_MS = int(2500 * SCALE)
 NEVER, SHORT = "600000ms", f"{SHORT_MS}ms"
 CLOCKS = {"patient": {"first_byte": NEVER, "idle": NEVER, "request": NEVER},
-          "hasty": {"first_byte": SHORT, "idle": SHORT, "request": NEVER},
+          "first": {"first_byte": SHORT, "idle": NEVER, "request": NEVER},
+          "idle": {"first_byte": NEVER, "idle": SHORT, "request": NEVER},
           "brief": {"first_byte": NEVER, "idle": NEVER, "request": SHORT}}
 TIMERS = {"upstream_first_byte_timeout": "first_byte", "upstream_idle_timeout": "idle", "request_deadline": "request"}
 
@@ -175,11 +176,11 @@ for fault in ("reset", "reset-head", "close"):
     none(fault, ALL, closed, "upstream_closed", then=FRESH)
     none.saved(fault, REPEATABLE, "upstream_closed", then=FRESH)
 for fault in ("silence", "stall-head"):
-    none(fault, ALL, error(504, "upstream_first_byte_timeout"), "upstream_first_byte_timeout", then=FRESH, clock="hasty")
-    none.saved(fault, REPEATABLE, "upstream_first_byte_timeout", then=FRESH, clock="hasty")
-none(f"delay={3 * SHORT_MS}", SOME, error(504, "upstream_first_byte_timeout"), "upstream_first_byte_timeout", then=FRESH, clock="hasty",
+    none(fault, ALL, error(504, "upstream_first_byte_timeout"), "upstream_first_byte_timeout", then=FRESH, clock="first")
+    none.saved(fault, REPEATABLE, "upstream_first_byte_timeout", then=FRESH, clock="first")
+none(f"delay={3 * SHORT_MS}", SOME, error(504, "upstream_first_byte_timeout"), "upstream_first_byte_timeout", then=FRESH, clock="first",
      does="begins to answer after `timeouts.first_byte`")
-none.saved(f"delay={3 * SHORT_MS}", ("chat", "chat stream"), "upstream_first_byte_timeout", then=FRESH, clock="hasty",
+none.saved(f"delay={3 * SHORT_MS}", ("chat", "chat stream"), "upstream_first_byte_timeout", then=FRESH, clock="first",
            does="begins to answer after `timeouts.first_byte`")
 none("", without(ALL, "batches"), error(503, "upstream_connect_failed", AWAY, retry_after="5"), "upstream_connect_failed", then=NOT_TRIED, dead=True,
      does="is not there: nobody listens at its address")
@@ -212,7 +213,7 @@ broken.saved("reset-after-head", "speech", "upstream_closed", then=FRESH, bad=he
 for fault, got, reason, clock in (
         ("reset-mid", "10 of 20 pieces", "upstream_closed", "patient"), ("truncate=2", "2 of 20 pieces", "upstream_closed", "patient"),
         ("cut=2", "2 of 20 pieces", "upstream_closed", "patient"), ("bad-chunk", "10 of 20 pieces", "upstream_protocol", "patient"),
-        ("stall=2", "2 of 20 pieces", "upstream_idle_timeout", "hasty")):
+        ("stall=2", "2 of 20 pieces", "upstream_idle_timeout", "idle")):
     whole = error(504 if reason == "upstream_idle_timeout" else 502, reason)
     broken(fault, (*JSON, *ONCE), whole, reason, then=FRESH, clock=clock)
     broken(fault, STREAMS, breaks(got, reason), reason, charge=PART, then=FRESH, clock=clock)
@@ -225,15 +226,15 @@ for fault, got, reason, clock in (
 # Sound has no end of its own: a body that HTTP says has ended is whole.
 broken("truncate=2", "speech", Seen("a part"), charge=CHARACTERS, then=FRESH)
 broken("stall", (*JSON, "completions stream", "transcriptions stream", *ONCE), error(504, "upstream_idle_timeout"), "upstream_idle_timeout",
-       then=FRESH, clock="hasty")
-broken("stall", "speech", error(504, "upstream_idle_timeout"), "upstream_idle_timeout", then=FRESH, clock="hasty", bad=held_no_head, wrong="seen")
-broken("stall", "chat stream", breaks("nothing", "upstream_idle_timeout"), "upstream_idle_timeout", then=FRESH, clock="hasty")
-broken("stall", "responses stream", fails("nothing"), "upstream_idle_timeout", then=FRESH, clock="hasty")
-broken.saved("stall", (*JSON, "completions stream", "transcriptions stream"), "upstream_idle_timeout", then=FRESH, clock="hasty", bad=no_fallback)
-broken(f"slow-body={3 * SHORT_MS}", (*JSON, *ONCE), error(504, "upstream_idle_timeout"), "upstream_idle_timeout", then=FRESH, clock="hasty",
+       then=FRESH, clock="idle")
+broken("stall", "speech", error(504, "upstream_idle_timeout"), "upstream_idle_timeout", then=FRESH, clock="idle", bad=held_no_head, wrong="seen")
+broken("stall", "chat stream", breaks("nothing", "upstream_idle_timeout"), "upstream_idle_timeout", then=FRESH, clock="idle")
+broken("stall", "responses stream", fails("nothing"), "upstream_idle_timeout", then=FRESH, clock="idle")
+broken.saved("stall", (*JSON, "completions stream", "transcriptions stream"), "upstream_idle_timeout", then=FRESH, clock="idle", bad=no_fallback)
+broken(f"slow-body={3 * SHORT_MS}", (*JSON, *ONCE), error(504, "upstream_idle_timeout"), "upstream_idle_timeout", then=FRESH, clock="idle",
        does="sends the body in pieces, further apart than `timeouts.idle`")
 broken(f"slow-body={3 * SHORT_MS}", STREAMS, breaks("1 of 20 pieces", "upstream_idle_timeout"), "upstream_idle_timeout", charge=PART,
-       then=FRESH, clock="hasty", does="sends the body in pieces, further apart than `timeouts.idle`")
+       then=FRESH, clock="idle", does="sends the body in pieces, further apart than `timeouts.idle`")
 broken("", TEXT_STREAMS, breaks("a part", "request_deadline"), "request_deadline", charge=PART, then=FRESH, clock="brief", loose=True,
        wishes={"x-sim-rate": "20", "x-sim-tokens": "100000"}, does="streams without end", bad=unnoted, wrong="attempts")
 broken("error-event", (*JSON, "speech", *ONCE), error(500), "upstream_error")
@@ -287,6 +288,6 @@ for fault in ("close-idle", "close-next"):
     fine.harmless(fault, ALL, then=FRESH)
 fine.harmless("delay=50", SOME)
 fine.harmless("flap=86400000/1; status=503", SOME, does="is up by its schedule")
-fine.harmless(f"slow-body={SHORT_MS // 10}", ALL, clock="hasty", does="sends the body in pieces, closer than `timeouts.idle`, for longer than it")
+fine.harmless(f"slow-body={SHORT_MS // 10}", ("chat", "chat stream", "responses stream", "speech", "files"), clock="idle", does="sends the body in pieces, closer than `timeouts.idle`, for longer than it")
 fine.harmless("huge=300000", (*TEXT, *TEXT_STREAMS, "responses stream", "images", "speech"), size=300000)
 fine.harmless("huge=3000000", (*TEXT, *TEXT_STREAMS, "responses stream", "images", "images stream", "speech"), size=3000000)
