@@ -19,6 +19,10 @@ from harness.provider import Provider
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 
 
+def pytest_addoption(parser):
+    parser.addoption("--write", action="store_true", help="write the pages of docs/reference that tests make from what they see")
+
+
 @pytest.fixture(scope="session")
 def weir_binary():
     path = pathlib.Path(os.environ.get("WEIR_BINARY", ROOT / "build/weir")).resolve()
