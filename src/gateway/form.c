@@ -137,46 +137,48 @@ enum gateway__next gateway__form_end(struct weir_request *request) {
 
 /* --- the form as it goes out: its own bytes, with one edit at most --- */
 
-struct edit {
-    uint64_t at, remove;
-    struct weir_span with;
-};
-
 /* The target's name of the model: in place of the client's, or as a part before all others where the client named none. */
-static struct edit edit_of(const struct weir_request *request, char *text, size_t text_size) {
+static enum weir_status edit_for_target(struct weir_request *request, struct gateway__form_edit *edit) {
     const struct gateway__form *form = request->form;
     struct weir_span model = request->target->model;
+    *edit = (struct gateway__form_edit){.with = WEIR_SPAN("")};
     if (weir_span_equal(request->call.model, model))
-        return (struct edit){.with = WEIR_SPAN("")};
-    if (request->call.names_model)
-        return (struct edit){.at = form->model_at, .remove = form->model_end - form->model_at, .with = model};
-    int length = snprintf(text, text_size, "--%.*s\r\nContent-Disposition: form-data; name=\"model\"\r\n\r\n%.*s\r\n",
-                          WEIR_SPAN_PRINT(form->boundary), WEIR_SPAN_PRINT(model));
-    return (struct edit){.with = weir_span_of(text, (size_t)length < text_size ? (size_t)length : text_size - 1)};
+        return WEIR_OK;
+    if (request->call.names_model) {
+        *edit = (struct gateway__form_edit){.at = form->model_at,
+                                            .remove = form->model_end - form->model_at,
+                                            .with = model};
+        return WEIR_OK;
+    }
+    char *part = weir_arena_format(request->arena,
+                                   "--%.*s\r\nContent-Disposition: form-data; name=\"model\"\r\n\r\n%.*s\r\n",
+                                   WEIR_SPAN_PRINT(form->boundary), WEIR_SPAN_PRINT(model));
+    edit->with = weir_span_of_string(part);
+    return part != NULL ? WEIR_OK : WEIR_ENOMEM;
 }
 
-enum { EDIT_TEXT_BYTES = 512 + WEIR_MULTIPART_MAX_BOUNDARY };
-
-uint64_t gateway__form_length(const struct weir_request *request) {
-    char text[EDIT_TEXT_BYTES];
-    struct edit edit = edit_of(request, text, sizeof text);
-    return weir_spool_length(request->form->spool) - edit.remove + edit.with.length;
+enum weir_status gateway__form_prepare(struct weir_request *request, uint64_t *length) {
+    struct gateway__form_edit *edit = &request->form->edit;
+    enum weir_status status = edit_for_target(request, edit);
+    *length = weir_spool_length(request->form->spool) - edit->remove + edit->with.length;
+    return status;
 }
 
 enum weir_status gateway__form_read(struct weir_request *request, uint64_t offset, struct weir_span *data) {
-    char text[EDIT_TEXT_BYTES];
-    struct edit edit = edit_of(request, text, sizeof text);
-    if (offset >= edit.at && offset < edit.at + edit.with.length)
-        return weir_arena_dup(request->arena, weir_span_from(edit.with, (size_t)(offset - edit.at)), data);
+    const struct gateway__form_edit *edit = &request->form->edit;
+    if (offset >= edit->at && offset < edit->at + edit->with.length) {
+        *data = weir_span_from(edit->with, (size_t)(offset - edit->at));
+        return WEIR_OK;
+    }
     struct weir_buffer *scratch = &request->worker->scratch;
     weir_buffer_clear(scratch);
     char *buffer = weir_buffer_reserve(scratch, SPOOL_READ_BYTES);
     size_t size = SPOOL_READ_BYTES;
     if (buffer == NULL)
         return WEIR_ENOMEM;
-    if (offset < edit.at && edit.at - offset < size)
-        size = (size_t)(edit.at - offset);
-    else if (offset >= edit.at)
-        offset = offset - edit.with.length + edit.remove;
+    if (offset < edit->at && edit->at - offset < size)
+        size = (size_t)(edit->at - offset);
+    else if (offset >= edit->at)
+        offset = offset - edit->with.length + edit->remove;
     return weir_spool_read(request->form->spool, offset, buffer, size, data);
 }

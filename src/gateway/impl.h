@@ -96,6 +96,11 @@ struct gateway__endpoint {
     enum gateway__next (*answer)(struct weir_request *request); /* answered here, without a provider */
 };
 
+/* What a target gets otherwise than the client sent it. */
+struct gateway__form_edit {
+    uint64_t at, remove;
+    struct weir_span with;
+};
 /* A form on its way in (form.c). */
 enum { GATEWAY_FORM_FIELDS = 64, GATEWAY_FORM_VALUE_BYTES = 1024 };
 struct gateway__form {
@@ -107,7 +112,8 @@ struct gateway__form {
     size_t value_length;
     uint64_t content_at;
     bool in_file, in_model;
-    uint64_t model_at, model_end; /* the model's place in the body */
+    uint64_t model_at, model_end;   /* the model's place in the body */
+    struct gateway__form_edit edit; /* for the current target */
     struct weir_span boundary;
 };
 
@@ -302,8 +308,9 @@ WEIR_MUST enum weir_status gateway__form_begin(struct weir_request *request, str
 enum gateway__next gateway__form_take(struct weir_request *request, struct weir_span data);
 enum gateway__next gateway__form_end(struct weir_request *request);
 void gateway__form_free(struct weir_request *request);
-/* The form as it is sent to a target: its length, and its bytes from `offset`; *data is empty at the end. */
-uint64_t gateway__form_length(const struct weir_request *request);
+/* The form as it is sent to the current target: first its length, then its bytes from `offset`; *data is empty at the end, and lives until the next
+ * call on this worker. */
+WEIR_MUST enum weir_status gateway__form_prepare(struct weir_request *request, uint64_t *length);
 WEIR_MUST enum weir_status gateway__form_read(struct weir_request *request, uint64_t offset, struct weir_span *data);
 
 /* --- stored.c: what providers keep --- */

@@ -169,11 +169,14 @@ enum gateway__next gateway__keep_issuer(struct weir_request *request) {
 void gateway__note_issued_id(struct weir_request *request, struct weir_span id) {
     struct weir_issued_table *table = request->worker->gateway->issued;
     struct weir_ledger_entry *entry = &request->entry;
+    struct weir_span provider = request->target->provider->name;
     struct weir_issued known;
-    if (id.length == 0 || weir_issued_get(table, id, request->arena, &known))
+    /* One provider does not take another's ids away; what it issues itself a second time is the new owner's alone. */
+    if (id.length == 0 || (weir_issued_get(table, id, request->arena, &known) &&
+                           (is_own(request, &known) || !weir_span_equal(known.provider, provider))))
         return;
     const struct weir_issued issued = {.id = id,
-                                       .provider = request->target->provider->name,
+                                       .provider = provider,
                                        .model = request->target->model,
                                        .workspace = request->key->workspace};
     weir_issued_put(table, &issued);

@@ -117,7 +117,10 @@ enum weir_status gateway__send_request(struct weir_request *request) {
     if (request->form != NULL) {
         request->upstream.sending = true;
         request->upstream.form_sent = 0;
-        status = write_with_head(request, gateway__form_length(request), parts, 1);
+        uint64_t length;
+        status = gateway__form_prepare(request, &length);
+        if (status == WEIR_OK)
+            status = write_with_head(request, length, parts, 1);
         return status == WEIR_OK ? gateway__send_more(request) : status;
     }
     if (format != NULL && format->edit_call != NULL && body.length > 0)

@@ -369,3 +369,132 @@ def test_many_large_vectors_are_written_whole(priced, upstream):
     expected = base64.b64encode(struct.pack("<f", 0.0123456789) * 3000).decode()
     assert [item["embedding"] for item in answer.json()["data"]] == [expected] * 300
     assert cost_of(priced, answer)[0] == 600 * 130
+
+
+# --- events of the Responses API ---
+
+def response_events(*more):
+    return [{"type": "response.created", "sequence_number": 0, "response": {"id": "resp_1", "usage": None}},
+            {"type": "response.output_text.delta", "sequence_number": 1, "delta": "one two"}, *more]
+
+
+LAST = {"type": "response.completed", "sequence_number": 2, "response": {"id": "resp_1", "usage": {"input_tokens": 10, "output_tokens": 3}}}
+
+
+def ask_stream(gateway, **more):
+    return raw_call(gateway, "/v1/responses", {"model": "here/thinker", "input": "x" * 99, "stream": True, **more})
+
+
+def test_events_pass_byte_for_byte_but_for_the_last(priced, upstream):
+    odd = [b"event: response.created\ndata: " + json.dumps(response_events()[0]).encode() + b"\n\n", b": a comment\n\n",
+           b'event: response.new.kind\ndata: {"type":"response.new.kind", "sequence_number":1.0 ,"x":[1.0e0]}\n\n', b"data: not json\n\n",
+           b'data: {"type":"response.completed","sequence_number":2,"response":{"id":"resp_1","usage":{"input_tokens":10,"output_tokens":3}} }\r\n\r\n']
+    upstream.handler = lambda call: (call.read(), call.events(*odd))
+    answer = ask_stream(priced)
+    expected = b"".join(odd)[:-len(b"}\r\n\r\n")] + b',"usedCUMilli":25000}\r\n\r\n'
+    assert answer.body == expected
+    assert cost_of(priced, answer)[0] == 25_000
+
+
+@pytest.mark.parametrize("kind", ["response.failed", "response.incomplete"])
+def test_a_response_that_ends_otherwise_is_told_and_charged(priced, upstream, kind):
+    events = response_events({**LAST, "type": kind})
+    upstream.handler = lambda call: (call.read(), call.events(*events))
+    answer = ask_stream(priced)
+    told = [json.loads(event) for event in answer.events()]
+    assert told[:-1] == events[:-1] and told[-1] == {**events[-1], "usedCUMilli": 25_000}
+    cost, entry = cost_of(priced, answer)
+    assert cost == 25_000 and entry["outcome"] == ("error" if kind == "response.failed" else "ok")
+
+
+@pytest.mark.parametrize("how", ["end", "reset", "malformed"])
+def test_a_stream_that_breaks_off_ends_in_an_event_that_clients_wait_for(priced, upstream, how):
+    def handler(call):
+        call.read()
+        call.head(200, {"content-type": "text/event-stream", "transfer-encoding": "chunked"})
+        for event in response_events():
+            call.chunk(b"data: " + json.dumps(event).encode() + b"\n\n")
+        if how == "end":
+            call.end_chunks()
+        elif how == "malformed":
+            call.send(b"zzz\r\n")
+        call.close()
+
+    upstream.handler = handler
+    answer = ask_stream(priced)
+    told = [json.loads(event) for event in answer.events()]
+    assert told[:2] == response_events() and len(told) == 3
+    assert (told[2]["type"], told[2]["sequence_number"], told[2]["response"]["id"]) == ("response.failed", 2, "resp_1")
+    assert told[2]["response"]["status"] == "failed" and told[2]["request_id"] == answer.headers["x-request-id"]
+    cost, entry = cost_of(priced, answer)
+    assert (entry["usage_source"], entry["outcome"]) == ("aborted", "error") and cost > 0
+    assert "-key" not in answer.body.decode()
+
+
+def test_an_error_event_passes_or_becomes_the_answer(priced, upstream):
+    error = {"type": "error", "code": "server_error", "message": "broken", "sequence_number": 2}
+    upstream.handler = lambda call: (call.read(), call.events(*response_events(error)))
+    answer = ask_stream(priced)
+    assert answer.status == 200 and json.loads(answer.events()[-1])["message"] == "broken"
+    assert len(answer.events()) == 3
+    upstream.handler = lambda call: (call.read(), call.events({**error, "sequence_number": 0}))
+    answer = ask_stream(priced)
+    assert answer.status >= 500 and "error" in answer.json()
+
+
+def test_a_response_that_is_streamed_again_costs_nothing(priced, upstream):
+    events = [b"data: " + json.dumps(event).encode() + b"\n\n" for event in response_events(LAST)]
+    upstream.handler = lambda call: (call.read(), call.events(*events))
+    first = ask_stream(priced)
+    assert first.status == 200
+    answer = priced.request("GET", "/v1/responses/resp_1?stream=true&starting_after=0")
+    assert answer.body == b"".join(events)
+    entry = priced.entry_of(answer.headers["x-request-id"])
+    assert (entry["cost_cu_milli"], entry["endpoint"], entry["outcome"]) == (0, "responses.get", "ok")
+    assert upstream.calls[-1].target == "/v1/responses/resp_1?stream=true&starting_after=0"
+
+
+# --- slow and old clients ---
+
+def test_a_client_that_does_not_read_stops_the_provider(priced, upstream):
+    content = os.urandom(MIB) * 64
+    sent = []
+
+    def handler(call):
+        call.read()
+        if not call.path.endswith("/content"):
+            return call.answer({"id": "file-1"})
+        call.head(200, {"content-type": "application/octet-stream", "content-length": len(content)})
+        for at in range(0, len(content), MIB):
+            call.send(content[at:at + MIB])
+            sent.append(at)
+
+    upstream.handler = handler
+    assert raw_call(priced, "/v1/files", form(("purpose", "x"), ("file", b"x")), FORM).status == 200
+    with RawConnection(priced.address) as raw:
+        raw.send(f"GET /v1/files/file-1/content HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {priced.key}\r\n\r\n".encode())
+        assert raw.read_head()[0] == 200
+        raw.read_exactly(MIB)
+        before, seen = -1, 0
+        while seen != before:  # until the provider gets no more rid of: the sockets and our own bound are full
+            before = seen
+            threading.Event().wait(0.5)
+            seen = len(sent)
+        assert len(sent) < 48
+    until(lambda: any(entry["outcome"] == "aborted" for entry in priced.ledger()), "the ledger to tell that the client left")
+    with open(f"/proc/{priced.pid}/status", encoding="ascii") as status:
+        peak = next(int(line.split()[1]) for line in status if line.startswith("VmHWM")) * 1024
+    assert peak < 64 * MIB
+    answer = priced.request("GET", "/v1/files/file-1/content")
+    assert answer.body == content
+
+
+def test_an_old_client_gets_sound_that_ends_with_the_connection(priced, upstream):
+    upstream.handler = lambda call: (call.read(), call.answer(b"RIFF" * 100, headers={"content-type": "audio/wav"}))
+    body = json.dumps({"model": "here/speaker", "input": "abc"}).encode()
+    with RawConnection(priced.address) as raw:
+        raw.send(f"POST /v1/audio/speech HTTP/1.0\r\nHost: x\r\nAuthorization: Bearer {priced.key}\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body)
+        status, headers = raw.read_head()
+        assert status == 200 and "transfer-encoding" not in headers and headers["connection"] == "close"
+        assert raw.read_rest() == b"RIFF" * 100
+    assert priced.wait_ledger(1)[0]["cost_cu_milli"] == 45_000

@@ -107,6 +107,14 @@ def test_a_form_without_a_model_gets_one_where_the_provider_knows_another(make_g
     assert upstream.calls[-1].body == sent
 
 
+def test_a_long_name_of_a_model_is_put_in_whole(make_gateway, upstream, sim):
+    model = {"name": "dall-e-2", "targets": [{"provider": "here", "model": "painter" * 200}]}
+    gateway = make_gateway(sim, providers=[provider("here", upstream)], models=[model])
+    sent = form(file("image", b"PNG", kind="image/png"))
+    assert post(gateway, sent, "/v1/images/variations").status == 200
+    assert upstream.calls[-1].body == field("model", "painter" * 200) + sent
+
+
 def test_a_files_form_needs_no_model(make_gateway, upstream, sim):
     gateway = make_gateway(sim, providers=[provider("here", upstream)], models=[])
     sent = form(field("purpose", "batch"), file(content=b'{"custom_id":"1"}\n'))

@@ -424,6 +424,22 @@ def test_an_id_that_nobody_would_issue_is_passed_on_and_not_kept(make_gateway, m
         ids.pop(0)
 
 
+def test_an_id_that_is_issued_again_belongs_to_who_got_it_last(make_gateway, make_upstream, sims):
+    """Servers that count their objects begin anew when they are started anew. Another provider cannot take an id away."""
+    upstream = make_upstream(answers={("POST", "/v1/responses"): {"id": "resp_1"}, ("GET", "/v1/responses/resp_1"): {"id": "resp_1"}})
+    other = make_upstream(answers={("POST", "/v1/responses"): {"id": "resp_1"}})
+    gateway = make_gateway(sims["one"], providers=[provider("here", upstream), provider("other", other)], models=[])
+    carol, dave = Caller(gateway, "carol"), Caller(gateway, "dave")
+    assert carol.respond("here/m")["id"] == dave.respond("here/m")["id"] == "resp_1"
+    assert dave("GET", "/v1/responses/resp_1").status == 200
+    assert not_found(carol("GET", "/v1/responses/resp_1"))
+    carol.respond("other/m")
+    assert dave("GET", "/v1/responses/resp_1").status == 200
+    assert not_found(carol("GET", "/v1/responses/resp_1"))
+    assert other.paths() == ["POST /v1/responses"]
+    gateway.wait_ledger(5)
+
+
 def test_what_is_kept_costs_nothing_and_is_in_the_ledger(sims, shared, alice):
     file_id = alice.upload("one")
     answers = [alice("GET", f"/v1/files/{file_id}"), alice("GET", "/v1/files", x_weir_provider="one"), alice.batch(file_id)]
