@@ -28,6 +28,8 @@ def run(request, weir_binary, module_folder, sim):
 
 @pytest.mark.parametrize("case", CASES, ids=[case.name for case in CASES])
 def test_fault(run, case):
+    if case in run.problems:
+        raise run.problems[case]
     seen, expected = run.outcomes[case], case.expected
     different = {field.name: f"{field.name}: {getattr(seen, field.name)!r}, expected {getattr(expected, field.name)!r}"
                  for field in dataclasses.fields(expected) if getattr(seen, field.name) != getattr(expected, field.name)}

@@ -11,7 +11,9 @@ from dataclasses import dataclass
 
 from .fault_calls import KINDS, SENTENCE, SOUND, TOKENS, Caller, Seen, Target
 from .fault_table import CHARACTERS, CLOCKS, EITHER, FRESH, GUESS, NOT_TRIED, NOTHING, PART, ROWS, SAME, TIMERS, USAGE, Row
+from .plain import call
 from .processes import Gateway, default_settings
+from .rude import MANNERS, RudeProvider
 from .waiting import until
 
 # milli-CU per million tokens; no two alike, so that no figure can stand for another
@@ -51,7 +53,7 @@ class Case:
     @property
     def expected(self):
         row = self.row
-        return Outcome(row.sees, "error" if row.attempts[-1] else "ok", row.attempts[-1], row.attempts, row.charge, len(row.attempts) - row.dead, row.then)
+        return Outcome(row.sees, "error" if row.attempts[-1] else "ok", row.attempts[-1], row.attempts, row.charge, len(row.attempts) - (row.peer == "nobody"), row.then)
 
 
 CASES = [Case(row, kind, number) for number, (row, kind) in enumerate((row, kind) for row in ROWS for kind in row.kinds)]
@@ -100,10 +102,15 @@ class Run:
     def __init__(self, binary, folder, simulator, cases):
         self.binary, self.folder, self.simulator, self.cases = binary, folder, simulator, cases
         self.gateways, self.caller, self.taken, self.next_taken = {}, Caller(), {}, {}
-        self.outcomes = {}
+        self.outcomes, self.problems = {}, {}  # of what could not be judged: the error
         self.dead = socket.socket()  # takes a port, so that nobody else listens there
         self.dead.bind(("127.0.0.1", 0))
-        self.dead_url = f"http://127.0.0.1:{self.dead.getsockname()[1]}/v1"
+        self.rude = {manner: RudeProvider(manner) for manner in MANNERS}
+
+    def url_of(self, peer):
+        if peer == "nobody":
+            return f"http://127.0.0.1:{self.dead.getsockname()[1]}/v1"
+        return self.rude[peer].base_url if peer else self.simulator.base_url
 
     def settings(self, clock):
         providers, models = [], []
@@ -111,7 +118,7 @@ class Run:
             if case.row.clock != clock:
                 continue
             name = f"p{case.number}"
-            providers.append({"name": name, "dialect": "openai", "base_url": self.dead_url if case.row.dead else self.simulator.base_url, "api_key": "x",
+            providers.append({"name": name, "dialect": "openai", "base_url": self.url_of(case.row.peer), "api_key": "x",
                               "prices": "sim", "max_connections": 1, "forward_headers": FORWARDED})
             model = KINDS[case.kind].model
             if not model:
@@ -132,6 +139,9 @@ class Run:
 
     def close(self):
         problems = []
+        self.dead.close()
+        for peer in self.rude.values():
+            peer.close()
         for gateway in self.gateways.values():
             try:
                 gateway.close()
@@ -158,11 +168,12 @@ class Run:
         wanted = self.wanted[case.kind]
         headers = {"x-sim-tokens": str(TOKENS), **row.wishes, **({"x-sim-fault": row.fault} if row.fault else {})}
         target = self.target(gateway, case.kind, f"m{case.number}", provider)
-        self.taken[case] = self.caller.call(gateway, case.kind, target, headers, wanted, row.size, row.loose)[0]
-        if not row.dead:
+        taken = self.caller.call(gateway, case.kind, target, headers, wanted, row.size, row.loose)[0]
+        if not row.peer:
             behind = Target(f"{provider}/{KINDS[case.kind].model}", provider, target.file_id)
             kind = case.kind.removesuffix(" large")
             self.next_taken[case] = self.caller.call(gateway, kind, behind, {"x-sim-tokens": str(TOKENS)}, self.wanted[kind])[0]
+        self.taken[case] = taken
 
     def run(self):
         for clock in {case.row.clock for case in self.cases}:
@@ -172,8 +183,8 @@ class Run:
         with contextlib.ExitStack() as stack:
             pools = {clock: stack.enter_context(ThreadPoolExecutor(BUSY_AT_ONCE if clock == "patient" else WAITING_AT_ONCE))
                      for clock in self.gateways}
-            for done in [pools[case.row.clock].submit(self.one, case) for case in self.cases]:
-                done.result()
+            made = {case: pools[case.row.clock].submit(self.one, case) for case in self.cases}
+        self.problems = {case: future.exception() for case, future in made.items() if future.exception() is not None}
         self.judge()
 
     def judge(self):
@@ -191,11 +202,13 @@ class Run:
             self.lines.setdefault(line["request_id"], []).append(line)
         for lines in self.lines.values():
             lines.sort(key=lambda line: line["n"])  # they stand there in the order in which calls ended
-        for case in self.cases:
-            self.outcomes[case] = self.outcome(case)
+        for case in [case for case in self.cases if case in self.taken]:
+            try:
+                self.outcomes[case] = self.outcome(case)
+            except AssertionError as error:
+                self.problems[case] = error
 
     def all_logged(self):
-        from .plain import call
         stats = json.loads(call(self.simulator.address, "GET", "/_sim/stats").body)
         return self.simulator.log() if stats["open"] == 0 else None
 
@@ -205,7 +218,8 @@ class Run:
         attempts = tuple(attempt["reason"] or "" for attempt in entry["attempts"])
         self.check_timers(case, entry)
         return Outcome(seen=taken.seen, outcome=entry["outcome"], reason=entry["reason"] or "", attempts=attempts,
-                       charge=self.charge(case, entry, lines, taken), sends=len(lines), then=self.next_of(case))
+                       charge=self.charge(case, entry, lines, taken), sends=len(lines) + sum(peer.request_ids.count(taken.request_id) for peer in self.rude.values()),
+                       then=self.next_of(case))
 
     @staticmethod
     def charge(case, entry, lines, taken):

@@ -84,7 +84,7 @@ class Row:
     wishes: dict = field(hash=False)
     size: int                  # of a huge answer
     loose: bool                # how much came depends on the clock
-    dead: bool                 # nobody listens at the provider's address
+    peer: str                  # who stands at the provider's address: "" for the simulator, "nobody", or a rude one's manner
     bad: str
     wrong: tuple               # of a bad row: the fields of its outcome that are not as they should be
 
@@ -103,14 +103,14 @@ class Section:
         self.title = title
 
     def __call__(self, fault, kinds, sees, *attempts, charge=NOTHING, then=SAME, second=False, clock="patient", does="", wishes=None,
-                 size=0, loose=False, dead=False, bad="", wrong=""):
+                 size=0, loose=False, peer="", bad="", wrong=""):
         kinds = (kinds,) if isinstance(kinds, str) else tuple(kinds)
         # What may not be sent twice has always a connection of its own.
         for group, at in ((tuple(kind for kind in kinds if not kind.startswith(ONCE)), then),
-                          (tuple(kind for kind in kinds if kind.startswith(ONCE)), then if dead else FRESH)):
+                          (tuple(kind for kind in kinds if kind.startswith(ONCE)), then if peer else FRESH)):
             if group:
                 ROWS.append(Row(self.title, fault, group, sees, attempts or ("",), charge, at, second, clock, does, wishes or {}, size, loose,
-                                dead, bad, tuple(wrong.split()) or EVERYTHING))
+                                peer, bad, tuple(wrong.split()) or EVERYTHING))
 
     def saved(self, fault, kinds, reason, then=SAME, clock="patient", bad="", **more):
         """A second candidate answers, and the client does not notice."""
@@ -182,9 +182,9 @@ none(f"delay={3 * SHORT_MS}", SOME, error(504, "upstream_first_byte_timeout"), "
      does="begins to answer after `timeouts.first_byte`")
 none.saved(f"delay={3 * SHORT_MS}", ("chat", "chat stream"), "upstream_first_byte_timeout", then=FRESH, clock="first",
            does="begins to answer after `timeouts.first_byte`")
-none("", without(ALL, "batches"), error(503, "upstream_connect_failed", AWAY, retry_after="5"), "upstream_connect_failed", then=NOT_TRIED, dead=True,
+none("", without(ALL, "batches"), error(503, "upstream_connect_failed", AWAY, retry_after="5"), "upstream_connect_failed", then=NOT_TRIED, peer="nobody",
      does="is not there: nobody listens at its address")
-none.saved("", REPEATABLE, "upstream_connect_failed", then=NOT_TRIED, dead=True, does="is not there: nobody listens at its address")
+none.saved("", REPEATABLE, "upstream_connect_failed", then=NOT_TRIED, peer="nobody", does="is not there: nobody listens at its address")
 none("", ("chat", "embeddings", "images", "transcriptions"), error(504, "request_deadline"), "request_deadline", then=FRESH, clock="brief",
      wishes={"x-sim-ttft": "600000"}, does="begins to answer after `timeouts.request`", bad=unnoted, wrong="attempts")
 
@@ -199,6 +199,11 @@ for fault in ("early-close", "early-reset"):
     early.saved(fault, (*REPEATABLE, *LARGE), "upstream_rate_limited", then=FRESH)
 early("early-reset=500", ("transcriptions large", "files large"), error(500), "upstream_error", then=FRESH)
 early("early-close=413", ("transcriptions large", "files large"), error(413, None, REFUSED, retries=False), "upstream_refused", then=FRESH)
+for manner, reason, clock, words in (("reset", "upstream_closed", "patient", "resets the connection in the middle of the upload, without an answer"),
+                                     ("close", "upstream_closed", "patient", "closes it in the middle of the upload, without an answer"),
+                                     ("still", "upstream_first_byte_timeout", "first", "stops reading in the middle of the upload")):
+    early("", (*LARGE, "files large"), error(502 if clock == "patient" else 504, reason), reason, then=NOT_TRIED, peer=manner, clock=clock, does=words)
+    early.saved("", LARGE, reason, then=NOT_TRIED, peer=manner, clock=clock, does=words)
 early.saved("early-answer", LARGE, "upstream_rate_limited", then=EITHER)
 
 # --- an answer that breaks ---
