@@ -53,7 +53,8 @@ class Case:
     @property
     def expected(self):
         row = self.row
-        return Outcome(row.sees, "error" if row.attempts[-1] else "ok", row.attempts[-1], row.attempts, row.charge, len(row.attempts) - (row.peer == "nobody"), row.then)
+        reason, sends = row.attempts[-1], len(row.attempts) - (row.peer == "nobody")
+        return Outcome(row.sees, "error" if reason else "ok", reason, row.attempts, row.charge, sends, row.then)
 
 
 CASES = [Case(row, kind, number) for number, (row, kind) in enumerate((row, kind) for row in ROWS for kind in row.kinds)]
@@ -217,9 +218,9 @@ class Run:
         entry, lines = self.entries[taken.request_id], self.lines.get(taken.request_id, [])
         attempts = tuple(attempt["reason"] or "" for attempt in entry["attempts"])
         self.check_timers(case, entry)
+        sends = len(lines) + sum(peer.request_ids.count(taken.request_id) for peer in self.rude.values())
         return Outcome(seen=taken.seen, outcome=entry["outcome"], reason=entry["reason"] or "", attempts=attempts,
-                       charge=self.charge(case, entry, lines, taken), sends=len(lines) + sum(peer.request_ids.count(taken.request_id) for peer in self.rude.values()),
-                       then=self.next_of(case))
+                       charge=self.charge(case, entry, lines, taken), sends=sends, then=self.next_of(case))
 
     @staticmethod
     def charge(case, entry, lines, taken):
@@ -234,7 +235,7 @@ class Run:
         if source == "none" and not any(has.values()) and total == 0:
             return NOTHING
         if case.kind == "speech":
-            if source == ("ok" == entry["outcome"] and "counted" or "aborted") and total == cost_of_characters(len(SENTENCE)):
+            if source == ("counted" if entry["outcome"] == "ok" else "aborted") and total == cost_of_characters(len(SENTENCE)):
                 return CHARACTERS
         elif kind.model and total == cost_of(kind.model, has):
             for factor in (1, 0, 3, 1000000):

@@ -277,7 +277,8 @@ usage = Section("The usage is missing or wrong")
 usage("no-usage", ("chat", "completions", "embeddings", "images", "transcriptions", "images stream", *TEXT_STREAMS, "responses stream"), WHOLE,
       charge=GUESS)
 usage("no-usage", "transcriptions stream", WHOLE, charge=GUESS, wrong="charge", bad="the event that ends a transcription is counted as one more token")
-usage("no-usage", "responses", WHOLE, charge=GUESS, wrong="charge", bad="the whole answer's bytes are taken for output, not those of its `output`: many times what it was")
+usage("no-usage", "responses", WHOLE, charge=GUESS, wrong="charge",
+      bad="the whole answer's bytes are taken for output, not those of its `output`: many times what it was")
 usage("no-usage", "speech", WHOLE, charge=CHARACTERS)
 for factor in (0, 3):
     usage(f"wrong-usage={factor}", without(REPEATABLE, "speech"), WHOLE, charge=f"{factor} times the usage")
@@ -293,6 +294,7 @@ for fault in ("close-idle", "close-next"):
     fine.harmless(fault, ALL, then=FRESH)
 fine.harmless("delay=50", SOME)
 fine.harmless("flap=86400000/1; status=503", SOME, does="is up by its schedule")
-fine.harmless(f"slow-body={SHORT_MS // 10}", ("chat", "chat stream", "responses stream", "speech", "files"), clock="idle", does="sends the body in pieces, closer than `timeouts.idle`, for longer than it")
+fine.harmless(f"slow-body={SHORT_MS // 10}", ("chat", "chat stream", "responses stream", "speech", "files"), clock="idle",
+              does="sends the body in pieces, closer than `timeouts.idle`, for longer than it")
 fine.harmless("huge=300000", (*TEXT, *TEXT_STREAMS, "responses stream", "images", "speech"), size=300000)
 fine.harmless("huge=3000000", (*TEXT, *TEXT_STREAMS, "responses stream", "images", "images stream", "speech"), size=3000000)
