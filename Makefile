@@ -9,6 +9,8 @@ MAKEFLAGS += --no-print-directory
 
 BASE ?= $(shell git rev-parse --verify --quiet origin/main >/dev/null && echo origin/main || echo HEAD~1)
 PYTHON := .venv/bin/python
+# What the API tests speak to weir with besides .venv: packages for Node, and clients that need an environment of their own.
+CLIENTS := build-stamps/node .venv-langchain/requirements.stamp .venv-llamaindex/requirements.stamp
 export BASE
 
 .PHONY: help build run test test-long test-smoke lint format pr-fast check-new-code-coverage bench fuzz instructions docs clean
@@ -23,11 +25,11 @@ run: build ## install what is missing, build, start the gateway here with a demo
 	@echo "weir: built; starting the gateway in the foreground (Ctrl-C stops it)" >&2
 	@exec build/weir serve --demo
 
-test: build-stamps/build build-stamps/test .venv/requirements.stamp build-stamps/node ## install what is missing, build with sanitizers, run every test (the gate)
+test: build-stamps/build build-stamps/test .venv/requirements.stamp $(CLIENTS) ## install what is missing, build with sanitizers, run every test (the gate)
 	@echo "weir: checks, unit tests, fuzz corpora and API tests, against builds with sanitizers" >&2
 	@$(PYTHON) tools/run_tests all
 
-test-long: build-stamps/build build-stamps/test build-stamps/bench .venv/requirements.stamp build-stamps/node ## hundreds of kill -9, long fuzzing, valgrind (by hand, before a release)
+test-long: build-stamps/build build-stamps/test build-stamps/bench .venv/requirements.stamp $(CLIENTS) ## hundreds of kill -9, long fuzzing, valgrind (by hand, before a release)
 	@WEIR_KILL_ROUNDS=$${WEIR_KILL_ROUNDS:-500} WEIR_FUZZ_SECONDS=$${WEIR_FUZZ_SECONDS:-600} WEIR_VALGRIND=1 WEIR_LONG=1 \
 	  $(PYTHON) tools/run_tests all
 
@@ -46,7 +48,7 @@ pr-fast: build-stamps/build build-stamps/test .venv/requirements.stamp ## under 
 	@$(PYTHON) tools/run_tests checks unit
 	@$(MAKE) test-smoke
 
-check-new-code-coverage: build-stamps/build build-stamps/test .venv/requirements.stamp build-stamps/node ## lines added since BASE must be covered to 85 %
+check-new-code-coverage: build-stamps/build build-stamps/test .venv/requirements.stamp $(CLIENTS) ## lines added since BASE must be covered to 85 %
 	@tools/check_new_code_coverage "$(BASE)"
 
 bench: build-stamps/bench build .venv/requirements.stamp ## weir beside nginx: time, memory, latency; writes docs/performance.md (15 minutes)
@@ -65,7 +67,7 @@ docs: build .venv/requirements.stamp ## write the generated reference pages anew
 
 clean: ## remove everything that was built
 	rm -rf build build-asan build-tsan build-fuzz build-lint build-globals build-coverage build-count build-bench build-stamps coverage .venv \
-	  tests/api/node/node_modules
+	  .venv-langchain .venv-llamaindex tests/api/node/node_modules
 
 build-stamps/%: tools/install_packages
 	@mkdir -p build-stamps
@@ -74,6 +76,10 @@ build-stamps/%: tools/install_packages
 
 .venv/requirements.stamp: tests/requirements.txt tools/python_environment | build-stamps/test
 	@tools/python_environment
+	@touch $@
+
+.venv-%/requirements.stamp: tests/requirements-%.txt tools/python_environment | build-stamps/test
+	@tools/python_environment $*
 	@touch $@
 
 build-stamps/node: tests/api/node/package-lock.json | build-stamps/test

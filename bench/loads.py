@@ -57,18 +57,28 @@ def full(bench, side, body, headers=None, seconds=None, path=CHAT, refused=False
 
 
 def fixed(bench, side, rate, body, headers=None, seconds=None, connections=48, warm_up=1):
-    """A fixed number of requests a second, whatever becomes of them; every answer is waited for. Few connections, for opening them is
-    part of what is measured."""
+    """A fixed number of requests a second, whatever becomes of them; every answer is waited for. "before" is the side's CPU time when all
+    connections were open."""
     seconds = seconds or bench.options.seconds
     request = pathlib.Path(bench.folder) / "request.http"
     request.write_bytes(request_bytes(side.address, {**side.headers, **(headers or {})}, body))
     host, _, port = side.address.rpartition(":")
     command = ["taskset", "-c", str(bench.load_core), bench.generator, host, port, request, rate, seconds, connections, warm_up]
-    text = subprocess.run([str(word) for word in command], check=True, capture_output=True, text=True, timeout=seconds + warm_up + 60).stdout
+    process = subprocess.Popen([str(word) for word in command], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True)
+    try:
+        ready = process.stdout.readline()
+        before = side.cpu()
+        text, _ = process.communicate(timeout=seconds + warm_up + 60)
+    finally:
+        if process.poll() is None:
+            process.kill()
+            process.wait()
+    if ready != "ready\n" or process.returncode != 0:
+        raise LoadFailed(f"{side.name} at {rate} a second: the generator ended with {process.returncode}")
     result = json.loads(text)
     if result["failed"] or result["refused"]:
         raise LoadFailed(f"{side.name} at {rate} a second: {text.strip()}")
-    return {**result, "requests": result["answered"]}
+    return {**result, "requests": result["answered"], "before": before}
 
 
 def with_cpu(side, run):
@@ -77,6 +87,7 @@ def with_cpu(side, run):
     result = run()
     side.settle()
     after = side.cpu()
+    before = result.get("before", before)
     result["cpu"] = {part: (after[part] - before[part]) / result["requests"] for part in after}
     return result
 

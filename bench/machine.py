@@ -6,6 +6,7 @@ import re
 import resource
 import shutil
 import subprocess
+import time
 
 
 @contextlib.contextmanager
@@ -61,6 +62,27 @@ def version_of(*command):
     return found.group(0) if found else "of unknown version"
 
 
+class Others:
+    """How much of the machine other programs took meanwhile: what this process and its ended children used is ours."""
+
+    def __init__(self):
+        self.began, self.busy, self.own = time.monotonic(), self._busy(), self._own()
+
+    @staticmethod
+    def _busy():
+        words = pathlib.Path("/proc/stat").read_text().splitlines()[0].split()[1:]
+        user, nice, system, _, _, irq, softirq, steal = (int(word) for word in words[:8])
+        return (user + nice + system + irq + softirq + steal) / os.sysconf("SC_CLK_TCK")
+
+    @staticmethod
+    def _own():
+        return sum(usage.ru_utime + usage.ru_stime for usage in map(resource.getrusage, (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)))
+
+    def share(self):
+        available = (time.monotonic() - self.began) * os.cpu_count()
+        return max(0, (self._busy() - self.busy) - (self._own() - self.own)) / available
+
+
 def describe(binary):
     """[(what, words)] about this machine and the programs; nothing in it names a host."""
     cpu = re.search(r"^model name\s*:\s*(.+)$", pathlib.Path("/proc/cpuinfo").read_text(), re.MULTILINE)
@@ -74,5 +96,4 @@ def describe(binary):
         ("weir", f"{version_of(binary, '--version')}, release build"),
         ("nginx", version_of(find_nginx(), "-v")),
         ("wrk", version_of("wrk", "--version")),
-        ("load average before", f"{os.getloadavg()[0]:.2f} (what else ran)"),
     ]

@@ -8,8 +8,8 @@
  * reported beside, so that a reader can tell this program's own share.
  *
  * One thread, epoll, a timer on the monotonic clock, keep-alive connections that are opened before the first request is
- * due. It reads as much HTTP/1.1 as it must to know where an answer ends. The result is one line of JSON on standard
- * output. It never follows an answer's content, and it never sends a request twice: a connection that breaks is a failed
+ * due. It reads as much HTTP/1.1 as it must to know where an answer ends. On standard output there is a line "ready" when
+ * the connections are open and the server has had time to accept them, and at the end one line of JSON. It never follows an answer's content, and it never sends a request twice: a connection that breaks is a failed
  * request and is opened anew.
  */
 #include <arpa/inet.h>
@@ -26,6 +26,8 @@
 #include <sys/timerfd.h>
 #include <unistd.h>
 
+/* Between the connections and "ready", and between that and the first request. */
+enum { ACCEPT_US = 200000, READY_US = 20000 };
 enum { HEAD_SIZE = 16384, READ_SIZE = 262144, MAX_EVENTS = 256, LINE_SIZE = 32, DRAIN_SECONDS = 30 };
 #define SECOND INT64_C(1000000000)
 
@@ -313,7 +315,7 @@ static void run(struct load *load) {
     struct epoll_event timer = {.events = EPOLLIN, .data.ptr = NULL};
     if (epoll_ctl(load->poll, EPOLL_CTL_ADD, load->timer, &timer) != 0)
         fail("epoll_ctl");
-    load->began_ns = now_ns() + SECOND / 100;
+    load->began_ns = now_ns() + INT64_C(1000) * READY_US;
     int64_t deadline_ns = load->began_ns + (int64_t)load->total * load->gap_ns + DRAIN_SECONDS * SECOND;
     while (load->answered + load->failed < load->total && now_ns() < deadline_ns) {
         send_due(load);
@@ -427,6 +429,9 @@ int main(int argc, char **argv) {
         fail("epoll and timer");
     for (size_t i = 0; i < load.connection_count; i++)
         open_connection(&load, &load.connections[i]);
+    (void)usleep(ACCEPT_US);
+    puts("ready");
+    (void)fflush(stdout);
     run(&load);
     printf("{\"sent\": %zu, \"answered\": %zu, \"failed\": %zu, \"refused\": %zu, \"chunks\": %" PRIu64, load.sent,
            load.answered, load.failed, load.refused, load.chunks);

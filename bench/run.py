@@ -132,7 +132,7 @@ def main():
     chosen = [subject for subject in SUBJECTS if options.only is None or subject.NAME in options.only]
     generator = build_generator()
     machine.allow_many_files(0)
-    machine_rows = machine.describe(options.binary)
+    machine_rows, others = machine.describe(options.binary), machine.Others()
     measured, failed = [], []
     began = time.monotonic()
     for subject in chosen:
@@ -142,7 +142,7 @@ def main():
             try:
                 rows = subject.measure(bench)
             except Exception as error:  # one subject that fails must not cost the others' figures
-                failed.append(subject.NAME)
+                failed.append(subject)
                 print(f"bench: {subject.NAME} failed: {reasons(error)}", file=sys.stderr, flush=True)
                 continue
         measured.append((subject, rows))
@@ -150,9 +150,10 @@ def main():
     path = options.page or (PAGE if len(measured) == len(SUBJECTS) else None)
     if path and measured:
         date = datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%d")
-        page.write(path, measured, options, machine_rows, date)
+        noise = ("taken by other programs meanwhile", f"{others.share() * 100:.0f} % of the CPU time")
+        page.write(path, measured, failed, options, [*machine_rows, noise], date)
         print(f"bench: {path.relative_to(ROOT) if path.is_relative_to(ROOT) else path} written", file=sys.stderr)
-    print(f"bench: {(time.monotonic() - began) / 60:.1f} minutes" + (f"; failed: {', '.join(failed)}" if failed else ""), file=sys.stderr)
+    print(f"bench: {(time.monotonic() - began) / 60:.1f} minutes, {others.share() * 100:.0f} % of the CPU time taken by other programs" + (f"; failed: {', '.join(subject.NAME for subject in failed)}" if failed else ""), file=sys.stderr)
     return 1 if failed else 0
 
 

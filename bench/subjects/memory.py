@@ -15,8 +15,8 @@ IDLE = (1000, 10000)
 STREAMS = 1000
 METHOD = f"""\
 Resident memory (`Rss` of `smaps_rollup`) of weir and of nginx's worker, which is given room for 12,000 connections; what the kernel holds for sockets
-is not in it; what weir has touched of its mapped journal (4 MiB a segment) is. Each side is started afresh and answers one request before the first figure. The {STREAMS:,} streams run at two tokens a
-second, each over a connection of its own to the upstream. The `weir` binary also holds the simulator and the command line."""
+is not in it; what weir has touched of its mapped journal (4 MiB a segment) is. Each side is started
+afresh and answers one request before the first figure. The {STREAMS:,} streams run at two tokens a second, each over a connection of its own to the upstream. The `weir` binary also holds the simulator and the command line."""
 
 
 def connect_all(side, count):

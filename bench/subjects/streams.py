@@ -50,7 +50,7 @@ def measure(bench):
 
         def paced(side, tokens, chunks=PACED_CHUNKS, **more):
             return fixed(bench, side, chunks // tokens, body, {"x-sim-tokens": str(tokens), "x-sim-rate": str(PACE)},
-                         connections=PACED_CHUNKS // PACE * 2, **more)
+                         connections=chunks // PACE * 2, **more)
 
         results = {tokens: bench.rounds(sides, lambda side, tokens=tokens: with_cpu(side, lambda: paced(side, tokens))) for tokens in (SHORT, LONG)}
         rows += rows_of(bench, "paced", results, "chunk")

@@ -77,47 +77,58 @@ static bool read_figure(const struct weir_json_found *found, bool is_seconds, in
     return status == WEIR_OK && *value >= 0;
 }
 
-/* True: at least one of them is there. */
-static bool read_figures(struct weir_span object, const struct weir_json_want *wants, const unsigned char *targets,
-                         size_t count, int64_t figures[TARGET_COUNT], bool said[TARGET_COUNT]) {
-    struct weir_json_found found[COUNT(input_wants)];
-    bool any = false;
-    if (weir_json_scan(object, wants, count, found, NULL, NULL) != WEIR_OK)
-        return false;
+struct figures {
+    int64_t value[TARGET_COUNT];
+    bool said[TARGET_COUNT];
+};
+
+static void take_figures(const struct weir_json_found *found, const unsigned char *targets, size_t count,
+                         struct figures *figures) {
     for (size_t i = 0; i < count; i++) {
         unsigned target = targets[i];
-        if (said[target] || !read_figure(&found[i], target == SECONDS, &figures[target]))
-            continue;
-        any = said[target] = true;
+        if (!figures->said[target])
+            figures->said[target] = read_figure(&found[i], target == SECONDS, &figures->value[target]);
     }
-    return any;
+}
+
+static bool as_usage(const struct figures *figures, struct weir_usage *usage) {
+    const int64_t *value = figures->value;
+    const bool *said = figures->said;
+    int64_t input = value[INPUT];
+    if (!said[INPUT] && said[TOTAL])
+        input = value[TOTAL] > value[OUTPUT] ? value[TOTAL] - value[OUTPUT] : 0;
+    *usage = (struct weir_usage){.input = input,
+                                 .cached = value[CACHED],
+                                 .cache_write = value[CACHE_WRITE],
+                                 .input_audio = value[INPUT_AUDIO],
+                                 .input_image = value[INPUT_IMAGE],
+                                 .output = value[OUTPUT],
+                                 .reasoning = value[REASONING],
+                                 .output_audio = value[OUTPUT_AUDIO],
+                                 .output_image = value[OUTPUT_IMAGE]};
+    if (said[SECONDS]) {
+        usage->unit = WEIR_UNIT_AUDIO_MS;
+        usage->units = value[SECONDS];
+    } else if (said[SEARCHES]) {
+        usage->unit = WEIR_UNIT_SEARCH;
+        usage->units = value[SEARCHES];
+    }
+    return said[INPUT] || said[TOTAL] || said[SECONDS] || said[SEARCHES];
+}
+
+static void scan_figures(struct weir_span object, const struct weir_json_want *wants, const unsigned char *targets,
+                         size_t count, struct figures *figures) {
+    struct weir_json_found found[COUNT(input_wants)];
+    if (weir_json_scan(object, wants, count, found, NULL, NULL) == WEIR_OK)
+        take_figures(found, targets, count, figures);
 }
 
 bool dialect__read_usage(struct weir_span object, struct weir_usage *usage) {
-    int64_t figures[TARGET_COUNT] = {0};
-    bool said[TARGET_COUNT] = {false};
-    *usage = (struct weir_usage){.input = 0};
-    if (!read_figures(object, prompt_wants, prompt_targets, COUNT(prompt_wants), figures, said) || !said[INPUT])
-        (void)read_figures(object, input_wants, input_targets, COUNT(input_wants), figures, said);
-    if (!said[INPUT] && said[TOTAL])
-        figures[INPUT] = figures[TOTAL] > figures[OUTPUT] ? figures[TOTAL] - figures[OUTPUT] : 0;
-    *usage = (struct weir_usage){.input = figures[INPUT],
-                                 .cached = figures[CACHED],
-                                 .cache_write = figures[CACHE_WRITE],
-                                 .input_audio = figures[INPUT_AUDIO],
-                                 .input_image = figures[INPUT_IMAGE],
-                                 .output = figures[OUTPUT],
-                                 .reasoning = figures[REASONING],
-                                 .output_audio = figures[OUTPUT_AUDIO],
-                                 .output_image = figures[OUTPUT_IMAGE]};
-    if (said[SECONDS]) {
-        usage->unit = WEIR_UNIT_AUDIO_MS;
-        usage->units = figures[SECONDS];
-    } else if (said[SEARCHES]) {
-        usage->unit = WEIR_UNIT_SEARCH;
-        usage->units = figures[SEARCHES];
-    }
-    return said[INPUT] || said[TOTAL] || said[SECONDS] || said[SEARCHES];
+    struct figures figures = {.said = {false}};
+    scan_figures(object, prompt_wants, prompt_targets, COUNT(prompt_wants), &figures);
+    if (!figures.said[INPUT])
+        scan_figures(object, input_wants, input_targets, COUNT(input_wants), &figures);
+    return as_usage(&figures, usage);
 }
 
 /* The object at the beginning of `text`, as far as its braces tell; empty where it does not end there. */
@@ -168,8 +179,8 @@ bool dialect__find_usage(struct weir_span piece, struct weir_answer *answer) {
 
 /* --- answers --- */
 
-void dialect__begin_answer(struct weir_span body, const struct weir_json_found *root, const struct weir_json_found *id,
-                           const struct weir_json_found *usage, struct weir_answer *answer) {
+static void begin(struct weir_span body, const struct weir_json_found *root, const struct weir_json_found *id,
+                  const struct weir_json_found *usage, struct weir_answer *answer) {
     *answer = (struct weir_answer){.is_object = root->kind == WEIR_JSON_OBJECT, .id = WEIR_SPAN("")};
     if (!answer->is_object)
         return;
@@ -178,19 +189,54 @@ void dialect__begin_answer(struct weir_span body, const struct weir_json_found *
     answer->usage_member = *usage;
     if (id->kind == WEIR_JSON_STRING && !weir_json_plain_string(id->value, &answer->id))
         answer->id = WEIR_SPAN("");
-    if (usage->kind == WEIR_JSON_OBJECT)
+}
+
+void dialect__begin_answer(struct weir_span body, const struct weir_json_found *root, const struct weir_json_found *id,
+                           const struct weir_json_found *usage, struct weir_answer *answer) {
+    begin(body, root, id, usage, answer);
+    if (answer->is_object && usage->kind == WEIR_JSON_OBJECT)
         answer->has_usage = dialect__read_usage(usage->value, &answer->usage);
 }
 
-enum weir_status dialect__read_answer(struct weir_span body, struct weir_answer *answer) {
-    static const struct weir_json_want wants[] = {{"id"}, {"usage"}};
-    struct weir_json_found found[2], root;
-    enum weir_status status = weir_json_scan(body, wants, 2, found, &root, NULL);
+/* One pass for nearly all traffic: the usage's figures are looked for with the rest. Where they stand twice, none of them counts. */
+enum weir_status dialect__scan_answer(struct weir_span body, const char *more_path, struct weir_json_found *more,
+                                      struct weir_answer *answer) {
+    enum { ID, USAGE, MORE, FIGURES, WANTED = FIGURES + COUNT(prompt_wants) };
+    const struct weir_json_want wants[WANTED] = {{"id"},
+                                                 {"usage"},
+                                                 {more_path != NULL ? more_path : "usage"},
+                                                 {"usage.prompt_tokens"},
+                                                 {"usage.prompt_tokens_details.cached_tokens"},
+                                                 {"usage.prompt_tokens_details.cache_write_tokens"},
+                                                 {"usage.prompt_tokens_details.audio_tokens"},
+                                                 {"usage.prompt_tokens_details.image_tokens"},
+                                                 {"usage.completion_tokens"},
+                                                 {"usage.completion_tokens_details.reasoning_tokens"},
+                                                 {"usage.completion_tokens_details.audio_tokens"},
+                                                 {"usage.completion_tokens_details.image_tokens"}};
+    struct weir_json_found found[WANTED], root;
+    struct figures figures = {.said = {false}};
+    enum weir_status status = weir_json_scan(body, wants, WANTED, found, &root, NULL);
+    if (status == WEIR_OK)
+        take_figures(&found[FIGURES], prompt_targets, COUNT(prompt_wants), &figures);
+    else if (status == WEIR_EEXIST)
+        status = weir_json_scan(body, wants, FIGURES, found, &root, NULL);
     if (status != WEIR_OK)
         return status;
-    dialect__begin_answer(body, &root, &found[0], &found[1], answer);
-    answer->content_bytes = (int64_t)body.length;
+    if (more_path != NULL)
+        *more = found[MORE];
+    begin(body, &root, &found[ID], &found[USAGE], answer);
+    if (answer->is_object && found[USAGE].kind == WEIR_JSON_OBJECT)
+        answer->has_usage = figures.said[INPUT] ? as_usage(&figures, &answer->usage)
+                                                : dialect__read_usage(found[USAGE].value, &answer->usage);
     return WEIR_OK;
+}
+
+enum weir_status dialect__read_answer(struct weir_span body, struct weir_answer *answer) {
+    enum weir_status status = dialect__scan_answer(body, NULL, NULL, answer);
+    if (status == WEIR_OK)
+        answer->content_bytes = (int64_t)body.length;
+    return status;
 }
 
 static enum weir_status mark_top(struct weir_arena *arena, const struct weir_answer *answer, int64_t used_cu_milli,

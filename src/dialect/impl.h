@@ -60,6 +60,9 @@ bool dialect__read_usage(struct weir_span object, struct weir_usage *usage);
 /* What is common to all answers, from the places of id and usage. */
 void dialect__begin_answer(struct weir_span body, const struct weir_json_found *root, const struct weir_json_found *id,
                            const struct weir_json_found *usage, struct weir_answer *answer);
+/* A whole answer with an id and a usage at its top, and one member more (`more_path` may be NULL), in one pass. WEIR_EINVAL: it is not JSON. */
+enum weir_status dialect__scan_answer(struct weir_span body, const char *more_path, struct weir_json_found *more,
+                                      struct weir_answer *answer);
 /* As the functions of struct weir_format that they are for: answers with an id and a usage at their top. */
 enum weir_status dialect__read_answer(struct weir_span body, struct weir_answer *answer);
 bool dialect__find_usage(struct weir_span piece, struct weir_answer *answer);

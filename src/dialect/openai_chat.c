@@ -113,7 +113,7 @@ static enum weir_status edit_call(struct weir_arena *arena, const struct weir_ca
                                 WEIR_SPAN(",\"stream_options\":{\"include_usage\":true}"));
 }
 
-/* --- answers --- */
+/* --- answers and events --- */
 
 enum { ANSWER_ID, ANSWER_CHOICES, ANSWER_ERROR, ANSWER_USAGE, ANSWER_COUNT };
 static const struct weir_json_want answer_wants[ANSWER_COUNT] = {
@@ -124,14 +124,11 @@ static const struct weir_json_want answer_wants[ANSWER_COUNT] = {
 };
 
 static enum weir_status read_answer(struct weir_span body, struct weir_answer *answer) {
-    struct weir_json_found found[ANSWER_COUNT], root;
-    enum weir_status status = weir_json_scan(body, answer_wants, ANSWER_COUNT, found, &root, NULL);
-    if (status != WEIR_OK)
-        return status;
-    dialect__begin_answer(body, &root, &found[ANSWER_ID], &found[ANSWER_USAGE], answer);
-    if (found[ANSWER_CHOICES].kind == WEIR_JSON_ARRAY)
-        answer->content_bytes = (int64_t)found[ANSWER_CHOICES].value.length;
-    return WEIR_OK;
+    struct weir_json_found choices;
+    enum weir_status status = dialect__scan_answer(body, "choices", &choices, answer);
+    if (status == WEIR_OK && choices.kind == WEIR_JSON_ARRAY)
+        answer->content_bytes = (int64_t)choices.value.length;
+    return status;
 }
 
 /* --- streams --- */

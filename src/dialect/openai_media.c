@@ -89,17 +89,13 @@ static enum weir_status read_picture_form(struct weir_arena *arena, const struct
 
 /* The pictures of an answer are counted, whether or not it has a usage: a row with a price a picture charges for those that were made. */
 static enum weir_status read_picture_answer(struct weir_span body, struct weir_answer *answer) {
-    static const struct weir_json_want wants[] = {{"id"}, {"usage"}, {"data"}};
-    struct weir_json_found found[3], root;
-    enum weir_status status = weir_json_scan(body, wants, 3, found, &root, NULL);
-    if (status != WEIR_OK)
-        return status;
-    dialect__begin_answer(body, &root, &found[0], &found[1], answer);
-    if (found[2].kind == WEIR_JSON_ARRAY) {
+    struct weir_json_found data;
+    enum weir_status status = dialect__scan_answer(body, "data", &data, answer);
+    if (status == WEIR_OK && data.kind == WEIR_JSON_ARRAY) {
         answer->usage.unit = WEIR_UNIT_IMAGE;
-        answer->usage.units = (int64_t)found[2].elements;
+        answer->usage.units = (int64_t)data.elements;
     }
-    return WEIR_OK;
+    return status;
 }
 
 static void read_picture_event(const struct weir_sse_event *sse, struct weir_event *event) {
@@ -215,23 +211,21 @@ static enum weir_status read_transcription_form(struct weir_arena *arena, const 
 
 /* verbose_json has a duration of its own, in seconds, where there is no usage. */
 static enum weir_status read_transcription_answer(struct weir_span body, struct weir_answer *answer) {
-    static const struct weir_json_want wants[] = {{"id"}, {"usage"}, {"duration"}};
-    struct weir_json_found found[3], root;
-    enum weir_status status = weir_json_scan(body, wants, 3, found, &root, NULL);
+    struct weir_json_found duration;
+    enum weir_status status = dialect__scan_answer(body, "duration", &duration, answer);
     if (status != WEIR_OK)
         return status;
-    dialect__begin_answer(body, &root, &found[0], &found[1], answer);
     answer->content_bytes = (int64_t)body.length;
     bool rounded;
-    int64_t duration_ms;
-    struct weir_span number = found[2].kind == WEIR_JSON_STRING
-                                  ? weir_span_of(found[2].value.at + 1, found[2].value.length - 2)
-                                  : found[2].value;
-    if (!answer->has_usage && !dialect__is_absent(&found[2]) &&
-        weir_json_scaled_int64(number, 3, &duration_ms, &rounded) == WEIR_OK && duration_ms >= 0) {
+    int64_t milliseconds;
+    struct weir_span number = duration.value;
+    if (duration.kind == WEIR_JSON_STRING) /* some say it as text */
+        number = weir_span_of(number.at + 1, number.length - 2);
+    if (!answer->has_usage && !dialect__is_absent(&duration) &&
+        weir_json_scaled_int64(number, 3, &milliseconds, &rounded) == WEIR_OK && milliseconds >= 0) {
         answer->has_usage = true;
         answer->usage.unit = WEIR_UNIT_AUDIO_MS;
-        answer->usage.units = duration_ms;
+        answer->usage.units = milliseconds;
     }
     return WEIR_OK;
 }

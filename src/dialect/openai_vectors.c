@@ -144,15 +144,13 @@ static enum weir_status read_rank_call(struct weir_arena *arena, struct weir_spa
 }
 
 static enum weir_status read_rank_answer(struct weir_span body, struct weir_answer *answer) {
-    static const struct weir_json_want wants[] = {{"id"}, {"usage"}, {"meta.billed_units"}};
-    struct weir_json_found found[3], root;
-    enum weir_status status = weir_json_scan(body, wants, 3, found, &root, NULL);
+    struct weir_json_found billed;
+    enum weir_status status = dialect__scan_answer(body, "meta.billed_units", &billed, answer);
     if (status != WEIR_OK)
         return status;
-    dialect__begin_answer(body, &root, &found[0], &found[1], answer);
     answer->content_bytes = (int64_t)body.length;
-    if (!answer->has_usage && found[2].kind == WEIR_JSON_OBJECT)
-        answer->has_usage = dialect__read_usage(found[2].value, &answer->usage);
+    if (!answer->has_usage && billed.kind == WEIR_JSON_OBJECT)
+        answer->has_usage = dialect__read_usage(billed.value, &answer->usage);
     return WEIR_OK;
 }
 

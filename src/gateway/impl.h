@@ -54,8 +54,9 @@ struct weir_worker {
     size_t request_count, spare_count, held_count;
     struct weir_timer second, drain;
     int64_t drain_until_ns, connections_told;
-    struct weir_buffer log_batch; /* access-log lines of this turn */
-    struct weir_buffer scratch;   /* pieces of forms on their way out */
+    struct weir_buffer log_batch;  /* access-log lines of this turn */
+    struct weir_buffer scratch;    /* pieces of forms on their way out */
+    struct weir_buffer large_body; /* the memory of a large body, for the next one */
     struct weir_deferred log_flush;
     bool log_flush_armed;
     char date[32]; /* of the Date field, once a second */
@@ -264,6 +265,8 @@ const struct weir_price *gateway__price_of(const struct weir_request *request, c
 /* --- requests.c: beginnings and ends --- */
 extern const struct weir_http_handler gateway__handler;
 void gateway__request_free(struct weir_request *request);
+/* Room for a body of that length, before any of it has come. */
+void gateway__body_reserve(struct weir_request *request, size_t length);
 /* Ends every request's life at shutdown. */
 void gateway__requests_free_spare(struct weir_worker *worker);
 

@@ -6,7 +6,13 @@
 #include "gateway/impl.h"
 #include "telemetry/traceparent.h"
 
-enum { SPARE_REQUESTS = 256, KEPT_BUFFER_BYTES = 64 * 1024, ARENA_FIRST_BYTES = 8 * 1024 };
+enum {
+    SPARE_REQUESTS = 256,
+    KEPT_BUFFER_BYTES = 64 * 1024,
+    ARENA_FIRST_BYTES = 8 * 1024,
+    PLACED_BYTES = 16 * 1024,          /* less is copied as fast as it is asked for */
+    LARGE_BODY_BYTES = 2 * 1024 * 1024 /* a worker keeps one buffer of up to so much */
+};
 
 static void object_free(struct weir_request *request) {
     weir_http1_free(&request->upstream.parser);
@@ -85,8 +91,31 @@ static struct weir_request *request_new(struct weir_worker *worker) {
     return request;
 }
 
+/* One large body's memory stays with the worker: fresh memory costs more than what is done with a body of a megabyte. */
+static void keep_large_body(struct weir_worker *worker, struct weir_buffer *body) {
+    if (body->capacity > KEPT_BUFFER_BYTES && body->capacity <= LARGE_BODY_BYTES &&
+        worker->large_body.capacity < body->capacity) {
+        weir_buffer_release(&worker->large_body);
+        worker->large_body = weir_buffer_take(body);
+    }
+}
+
+void gateway__body_reserve(struct weir_request *request, size_t length) {
+    struct weir_buffer *large = &request->worker->large_body;
+    if (request->body.capacity < length && large->capacity >= length && request->body.length == 0) {
+        size_t max_bytes = request->body.max_bytes;
+        weir_buffer_release(&request->body);
+        request->body = weir_buffer_take(large);
+        weir_buffer_clear(&request->body);
+        request->body.max_bytes = max_bytes;
+    }
+    if (weir_buffer_reserve(&request->body, length) == NULL)
+        weir_buffer_clear(&request->body); /* it is tried again as the bytes come */
+}
+
 void gateway__request_free(struct weir_request *request) {
     struct weir_worker *worker = request->worker;
+    keep_large_body(worker, &request->body);
     weir_timer_stop(&request->deadline);
     gateway__upstream_end(request, false);
     gateway__lookup_drop(request);
@@ -125,12 +154,26 @@ static void on_body(void *owner, struct weir_span data) {
             gateway__resume(request, ANSWER);
         return;
     }
-    weir_buffer_append(&request->body, data);
+    if (data.at == request->body.at + request->body.length && request->body.length < request->body.capacity)
+        weir_buffer_commit(&request->body, data.length);
+    else
+        weir_buffer_append(&request->body, data);
     if (weir_buffer_status(&request->body) == WEIR_OK)
         return;
     (void)gateway__fail(request, WEIR_REASON_BODY_TOO_LARGE, NULL, "more than %lld bytes",
                         (long long)request->body.max_bytes);
     gateway__resume(request, ANSWER);
+}
+
+/* A long body is read to where it is kept. One that says how long it is: what follows it must not get there. */
+static char *place(void *owner, size_t *room) {
+    struct weir_request *request = owner;
+    struct weir_buffer *body = &request->body;
+    if (request->reason != WEIR_REASON_NONE || request->form != NULL || !request->head->has_content_length ||
+        body->capacity < request->head->content_length)
+        return NULL;
+    *room = (size_t)request->head->content_length - body->length;
+    return *room >= PLACED_BYTES ? body->at + body->length : NULL;
 }
 
 static void on_complete(void *owner) {
@@ -152,10 +195,8 @@ static void on_drain(void *owner) {
     gateway__upstream_pause(owner, false);
 }
 
-static const struct weir_http_request_events request_events = {.on_body = on_body,
-                                                               .on_complete = on_complete,
-                                                               .on_gone = on_gone,
-                                                               .on_drain = on_drain};
+static const struct weir_http_request_events request_events = {
+    .on_body = on_body, .place = place, .on_complete = on_complete, .on_gone = on_gone, .on_drain = on_drain};
 
 static void on_deadline(void *owner) {
     struct weir_request *request = owner;

@@ -78,7 +78,7 @@ enum gateway__next gateway__step_read(struct weir_request *request) {
         return gateway__fail(request, WEIR_REASON_BODY_TOO_LARGE, NULL, "%llu bytes, the limit is %llu",
                              (unsigned long long)request->head->content_length, (unsigned long long)limit);
     if (request->form == NULL && request->head->has_content_length && request->head->content_length > 0)
-        (void)weir_buffer_reserve(&request->body, (size_t)request->head->content_length);
+        gateway__body_reserve(request, (size_t)request->head->content_length);
     weir_http_connection_continue(request->connection);
     return WAIT;
 }

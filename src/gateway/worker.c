@@ -169,6 +169,7 @@ static enum weir_status open_parts(struct weir_worker *worker, int fd, struct we
     struct weir_log log = worker->gateway->log;
     weir_buffer_init(&worker->log_batch, LOG_BATCH_BYTES);
     weir_buffer_init(&worker->scratch, WEIR_MIB);
+    weir_buffer_init(&worker->large_body, 0);
     log.batch = &worker->log_batch;
     struct weir_http_server_settings settings = server_settings(published->settings);
     enum weir_status status = weir_loop_new(&log, &worker->loop, error);
@@ -208,6 +209,7 @@ enum weir_status weir_worker_start(const struct weir_gateway *gateway, unsigned 
         weir_loop_free(&made->loop);
         weir_buffer_release(&made->log_batch);
         weir_buffer_release(&made->scratch);
+        weir_buffer_release(&made->large_body);
         weir_memory_free(made);
         return status;
     }
@@ -222,6 +224,7 @@ void weir_worker_join(struct weir_worker **worker) {
     weir_loop_free(&(*worker)->loop);
     weir_buffer_release(&(*worker)->log_batch);
     weir_buffer_release(&(*worker)->scratch);
+    weir_buffer_release(&(*worker)->large_body);
     weir_memory_free(*worker);
     *worker = NULL;
 }

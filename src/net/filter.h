@@ -16,6 +16,8 @@ struct weir_filter;
 struct weir_filter_events {
     /* Connected, handshake done: comes once, from filters that began unopened. */
     void (*on_open)(void *upper);
+    /* May be NULL. Before a read: where the bytes are to be put, and how many at most; NULL: in the loop's read buffer. */
+    char *(*place)(void *upper, size_t *room);
     void (*on_data)(void *upper, struct weir_span data);
     void (*on_end)(void *upper);
     void (*on_drain)(void *upper);

@@ -364,7 +364,16 @@ static void on_stream_drain(void *owner) {
         feed_pipelined(connection);
 }
 
+static char *place(void *owner, size_t *room) {
+    struct weir_http_connection *connection = owner;
+    if (connection->phase != PHASE_BODY || connection->events == NULL || connection->events->place == NULL ||
+        connection->pipelined.length > 0)
+        return NULL;
+    return connection->events->place(connection->request, room);
+}
+
 static const struct weir_stream_events stream_events = {.on_data = on_data,
+                                                        .place = place,
                                                         .on_end = on_stream_end,
                                                         .on_drain = on_stream_drain,
                                                         .on_fail = on_stream_fail};

@@ -35,6 +35,9 @@ struct weir_http_handler {
 /* One request's callbacks. */
 struct weir_http_request_events {
     void (*on_body)(void *request, struct weir_span data);
+    /* May be NULL. Where the next bytes of the body are wanted, and how many at most: never more than the body has left. NULL: anywhere. What is then
+     * given to on_body may stand there already. */
+    char *(*place)(void *request, size_t *room);
     void (*on_complete)(void *request); /* the whole request has come */
     /* The client left (reset, or end of its side), or its body stalled or broke: `reason` is CLIENT_CLOSED, REQUEST_TIMEOUT
      * or REQUEST_MALFORMED. For CLIENT_CLOSED the connection is gone after the call; for the others an answer may be

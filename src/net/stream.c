@@ -63,8 +63,17 @@ static void top_on_fail(void *upper, enum weir_status status, const char *detail
     }
 }
 
+static char *top_place(void *upper, size_t *room) {
+    struct weir_stream *stream = upper;
+    if (stream->events == NULL || stream->events->place == NULL) {
+        return NULL;
+    }
+    return stream->events->place(stream->owner, room);
+}
+
 static const struct weir_filter_events top_events = {
     .on_open = top_on_open,
+    .place = top_place,
     .on_data = top_on_data,
     .on_end = top_on_end,
     .on_drain = top_on_drain,

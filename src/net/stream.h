@@ -13,6 +13,9 @@ struct weir_tls; /* net/tls.h */
 
 struct weir_stream_events {
     void (*on_data)(void *owner, struct weir_span data);
+    /* May be NULL. Where the next bytes are wanted, so that they need not be copied there, and how many at most (*room, 1 or more);
+     * NULL: anywhere. A wish: a stream with TLS does not ask. */
+    char *(*place)(void *owner, size_t *room);
     /* The peer has ended its side; writing may go on. May come while reading is stopped, never before the data. */
     void (*on_end)(void *owner);
     /* All pending bytes are handed to the system, after a write had to leave some. */

@@ -141,7 +141,13 @@ static ssize_t receive(const struct net_tcp *tcp, void *to, size_t size, int fla
 /* Reads what there is, up to the turn's share (`all`: to the end), and tells the end or the failure when it is reached. */
 static void read_some(struct net_tcp *tcp, bool all) {
     for (int i = 0; all || i < READS_PER_TURN; i++) {
-        ssize_t got = receive(tcp, tcp->loop->read_buffer, WEIR_READ_BUFFER_BYTES, 0);
+        size_t room = WEIR_READ_BUFFER_BYTES;
+        char *place = tcp->filter.events->place != NULL ? tcp->filter.events->place(tcp->filter.upper, &room) : NULL;
+        if (place == NULL) {
+            place = tcp->loop->read_buffer;
+            room = WEIR_READ_BUFFER_BYTES;
+        }
+        ssize_t got = receive(tcp, place, room, 0);
         if (got < 0) {
             if (errno != EAGAIN) {
                 fail(tcp, errno);
@@ -157,11 +163,11 @@ static void read_some(struct net_tcp *tcp, bool all) {
             }
             return;
         }
-        tcp->filter.events->on_data(tcp->filter.upper, weir_span_of(tcp->loop->read_buffer, (size_t)got));
+        tcp->filter.events->on_data(tcp->filter.upper, weir_span_of(place, (size_t)got));
         if (tcp->closed || !tcp->reading) {
             return;
         }
-        if ((size_t)got < WEIR_READ_BUFFER_BYTES && !all) {
+        if ((size_t)got < room && !all) {
             return;
         }
     }

@@ -117,11 +117,19 @@ static void cascade(struct net_wheel *wheel) {
     }
 }
 
-/* A timer started by one of these is at least one tick ahead and at most 255 on this level: never in this slot. */
+/* They leave the slot before the first one runs: one of these may start a timer that belongs there, a whole round later. (Where it is the only
+ * timer, its start moves the wheel to the present time, which is later than the slot's where the loop was held up.) */
 static void run_slot(struct net_wheel *wheel, size_t slot) {
-    struct weir_list *list = &wheel->slots[slot];
-    while (!weir_list_is_empty(list)) {
-        struct weir_timer *timer = WEIR_CONTAINER_OF(list->next, struct weir_timer, link);
+    struct weir_list due;
+    weir_list_init(&due);
+    while (!weir_list_is_empty(&wheel->slots[slot])) {
+        struct weir_list *link = wheel->slots[slot].next;
+        weir_list_remove(link);
+        weir_list_append(&due, link);
+    }
+    unmark_if_empty(wheel, slot);
+    while (!weir_list_is_empty(&due)) {
+        struct weir_timer *timer = WEIR_CONTAINER_OF(due.next, struct weir_timer, link);
         weir_timer_stop(timer);
         timer->run(timer->argument);
     }

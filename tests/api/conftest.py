@@ -9,11 +9,18 @@ import pathlib
 
 import pytest
 
+pytest.register_assert_rewrite("harness.clients")  # it compares: a difference must show
+
+from harness.clients import Pair, client_settings
 from harness.processes import Gateway, Simulator, default_settings
 from harness.upstream import Upstream
 from harness.provider import Provider
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
+
+
+def pytest_addoption(parser):
+    parser.addoption("--write", action="store_true", help="write the pages of docs/reference that tests make from what they see")
 
 
 @pytest.fixture(scope="session")
@@ -47,6 +54,31 @@ def gateway(weir_binary, sim, module_folder):
     instance = Gateway(weir_binary, module_folder / "gateway", default_settings(sim)).start()
     yield instance
     instance.close()
+
+
+@pytest.fixture(scope="module")
+def clients_gateway(weir_binary, sim, module_folder):
+    """A gateway with a model for every endpoint, each of them priced."""
+    instance = Gateway(weir_binary, module_folder / "clients", client_settings(sim, module_folder)).start()
+    yield instance
+    instance.close()
+
+
+@pytest.fixture(scope="module")
+def direct_sim(weir_binary, module_folder):
+    """A second simulator, spoken to without weir: it sees the same calls as the one behind it."""
+    folder = module_folder / "direct"
+    folder.mkdir()
+    simulator = Simulator(weir_binary, folder).start()
+    yield simulator
+    simulator.stop()
+
+
+@pytest.fixture(scope="module", params=["sync", "async"])
+def pair(request, direct_sim, sim, clients_gateway):
+    made = Pair(direct_sim, sim, clients_gateway, request.param == "async")
+    yield made
+    made.close()
 
 
 def end_all(processes, end):

@@ -1,5 +1,5 @@
-"""What the upstream can do wrong, for streams and whole answers: the client's status and class, never a silent end, and
-one ledger entry each."""
+"""What the upstream can do wrong, besides the fault table (test_fault_table.py): the bytes of what clients get, and what takes many calls or
+a socket to show."""
 import json
 
 import pytest
@@ -8,42 +8,6 @@ from harness import faults, plain
 from harness.processes import chat_body
 from harness.waiting import SCALE
 
-# fault, status for a whole answer, its code; for a stream: the status, and the code in its terminal event or body
-MATRIX = [
-    ("status=400", 400, None, 400, None),
-    ("status=401", 502, "upstream_auth", 502, "upstream_auth"),
-    ("status=403", 502, "upstream_auth", 502, "upstream_auth"),
-    ("status=404", 404, None, 404, None),
-    ("status=429; retry-after=7", 429, None, 429, None),
-    ("status=500", 500, None, 500, None),
-    ("status=503", 503, None, 503, None),
-    ("reset", 502, "upstream_closed", 502, "upstream_closed"),
-    ("close", 502, "upstream_closed", 502, "upstream_closed"),
-    ("reset-after-head", 502, "upstream_closed", 502, "upstream_closed"),
-    ("reset-mid", 502, "upstream_closed", 200, "upstream_closed"),
-    ("silence", 504, "upstream_first_byte_timeout", 504, "upstream_first_byte_timeout"),
-    ("stall=2", 504, "upstream_idle_timeout", 200, "upstream_idle_timeout"),
-    ("truncate=2", 502, "upstream_closed", 200, "upstream_closed"),
-    ("bad-chunk", 502, "upstream_protocol", None, "upstream_protocol"),
-    ("bad-json", 502, "upstream_protocol", 200, None),
-]
-
-
-@pytest.fixture(scope="module")
-def hasty(weir_binary, sim, module_folder):
-    """A gateway with short timeouts, so that silence is noticed soon."""
-    from harness.processes import Gateway, default_settings
-    instance = Gateway(weir_binary, module_folder / "hasty", default_settings(
-        sim, timeouts={"first_byte": f"{int(700 * SCALE)}ms", "idle": f"{int(700 * SCALE)}ms"})).start()
-    yield instance
-    instance.close()
-
-
-@pytest.fixture
-def fitting(request, fault):
-    """The hasty one for faults that are noticed by a timeout; for others a timeout would be a mistake."""
-    return request.getfixturevalue("hasty" if fault in ("silence", "stall=2") else "gateway")
-
 
 def error_of(data):
     error = json.loads(data)["error"]
@@ -51,64 +15,21 @@ def error_of(data):
     return error
 
 
-@pytest.mark.parametrize(("fault", "status", "code", "_stream_status", "_stream_code"), MATRIX, ids=[row[0] for row in MATRIX])
-def test_a_whole_answer(fitting, fault, status, code, _stream_status, _stream_code):
-    answer = fitting.chat(headers=faults.fault(fault))
-    assert answer.status == status, answer
-    error = error_of(answer.body)
-    assert error["error_code"].startswith("WEIR_") and error["request_id"] == answer.headers["x-request-id"]
-    if code:
-        assert error["code"] == code
-    if "retry-after" in fault:
-        assert answer.headers["retry-after"] == "7"
-    elif status == 503:
-        assert int(answer.headers["retry-after"]) > 0
-    entry = fitting.entry_of(answer.headers["x-request-id"])
-    assert entry["outcome"] == "error" and entry["status"] == status
-    assert entry["cost_cu_milli"] == 0, "a failed attempt is not the client's to pay"
-
-
-@pytest.mark.parametrize(("fault", "_status", "_code", "status", "code"), MATRIX, ids=[row[0] for row in MATRIX])
-def test_a_stream(fitting, fault, _status, _code, status, code):
-    answer = fitting.chat(chat_body(stream=True), headers={**faults.fault(fault), "x-sim-tokens": "20"})
-    if status is not None:
-        assert answer.status == status, answer
-    entry = fitting.entry_of(answer.headers["x-request-id"])
-    if answer.status != 200:
-        error = error_of(answer.body)
-        assert code is None or error["code"] == code
-        assert entry["outcome"] == "error"
-        return
+@pytest.mark.parametrize(("fault", "code"), [("reset-mid", "upstream_closed"), ("truncate=2", "upstream_closed"), ("cut=2", "upstream_closed"),
+                                             ("bad-chunk", "upstream_protocol")])
+def test_a_broken_stream_never_ends_like_a_good_one(gateway, fault, code):
+    """Byte for byte: what a client would stop at before it sees it."""
+    answer = gateway.chat(chat_body(stream=True), headers={**faults.fault(fault), "x-sim-tokens": "20"})
     events = answer.events()
-    assert answer.headers["content-type"].startswith("text/event-stream")
-    if code is not None:
-        assert events[-1] != b"[DONE]", "a broken stream never ends like a good one"
-        assert error_of(events[-1])["code"] == code
-        assert entry["outcome"] == "error"
-    assert not any(b'"finish_reason":"stop"' in event for event in events[:-1] if code is not None)
+    assert answer.status == 200 and answer.complete and answer.headers["content-type"].startswith("text/event-stream")
+    assert error_of(events[-1])["code"] == code
+    assert b"[DONE]" not in answer.body and b'"finish_reason":"stop"' not in answer.body
 
 
-def test_an_error_within_a_stream_goes_through(gateway):
-    answer = gateway.chat(chat_body(stream=True), headers={**faults.fault("error-event"), "x-sim-tokens": "20"})
-    assert any(b'"error"' in event for event in answer.events())
-    assert gateway.entry_of(answer.headers["x-request-id"])["outcome"] == "error"
-
-
-def test_a_stream_without_its_terminal_event_is_not_a_success(gateway):
+def test_a_stream_without_its_terminal_event_gets_one(gateway):
     answer = gateway.chat(chat_body(stream=True), headers=faults.fault("no-done"))
-    entry = gateway.entry_of(answer.headers["x-request-id"])
-    assert answer.status == 200
-    assert entry["outcome"] in ("ok", "error")
-    assert answer.complete
-
-
-def test_an_unreachable_provider(make_gateway, sim):
-    instance = make_gateway(sim, providers=[{"name": "gone", "dialect": "openai", "base_url": "http://127.0.0.1:9/v1", "api_key": "x"}],
-                            models=[{"name": "sim-small", "targets": [{"provider": "gone", "model": "x"}]}])
-    answer = instance.chat()
-    assert answer.status == 503
-    assert error_of(answer.body)["code"] == "upstream_connect_failed"
-    assert answer.headers["retry-after"] == "5"
+    assert answer.complete and answer.events()[-1] == b"[DONE]"
+    assert gateway.entry_of(answer.headers["x-request-id"])["outcome"] == "ok"
 
 
 @pytest.mark.parametrize("stream", [False, True])
@@ -126,23 +47,6 @@ def test_an_idle_connection_that_the_peer_closed_costs_no_request(make_gateway, 
     entries = instance.wait_ledger(50)
     assert [entry["request_id"] for entry in entries] == ids
     assert {entry["outcome"] for entry in entries} == {"ok"}
-
-
-def test_interim_answers_are_skipped(gateway):
-    assert gateway.chat(headers=faults.fault("interim")).status == 200
-
-
-def test_a_large_answer_goes_through(gateway):
-    answer = gateway.chat(headers=faults.fault("huge=3000000"))
-    assert answer.status == 200 and answer.complete and len(answer.body) >= 3000000
-
-
-def test_the_wall_clock_ends_an_endless_stream(make_gateway, sim):
-    instance = make_gateway(sim, timeouts={"request": f"{2 * SCALE}s"})
-    answer = instance.chat(chat_body(stream=True), headers={"x-sim-rate": "10", "x-sim-tokens": "10000"})
-    assert answer.status == 200
-    assert error_of(answer.events()[-1])["code"] == "request_deadline"
-    assert answer.events()[-1] != b"[DONE]"
 
 
 def test_a_client_that_stops_in_its_head_or_body_is_let_go(make_gateway, sim):

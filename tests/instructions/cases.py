@@ -7,6 +7,7 @@ from . import lockstep
 from .programs import Nginx, Weir
 
 SHORT_STREAM, LONG_STREAM = 64, 256
+FEW_EVENTS, MANY_EVENTS = 32, 128  # all of them fit into one read
 KIB = 1024
 
 
@@ -54,6 +55,10 @@ class Measure:
         request, events = lockstep.chat(self.program.key, KIB, stream=True), lockstep.events(tokens)
         return lambda: self.lock.streamed(request, events)
 
+    def streamed_together(self, tokens):
+        request, events = lockstep.chat(self.program.key, KIB, stream=True), lockstep.events(tokens)
+        return lambda: self.lock.streamed_together(request, events)
+
     def local(self, request, status):
         def deed():
             found = self.lock.local(request)
@@ -68,12 +73,15 @@ class Measure:
                 "request_1_mib": self.worker(self.passed_at_once(1024 * KIB), 2, 6)}
 
     def streams(self):
-        """A chunk, and what a stream costs besides its chunks."""
+        """A chunk that comes by itself, what a stream costs besides its chunks, and an event of many that come together."""
         short = self.worker(self.streamed(SHORT_STREAM), 4, 16)
         long = self.worker(self.streamed(LONG_STREAM), 4, 16)
         chunk = slope(collections.Counter(short), collections.Counter(long), LONG_STREAM - SHORT_STREAM)
+        few = self.worker(self.streamed_together(FEW_EVENTS), 4, 16)
+        many = self.worker(self.streamed_together(MANY_EVENTS), 4, 16)
         names = short.keys() | chunk.keys()
         return {"chunk": chunk,
+                "event": slope(collections.Counter(few), collections.Counter(many), MANY_EVENTS - FEW_EVENTS),
                 "stream": {name: short.get(name, 0) - SHORT_STREAM * chunk.get(name, 0) for name in names}}
 
     def refused(self):
@@ -116,7 +124,8 @@ def stored(measure):
 
 
 def count_weir(binary, folder):
-    return run(lambda upstream: Weir(binary, folder / "weir", upstream), Measure.whole, Measure.streams, Measure.refused, stored)
+    # The store first: what a row costs depends on how many there are.
+    return run(lambda upstream: Weir(binary, folder / "weir", upstream), stored, Measure.whole, Measure.streams, Measure.refused)
 
 
 def count_nginx(folder):

@@ -13,6 +13,11 @@ TIMEOUT_SECONDS = 60
 SOCKET_BUFFER_BYTES = 4 * 1024 * 1024
 
 
+def ends_chunks(data):
+    """Whether the last chunk, and the trailer behind it, is there."""
+    return data.endswith(b"\r\n\r\n") and b"\r\n0\r\n" in data[-500:]
+
+
 def whole_message(data):
     """Whether the bytes are one whole HTTP message: by its length, or by the end of its chunks."""
     head, found, body = data.partition(b"\r\n\r\n")
@@ -20,7 +25,7 @@ def whole_message(data):
         return False
     fields = head.lower()
     if b"\r\ntransfer-encoding: chunked" in fields:
-        return body.endswith(b"\r\n\r\n") and b"\r\n0\r\n" in body[-500:]
+        return ends_chunks(body)
     length = fields.partition(b"\r\ncontent-length:")[2].partition(b"\r\n")[0]
     return len(body) >= int(length or 0)
 
@@ -110,7 +115,15 @@ class Lockstep:
             read_until(self.client, lambda data, mark=mark: mark in data)
         event, _ = events[-1]
         self.upstream.sendall(b"%x\r\n%s\r\n0\r\n\r\n" % (len(event), event))
-        return read_until(self.client, lambda data: data.endswith(b"\r\n\r\n") and b"\r\n0\r\n" in data[-500:])
+        return read_until(self.client, ends_chunks)
+
+    def streamed_together(self, request, events):
+        """The same with all events in one write, each a chunk of its own."""
+        self.client.sendall(request)
+        self.taken()
+        chunks = b"".join(b"%x\r\n%s\r\n" % (len(event), event) for event, _ in events)
+        self.upstream.sendall(STREAM_HEAD + chunks + b"0\r\n\r\n")
+        return read_until(self.client, ends_chunks)
 
 
 STREAM_HEAD = (b"HTTP/1.1 200 OK\r\nDate: Sat, 21 Nov 2026 14:37:33 GMT\r\nContent-Type: text/event-stream; charset=utf-8\r\n"

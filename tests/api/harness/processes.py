@@ -150,7 +150,7 @@ class Simulator(Process):
         return row["aborted"]
 
     def set_faults(self, faults):
-        answer = call(self.address, "POST", "/_sim/faults", body=faults)
+        answer = call(self.address, "PUT", "/_sim/faults", body=faults)
         assert answer.status in (200, 204), answer
 
     def stop(self):

@@ -160,6 +160,25 @@ static void test_far_away(void **state) {
     }
 }
 
+/* A loop that was held up, for whatever time: the only timer, which starts itself again, runs once for each time that it is due. */
+static void test_late_for_any_time(void **state) {
+    struct fixture *fixture = *state;
+    struct net_clock *clock = fixture->loop->clock;
+    struct net_wheel *wheel = &fixture->loop->wheel;
+    struct note note = {.fixture = fixture, .again = 10000, .delay_ms = 1000};
+    weir_timer_start(fixture->loop, &note.timer, note.delay_ms, on_note, &note);
+    for (int late_ms = 0; late_ms < 3 * NET_WHEEL_SLOTS * NET_WHEEL_TICK_MS; late_ms += NET_WHEEL_TICK_MS) {
+        int before = note.runs;
+        clock->now_ns = (note.timer.due_ms + late_ms + NET_WHEEL_TICK_MS) * 1000000;
+        clock->stale = false;
+        wheel->timer.timer_cb(&wheel->timer);
+        assert_int_equal(note.runs, before + 1);
+        assert_true(note.timer.active);
+        assert_true(wheel->armed_tick * NET_WHEEL_TICK_MS >= note.timer.due_ms);
+    }
+    weir_timer_stop(&note.timer);
+}
+
 /* A process without timers sleeps. */
 static void test_idle_has_no_timer(void **state) {
     struct fixture *fixture = *state;
@@ -192,6 +211,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(test_stop_within_callback, setup, teardown),
         cmocka_unit_test_setup_teardown(test_many, setup, teardown),
         cmocka_unit_test_setup_teardown(test_far_away, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_late_for_any_time, setup, teardown),
         cmocka_unit_test_setup_teardown(test_idle_has_no_timer, setup, teardown),
         cmocka_unit_test_setup_teardown(test_time, setup, teardown),
     };
