@@ -10,7 +10,8 @@ import openai
 import pytest
 
 from harness.plain import RawConnection
-from harness.upstream import provider
+from harness.processes import Gateway, default_settings
+from harness.upstream import Upstream, provider
 from harness.waiting import PATIENCE, until
 
 MIB = 1 << 20
@@ -38,24 +39,41 @@ def prices():
     return json.dumps({"format": "weir-prices-1", "rows": rows})
 
 
-@pytest.fixture
-def upstream(make_upstream):
-    return make_upstream()
+def priced_settings(upstream, **more):
+    return {"prices_file": "prices.json", "providers": [provider("here", upstream)], "models": [], **more}
+
+
+@pytest.fixture(scope="module")
+def shared_upstream():
+    made = Upstream()
+    yield made
+    made.stop()
 
 
 @pytest.fixture
-def make_priced(make_gateway, upstream, sim):
-    def make(**more):
-        gateway = make_gateway(sim, start=False, prices_file="prices.json", providers=[provider("here", upstream)], models=[], **more)
+def upstream(shared_upstream):
+    """One for all tests: each sets its handler."""
+    shared_upstream.handler = shared_upstream.answer_by_path
+    return shared_upstream
+
+
+@pytest.fixture(scope="module")
+def priced(weir_binary, sim, shared_upstream, module_folder):
+    instance = Gateway(weir_binary, module_folder / "priced", default_settings(sim, **priced_settings(shared_upstream)))
+    (instance.folder / "prices.json").write_text(prices())
+    yield instance.start()
+    instance.close()
+
+
+@pytest.fixture
+def make_priced(make_gateway, sim):
+    """make_priced(upstream, **overrides): a gateway of the test's own."""
+    def make(upstream, **more):
+        gateway = make_gateway(sim, start=False, **priced_settings(upstream, **more))
         (gateway.folder / "prices.json").write_text(prices())
         return gateway.start()
 
     return make
-
-
-@pytest.fixture
-def priced(make_priced):
-    return make_priced()
 
 
 def form(*parts):
@@ -190,8 +208,9 @@ def test_plain_text_is_estimated_and_stays_as_it_is(priced, upstream):
 
 # --- only what is metered ---
 
-def test_what_cannot_be_metered_is_refused_where_that_is_wanted(make_priced, upstream):
-    gateway = make_priced(limits={"metered_only": True})
+def test_what_cannot_be_metered_is_refused_where_that_is_wanted(make_priced, make_upstream):
+    upstream = make_upstream()
+    gateway = make_priced(upstream, limits={"metered_only": True})
     refused = [("batches", {"input_file_id": "", "endpoint": "/v1/responses"}), ("responses", {"model": "here/thinker", "background": True}),
                ("responses", {"model": "here/thinker", "background": True, "stream": True}), ("embeddings", {"model": "here/unknown", "input": "x"}),
                ("images/generations", {"prompt": "x", "model": "here/unknown"}), ("rerank", {"model": "here/x", "query": "q", "documents": []})]
@@ -272,8 +291,7 @@ def test_an_answer_that_is_cut_never_looks_whole(priced, upstream, how, kind, pa
     upstream.handler = handler
     answer = priced.request("POST", f"/v1/{path}", {"model": "here/speaker", "input": "abc", "prompt": "x"})
     assert not answer.complete or answer.status == 502
-    entry = priced.wait_ledger(1)[0]
-    assert entry["outcome"] == "error"
+    assert priced.entry_of(answer.headers["x-request-id"])["outcome"] == "error"
 
 
 def test_files_come_back_byte_for_byte(priced, upstream):
@@ -456,7 +474,7 @@ def test_a_response_that_is_streamed_again_costs_nothing(priced, upstream):
 
 # --- slow and old clients ---
 
-def test_a_client_that_does_not_read_stops_the_provider(priced, upstream):
+def test_a_client_that_does_not_read_stops_the_provider(make_priced, make_upstream):
     content = os.urandom(MIB) * 64
     sent = []
 
@@ -469,7 +487,8 @@ def test_a_client_that_does_not_read_stops_the_provider(priced, upstream):
             call.send(content[at:at + MIB])
             sent.append(at)
 
-    upstream.handler = handler
+    upstream = make_upstream(handler)
+    priced = make_priced(upstream)
     assert raw_call(priced, "/v1/files", form(("purpose", "x"), ("file", b"x")), FORM).status == 200
     with RawConnection(priced.address) as raw:
         raw.send(f"GET /v1/files/file-1/content HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {priced.key}\r\n\r\n".encode())
@@ -497,4 +516,4 @@ def test_an_old_client_gets_sound_that_ends_with_the_connection(priced, upstream
         status, headers = raw.read_head()
         assert status == 200 and "transfer-encoding" not in headers and headers["connection"] == "close"
         assert raw.read_rest() == b"RIFF" * 100
-    assert priced.wait_ledger(1)[0]["cost_cu_milli"] == 45_000
+    assert priced.entry_of(headers["x-request-id"])["cost_cu_milli"] == 45_000
