@@ -239,13 +239,35 @@ enum weir_status dialect__read_answer(struct weir_span body, struct weir_answer 
     return status;
 }
 
+/* `"usedCUMilli":N`, behind other members with a comma before it. Written by hand: every answer has one. Empty: no memory. */
+static struct weir_span used_member(struct weir_arena *arena, bool is_first, int64_t used_cu_milli) {
+    static const char name[] = ",\"usedCUMilli\":";
+    enum { DIGITS = 20, SIZE = sizeof name + DIGITS };
+    char *text = weir_arena_alloc_raw(arena, SIZE), *at = text + SIZE;
+    if (text == NULL)
+        return WEIR_SPAN("");
+    uint64_t left = used_cu_milli < 0 ? 0 : (uint64_t)used_cu_milli;
+    do {
+        *--at = (char)('0' + left % 10);
+        left /= 10;
+    } while (left > 0);
+    size_t skipped = is_first ? 1 : 0, length = sizeof name - 1 - skipped;
+    at -= length;
+    memcpy(at, name + skipped, length);
+    return weir_span_of(at, (size_t)(text + SIZE - at));
+}
+
+static enum weir_status put_used(struct weir_arena *arena, size_t at, bool is_first, int64_t used_cu_milli,
+                                 struct weir_json_splice *splice) {
+    struct weir_span member = used_member(arena, is_first, used_cu_milli);
+    return member.length == 0 ? WEIR_ENOMEM : weir_json_splice_add(splice, at, 0, member);
+}
+
 static enum weir_status mark_top(struct weir_arena *arena, const struct weir_answer *answer, int64_t used_cu_milli,
                                  struct weir_json_splice *splice) {
     if (!answer->is_object)
         return WEIR_OK;
-    char *text = weir_arena_format(arena, "%s\"usedCUMilli\":%lld", answer->root_is_empty ? "" : ",",
-                                   (long long)used_cu_milli);
-    return text == NULL ? WEIR_ENOMEM : weir_json_splice_add(splice, answer->root_end, 0, weir_span_of_string(text));
+    return put_used(arena, answer->root_end, answer->root_is_empty, used_cu_milli, splice);
 }
 
 enum weir_status dialect__edit_answer(struct weir_arena *arena, const struct weir_answer *answer,
@@ -255,11 +277,8 @@ enum weir_status dialect__edit_answer(struct weir_arena *arena, const struct wei
     (void)estimated;
     if (!answer->is_object || usage->kind != WEIR_JSON_OBJECT)
         return mark_top(arena, answer, used_cu_milli, splice);
-    char *text = weir_arena_format(arena, "%s\"usedCUMilli\":%lld", usage->elements > 0 ? "," : "",
-                                   (long long)used_cu_milli);
-    return text == NULL ? WEIR_ENOMEM
-                        : weir_json_splice_add(splice, usage->value_at + dialect__closing_brace(usage->value), 0,
-                                               weir_span_of_string(text));
+    return put_used(arena, usage->value_at + dialect__closing_brace(usage->value), usage->elements == 0, used_cu_milli,
+                    splice);
 }
 
 enum weir_status dialect__edit_estimated_answer(struct weir_arena *arena, const struct weir_answer *answer,
@@ -295,14 +314,16 @@ void dialect__read_typed_event(const struct weir_sse_event *sse, const char *con
     static const struct weir_json_want wants[] = {{"type"}, {"usage"}, {"error"}, {"id"}};
     struct weir_json_found found[4], root;
     *event = (struct weir_event){.kind = WEIR_EVENT_OTHER};
-    if (!sse->has_data)
+    if (sse->data.length == 0)
         return;
     if (weir_span_equal(sse->data, WEIR_SPAN("[DONE]"))) {
         event->kind = WEIR_EVENT_DONE;
         return;
     }
-    if (weir_json_scan(sse->data, wants, 4, found, &root, NULL) != WEIR_OK)
+    if (weir_json_scan(sse->data, wants, 4, found, &root, NULL) != WEIR_OK) {
+        event->kind = WEIR_EVENT_DAMAGED;
         return;
+    }
     dialect__begin_answer(sse->data, &root, &found[3], &found[1], &event->answer);
     if (!event->answer.is_object)
         return;
@@ -313,6 +334,7 @@ void dialect__read_typed_event(const struct weir_sse_event *sse, const char *con
     for (size_t i = 0; i < finish_count; i++)
         if (dialect__is(&found[0], finish[i]))
             event->kind = WEIR_EVENT_FINISH;
+    event->repeats = event->kind == WEIR_EVENT_FINISH;
 }
 
 /* --- errors --- */

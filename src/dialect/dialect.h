@@ -77,6 +77,7 @@ struct weir_answer {
 
 enum weir_event_kind {
     WEIR_EVENT_OTHER,   /* forwarded as it is */
+    WEIR_EVENT_DAMAGED, /* its data is not what this format's data is */
     WEIR_EVENT_CONTENT, /* carries a part of the answer */
     WEIR_EVENT_FINISH,  /* says that a choice is finished */
     WEIR_EVENT_USAGE,   /* usage alone, without choices */
@@ -89,6 +90,7 @@ struct weir_event {
     enum weir_event_kind kind;
     struct weir_answer answer; /* usage and places, relative to the data */
     bool usage_is_null;
+    bool repeats;     /* what it carries has come in pieces before, where any have come */
     bool failed;      /* WEIR_EVENT_LAST: it tells of a failure */
     bool has_text;    /* it carries a piece of the answer: content, reasoning, a refusal, arguments of a call */
     int64_t sequence; /* its number in the stream; 0 where events have none */
@@ -136,7 +138,7 @@ struct weir_format {
     enum weir_status (*edit_answer)(struct weir_arena *arena, const struct weir_answer *answer,
                                     const struct weir_usage *estimated, int64_t used_cu_milli,
                                     struct weir_json_splice *splice);
-    /* Reads one event of a stream. Never fails: what cannot be read is OTHER. */
+    /* Reads one event of a stream. What is JSON is never refused: what nobody knows is OTHER. */
     void (*read_event)(const struct weir_sse_event *sse, struct weir_event *event);
     /* May be NULL. Takes out what metering asked for and the client did not. */
     enum weir_status (*hide_usage)(struct weir_span data, const struct weir_event *event,
@@ -161,6 +163,9 @@ struct weir_dialect {
      * dialect. */
     enum weir_status (*edit_error)(struct weir_arena *arena, struct weir_span body,
                                    const struct weir_error_answer *error, struct weir_json_splice *splice);
+    /* The same for an error within a stream, which may have another shape. */
+    enum weir_status (*edit_error_event)(struct weir_arena *arena, struct weir_span data,
+                                         const struct weir_error_answer *error, struct weir_json_splice *splice);
 };
 
 /* The dialects of dialects.def, in its order (which is that of the provider option's choices). */

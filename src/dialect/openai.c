@@ -24,6 +24,14 @@ void dialect__write_openai_error(struct weir_buffer *out, const struct weir_erro
     weir_json_write_end(&writer);
 }
 
+/* Behind other members; empty: no memory. */
+static struct weir_span error_members(struct weir_arena *arena, const struct weir_error_answer *error) {
+    char *text = weir_arena_format(arena, ",\"error_code\":\"%.*s_%s\",\"request_id\":\"%.*s\"",
+                                   WEIR_SPAN_PRINT(error->brand_upper), weir_reason_row(error->reason)->code,
+                                   WEIR_SPAN_PRINT(error->request_id));
+    return text == NULL ? WEIR_SPAN("") : weir_span_of_string(text);
+}
+
 static enum weir_status edit_error(struct weir_arena *arena, struct weir_span body,
                                    const struct weir_error_answer *error, struct weir_json_splice *splice) {
     static const struct weir_json_want wants[] = {
@@ -32,22 +40,37 @@ static enum weir_status edit_error(struct weir_arena *arena, struct weir_span bo
     if (weir_json_scan(body, wants, 5, found, &root, NULL) != WEIR_OK || root.kind != WEIR_JSON_OBJECT ||
         found[0].kind != WEIR_JSON_OBJECT || found[0].elements == 0)
         return WEIR_EINVAL;
-    char *text = weir_arena_format(arena, ",\"error_code\":\"%.*s_%s\",\"request_id\":\"%.*s\"",
-                                   WEIR_SPAN_PRINT(error->brand_upper), weir_reason_row(error->reason)->code,
-                                   WEIR_SPAN_PRINT(error->request_id));
-    if (text == NULL)
+    struct weir_span members = error_members(arena, error);
+    if (members.length == 0)
         return WEIR_ENOMEM;
     enum weir_status status = WEIR_OK;
     if (found[3].kind == WEIR_JSON_NONE && found[4].kind == WEIR_JSON_NONE)
-        status = weir_json_splice_add(splice, found[0].value_at + dialect__closing_brace(found[0].value), 0,
-                                      weir_span_of_string(text));
+        status = weir_json_splice_add(splice, found[0].value_at + dialect__closing_brace(found[0].value), 0, members);
     if (status == WEIR_OK && found[1].kind == WEIR_JSON_NONE && found[2].kind == WEIR_JSON_NONE)
-        status = weir_json_splice_add(splice, dialect__closing_brace(body), 0, weir_span_of_string(text));
+        status = weir_json_splice_add(splice, dialect__closing_brace(body), 0, members);
     return status;
+}
+
+/* In the Responses API an error within a stream is an event of type "error" with its members at the top. */
+static enum weir_status edit_error_event(struct weir_arena *arena, struct weir_span data,
+                                         const struct weir_error_answer *error, struct weir_json_splice *splice) {
+    static const struct weir_json_want wants[] = {{"type"}, {"error_code"}, {"request_id"}};
+    struct weir_json_found found[3];
+    enum weir_status status = edit_error(arena, data, error, splice);
+    if (status != WEIR_EINVAL)
+        return status;
+    if (weir_json_scan(data, wants, 3, found, NULL, NULL) != WEIR_OK || !dialect__is(&found[0], "error") ||
+        found[1].kind != WEIR_JSON_NONE || found[2].kind != WEIR_JSON_NONE)
+        return WEIR_EINVAL;
+    struct weir_span members = error_members(arena, error);
+    if (members.length == 0)
+        return WEIR_ENOMEM;
+    return weir_json_splice_add(splice, dialect__closing_brace(data), 0, members);
 }
 
 const struct weir_dialect dialect__openai = {
     .name = "openai",
     .write_error = dialect__write_openai_error,
     .edit_error = edit_error,
+    .edit_error_event = edit_error_event,
 };

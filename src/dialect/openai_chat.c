@@ -189,15 +189,17 @@ static bool has_text(struct weir_span choices) {
 
 static void read_event(const struct weir_sse_event *sse, struct weir_event *event) {
     *event = (struct weir_event){.kind = WEIR_EVENT_OTHER};
-    if (!sse->has_data)
+    if (sse->data.length == 0)
         return;
     if (weir_span_equal(sse->data, WEIR_SPAN("[DONE]"))) {
         event->kind = WEIR_EVENT_DONE;
         return;
     }
     struct weir_json_found found[ANSWER_COUNT], root;
-    if (weir_json_scan(sse->data, answer_wants, ANSWER_COUNT, found, &root, NULL) != WEIR_OK)
+    if (weir_json_scan(sse->data, answer_wants, ANSWER_COUNT, found, &root, NULL) != WEIR_OK) {
+        event->kind = WEIR_EVENT_DAMAGED;
         return;
+    }
     dialect__begin_answer(sse->data, &root, &found[ANSWER_ID], &found[ANSWER_USAGE], &event->answer);
     if (!event->answer.is_object)
         return;

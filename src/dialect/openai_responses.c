@@ -47,6 +47,14 @@ static enum weir_status read_call(struct weir_arena *arena, struct weir_span bod
     return WEIR_OK;
 }
 
+static enum weir_status read_answer(struct weir_span body, struct weir_answer *answer) {
+    struct weir_json_found output;
+    enum weir_status status = dialect__scan_answer(body, "output", &output, answer);
+    if (status == WEIR_OK)
+        answer->content_bytes = (int64_t)(output.kind == WEIR_JSON_ARRAY ? output.value.length : body.length);
+    return status;
+}
+
 static const struct {
     const char *type;
     enum weir_event_kind kind;
@@ -66,8 +74,12 @@ static void read_event(const struct weir_sse_event *sse, struct weir_event *even
     struct weir_json_found found[COUNT], root;
     struct weir_span type;
     *event = (struct weir_event){.kind = WEIR_EVENT_OTHER};
-    if (!sse->has_data || weir_json_scan(sse->data, wants, COUNT, found, &root, NULL) != WEIR_OK)
+    if (sse->data.length == 0)
         return;
+    if (weir_json_scan(sse->data, wants, COUNT, found, &root, NULL) != WEIR_OK) {
+        event->kind = WEIR_EVENT_DAMAGED;
+        return;
+    }
     dialect__begin_answer(sse->data, &root, &found[ID], &found[USAGE], &event->answer);
     if (found[SEQUENCE].kind == WEIR_JSON_NUMBER)
         if (weir_json_int64(found[SEQUENCE].value, &event->sequence) != WEIR_OK)
@@ -120,7 +132,7 @@ const struct weir_format weir_format_responses = {
     .flags = WEIR_FORMAT_TOKENS,
     .read_call = read_call,
     .edit_call = dialect__edit_model,
-    .read_answer = dialect__read_answer,
+    .read_answer = read_answer,
     .find_usage = dialect__find_usage,
     .edit_answer = dialect__edit_answer,
     .read_event = read_event,

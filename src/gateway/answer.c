@@ -136,7 +136,9 @@ void gateway__answer_error(struct weir_request *request) {
     unsigned wait_seconds = request->status == 503 ? 5 : row->retry_after_seconds;
     if (wait_seconds > 0 && retry_after == NULL)
         weir_http_write_field_uint64(&head, WEIR_SPAN("Retry-After"), wait_seconds);
-    if (!row->may_retry)
+    /* What was in the way of a 409 is gone soon, and a provider's own word on the matter counts. */
+    bool told = upstreams_own && upstream != NULL && weir_http_head_find(upstream, WEIR_SPAN("x-should-retry")) != NULL;
+    if (!row->may_retry && request->status != 409 && !told)
         (void)weir_http_write_field(&head, WEIR_SPAN("x-should-retry"), WEIR_SPAN("false"));
     if (row->status == 401)
         (void)weir_http_write_field(&head, WEIR_SPAN("WWW-Authenticate"), WEIR_SPAN("Bearer"));

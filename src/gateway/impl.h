@@ -144,9 +144,10 @@ struct gateway__upstream {
     bool head_seen;
     bool ended; /* the answer's message is complete */
     bool keep_alive;
-    bool paused;        /* reading stopped: the client is slow */
-    bool sending;       /* the request's body is not all written */
-    uint64_t form_sent; /* bytes of the form that are */
+    bool paused;         /* reading stopped: the client is slow */
+    const char *problem; /* what is wrong with its answer, where that is not HTTP's affair; NULL */
+    bool sending;        /* the request's body is not all written */
+    uint64_t form_sent;  /* bytes of the form that are */
     unsigned status;
     struct weir_http_head *head; /* of the answer, in the request's arena */
 };
@@ -162,6 +163,7 @@ struct gateway__relay {
     struct weir_sse sse;
     int64_t content_events;
     size_t passed_bytes; /* RELAY_PASS */
+    bool is_page;        /* RELAY_BUFFER: HTML, of a proxy or a portal on the way */
     bool is_opaque;      /* RELAY_PASS: sound or a file, where no usage stands */
     bool finish_seen;
     int64_t units_made; /* RELAY_STREAM: of what the events bring, as far as they say */
@@ -337,6 +339,8 @@ uint64_t gateway__body_length(const struct weir_request *request);
 /* --- upstream.c --- */
 /* Lets go of the upstream: gives the connection back when `reusable`, closes it otherwise. Legal at any time. */
 void gateway__upstream_end(struct weir_request *request, bool reusable);
+/* Notes how the attempt that is under way has ended; nothing where none is. */
+void gateway__attempt_ended(struct weir_request *request, enum weir_reason reason);
 /* The client has room again, or has none. */
 void gateway__upstream_pause(struct weir_request *request, bool pause);
 

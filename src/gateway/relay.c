@@ -48,6 +48,11 @@ static bool may_be_bytes(const struct weir_request *request) {
     return request->format != NULL && (request->format->flags & WEIR_FORMAT_BYTES) != 0;
 }
 
+/* The one answer that may be a page of HTML. */
+static bool is_file_content(const struct weir_request *request) {
+    return may_be_bytes(request) && request->endpoint->place == PLACE_OF_ID;
+}
+
 enum weir_status gateway__relay_head(struct weir_request *request) {
     struct gateway__relay *relay = &request->relay;
     const struct weir_http_head *head = request->upstream.head;
@@ -63,10 +68,9 @@ enum weir_status gateway__relay_head(struct weir_request *request) {
     }
     relay->mode = RELAY_BUFFER;
     relay->body.max_bytes = most_held(request);
-    if (is_success(request) && head->status != 204 && may_be_bytes(request) && !type_is(type, "application/json")) {
-        relay->is_opaque = true;
-        return gateway__relay_pass_begin(request);
-    }
+    relay->is_page = is_success(request) && type_is(type, "text/html") && !is_file_content(request);
+    relay->is_opaque = is_success(request) && head->status != 204 && may_be_bytes(request) && !relay->is_page &&
+                       !type_is(type, "application/json");
     if (head->has_content_length && head->content_length <= relay->body.max_bytes)
         (void)weir_buffer_reserve(&relay->body, (size_t)head->content_length);
     return WEIR_OK;
@@ -217,13 +221,13 @@ enum weir_status gateway__relay_body(struct weir_request *request, struct weir_s
         return gateway__stream_body(request, data);
     if (relay->mode == RELAY_DRAIN)
         return WEIR_OK;
-    if (relay->mode == RELAY_BUFFER && data.length <= relay->body.max_bytes - relay->body.length) {
+    if (relay->mode == RELAY_BUFFER && !relay->is_opaque && data.length <= relay->body.max_bytes - relay->body.length) {
         weir_buffer_append(&relay->body, data);
         return weir_buffer_status(&relay->body);
     }
     if (request->connection == NULL)
         return WEIR_ECLOSED;
-    if (relay->mode == RELAY_BUFFER && (!is_success(request) || request->endpoint->lists))
+    if (relay->mode == RELAY_BUFFER && (!is_success(request) || request->endpoint->lists || relay->is_page))
         return WEIR_ELIMIT;
     if (relay->mode == RELAY_BUFFER && gateway__relay_pass_begin(request) != WEIR_OK)
         return WEIR_ECLOSED;
@@ -256,6 +260,10 @@ enum gateway__next gateway__relay_whole(struct weir_request *request, struct wei
 /* As it came: nothing of it is billed, or nothing of it can be read. */
 static enum gateway__next whole_unread(struct weir_request *request) {
     struct weir_span parts[2] = {WEIR_SPAN(""), weir_buffer_span(&request->relay.body)};
+    const struct weir_span *type = weir_http_head_find(request->upstream.head, WEIR_SPAN("content-type"));
+    if (parts[1].length > 0 && type_is(type, "application/json") &&
+        weir_json_scan(parts[1], NULL, 0, NULL, NULL, NULL) != WEIR_OK)
+        return gateway__upstream_failed(request, WEIR_REASON_UPSTREAM_PROTOCOL, "its answer is not JSON");
     if (request->endpoint->issues && (request->call.is_kept || request->endpoint->place == PLACE_OF_ID))
         gateway__note_issued(request, parts[1]);
     request->relay.content_events = weir_dialect_estimate_tokens(parts[1].length);
@@ -284,6 +292,8 @@ static enum gateway__next buffered_success(struct weir_request *request) {
     const struct weir_span *type = weir_http_head_find(request->upstream.head, WEIR_SPAN("content-type"));
     struct weir_answer answer;
     struct weir_json_splice splice = {.count = 0};
+    if (relay->is_page)
+        return gateway__upstream_failed(request, WEIR_REASON_UPSTREAM_PROTOCOL, "its answer is a page of HTML");
     if (request->endpoint->lists)
         return gateway__answer_list(request);
     if (request->endpoint->is_free || request->upstream.status == 204)
@@ -325,6 +335,9 @@ static enum gateway__next buffered_failure(struct weir_request *request) {
 enum gateway__next gateway__relay_end(struct weir_request *request) {
     if (request->relay.mode == RELAY_STREAM)
         return gateway__stream_end(request);
+    if (request->relay.is_opaque && request->relay.mode == RELAY_BUFFER && /* there is nothing of it */
+        gateway__relay_pass_begin(request) != WEIR_OK)
+        return gateway__fail(request, WEIR_REASON_CLIENT_CLOSED, NULL, NULL);
     if (request->relay.mode == RELAY_PASS)
         return pass_end(request);
     return is_success(request) ? buffered_success(request) : buffered_failure(request);

@@ -157,7 +157,7 @@ static enum weir_status on_error_event(struct weir_request *request, const struc
     struct weir_error_answer error = gateway__error_of(request);
     struct weir_json_splice splice = {.count = 0};
     release_last(relay);
-    if (request->dialect->edit_error(request->arena, sse->data, &error, &splice) != WEIR_OK)
+    if (request->dialect->edit_error_event(request->arena, sse->data, &error, &splice) != WEIR_OK)
         splice.count = 0;
     append_event(&relay->out, sse, &splice);
     relay->finish_seen = true; /* its own words have been passed on: stream_fail only ends the body */
@@ -189,6 +189,10 @@ static enum weir_status on_event(struct weir_request *request, const struct weir
     struct weir_json_splice splice = {.count = 0};
     request->format->read_event(sse, &event);
     note_event(request, &event);
+    if (event.kind == WEIR_EVENT_DAMAGED) {
+        request->upstream.problem = "an event's data is not JSON";
+        return WEIR_EPROTO;
+    }
     if (event.kind == WEIR_EVENT_LAST) {
         if (event.failed)
             (void)gateway__fail(request, WEIR_REASON_UPSTREAM_ERROR, NULL, NULL);
@@ -199,7 +203,7 @@ static enum weir_status on_event(struct weir_request *request, const struct weir
         return complete(request, sse->raw);
     if (event.kind == WEIR_EVENT_ERROR)
         return on_error_event(request, sse);
-    if (event.has_text)
+    if (event.has_text && !(event.repeats && relay->content_events > 0))
         relay->content_events++;
     if (event.kind == WEIR_EVENT_FINISH)
         relay->finish_seen = true;

@@ -205,6 +205,7 @@ static void on_deadline(void *owner) {
         gateway__resume(request, NEXT);
         return;
     }
+    gateway__attempt_ended(request, WEIR_REASON_REQUEST_DEADLINE);
     gateway__resume(request, gateway__fail(request, WEIR_REASON_REQUEST_DEADLINE, NULL, NULL));
 }
 

@@ -133,9 +133,13 @@ enum gateway__next gateway__step_settle(struct weir_request *request) {
 enum gateway__next gateway__step_answer(struct weir_request *request) {
     if (request->connection == NULL || request->reason == WEIR_REASON_NONE)
         return NEXT;
-    if (!request->relay.head_sent) {
+    const struct gateway__relay *relay = &request->relay;
+    /* What a stream has brought goes out before the news of its end, also where all of it has come at once. */
+    bool has_begun = relay->head_sent || (relay->mode == RELAY_STREAM && relay->content_events > 0 &&
+                                          relay->out.length > 0 && !request->show_upstream_error);
+    if (!has_begun) {
         gateway__answer_error(request);
-    } else if (request->relay.mode == RELAY_STREAM) {
+    } else if (relay->mode == RELAY_STREAM) {
         gateway__stream_fail(request);
     } else {
         weir_http_connection_abort(request->connection);

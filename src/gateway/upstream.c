@@ -31,13 +31,17 @@ void gateway__upstream_end(struct weir_request *request, bool reusable) {
         weir_pool_release(upstream->pool, &upstream->stream, reusable);
 }
 
+void gateway__attempt_ended(struct weir_request *request, enum weir_reason reason) {
+    if (request->entry.attempt_count == 0 || attempt(request)->reason != WEIR_REASON_NONE)
+        return;
+    attempt(request)->reason = (uint16_t)reason;
+    attempt(request)->end_us = since_start_us(request);
+}
+
 /* The attempt is over without an answer for the client: note it, and try another target if one may. */
 enum gateway__next gateway__upstream_failed(struct weir_request *request, enum weir_reason reason, const char *detail) {
     gateway__upstream_end(request, false);
-    if (request->entry.attempt_count > 0) {
-        attempt(request)->reason = (uint16_t)reason;
-        attempt(request)->end_us = since_start_us(request);
-    }
+    gateway__attempt_ended(request, reason);
     bool untouched = !request->relay.head_sent;
     if (untouched && request->next_candidate < request->candidates.count && weir_provider_may_fall_back(reason))
         return RETRY;
@@ -99,6 +103,14 @@ void gateway__upstream_pause(struct weir_request *request, bool pause) {
     }
 }
 
+static void begin_attempt(struct weir_request *request) {
+    request->entry.attempts[request->entry.attempt_count++] =
+        (struct weir_ledger_attempt){.provider = request->target->provider->name,
+                                     .upstream_model = request->target->model,
+                                     .upstream_request_id = WEIR_SPAN(""),
+                                     .start_us = since_start_us(request)};
+}
+
 /* The connection broke or ended. */
 static void connection_lost(struct weir_request *request, const char *detail) {
     struct gateway__upstream *upstream = &request->upstream;
@@ -107,9 +119,13 @@ static void connection_lost(struct weir_request *request, const char *detail) {
         gateway__resume(request, NEXT);
         return;
     }
-    if (upstream->reused && !upstream->any_byte && !upstream->tried_fresh) {
+    if (upstream->reused && !upstream->any_byte && !upstream->tried_fresh &&
+        request->entry.attempt_count < WEIR_MAX_ATTEMPTS) {
         gateway__upstream_end(request, false);
+        gateway__attempt_ended(request, WEIR_REASON_UPSTREAM_CLOSED);
+        begin_attempt(request); /* the provider may have read the first one */
         upstream->tried_fresh = true;
+        upstream->sending = false;
         acquire(request, true);
         return;
     }
@@ -177,7 +193,8 @@ static void on_data(void *owner, struct weir_span data) {
         gateway__upstream_end(request, false);
         gateway__resume(request, ANSWER);
     } else if (status != WEIR_OK) {
-        fail_and_resume(request, WEIR_REASON_UPSTREAM_PROTOCOL, weir_http1_problem(upstream->parser));
+        fail_and_resume(request, WEIR_REASON_UPSTREAM_PROTOCOL,
+                        upstream->problem != NULL ? upstream->problem : weir_http1_problem(upstream->parser));
     } else if (request->upstream.ended) {
         message_ended(request, consumed == data.length);
     } else if (!upstream->paused) {
@@ -276,21 +293,17 @@ static enum weir_status open_journal(struct weir_request *request) {
 }
 
 enum gateway__next gateway__step_send(struct weir_request *request) {
-    if (request->next_candidate >= request->candidates.count)
+    if (request->next_candidate >= request->candidates.count || request->entry.attempt_count == WEIR_MAX_ATTEMPTS)
         return gateway__fail(request, WEIR_REASON_NO_PROVIDER, NULL, NULL);
     request->target = &request->candidates.at[request->next_candidate++];
     request->price = gateway__price_of(request, request->target);
     if (open_journal(request) != WEIR_OK)
         return gateway__fail(request, WEIR_REASON_RECORDING_UNAVAILABLE, NULL, NULL);
-    request->entry.attempts[request->entry.attempt_count++] =
-        (struct weir_ledger_attempt){.provider = request->target->provider->name,
-                                     .upstream_model = request->target->model,
-                                     .upstream_request_id = WEIR_SPAN(""),
-                                     .start_us = since_start_us(request)};
+    begin_attempt(request);
     struct weir_http1 *parser = request->upstream.parser;
     request->upstream = (struct gateway__upstream){
         .parser = parser, .pool = request->held->pools[request->target->provider->index]->pool};
     gateway__relay_reset(request);
-    acquire(request, request->endpoint->once);
+    acquire(request, request->endpoint->once || request->call.background);
     return WAIT;
 }

@@ -548,6 +548,7 @@ int main__serve(int argc, char **argv) {
         return MAIN_EXIT_USAGE;
     }
     (void)signal(SIGPIPE, SIG_IGN);
+    (void)signal(SIGXFSZ, SIG_IGN); /* a file size limit is a full disk, not the end */
     raise_descriptor_limit();
     fill_gateway(&server);
     enum weir_status status = boot(&server, arena, &error);

@@ -31,5 +31,6 @@ bool weir_provider_may_fall_back(enum weir_reason reason) {
     return reason == WEIR_REASON_UPSTREAM_CONNECT_FAILED || reason == WEIR_REASON_UPSTREAM_CONNECT_TIMEOUT ||
            reason == WEIR_REASON_UPSTREAM_TLS_FAILED || reason == WEIR_REASON_NO_PROVIDER ||
            reason == WEIR_REASON_OVERLOADED || reason == WEIR_REASON_UPSTREAM_FIRST_BYTE_TIMEOUT ||
-           reason == WEIR_REASON_UPSTREAM_CLOSED;
+           reason == WEIR_REASON_UPSTREAM_CLOSED || reason == WEIR_REASON_UPSTREAM_PROTOCOL ||
+           reason == WEIR_REASON_UPSTREAM_IDLE_TIMEOUT;
 }

@@ -260,8 +260,10 @@ class Run:
             return NOT_TRIED
         taken = self.next_taken[case]
         entry, lines = self.entries[taken.request_id], self.lines[taken.request_id]
-        if taken.seen != Seen() or entry["outcome"] != "ok" or len(entry["attempts"]) != 1:
-            return f"{taken.seen} {entry['outcome']}"
+        # A kept connection may turn out to be closed: then the call goes out again on a fresh one, which is an attempt of its own.
+        *stale, last = entry["attempts"]
+        if taken.seen != Seen() or entry["outcome"] != "ok" or not all(attempt["reused_connection"] for attempt in stale[:1]) or len(stale) > 1:
+            return f"{taken.seen} {entry['outcome']} {entry['attempts']}"
         charge = self.charge(case, entry, lines, taken)
         if charge not in (USAGE, CHARACTERS, NOTHING) or (charge == NOTHING) != KINDS[case.kind].once:
             return charge
@@ -269,4 +271,4 @@ class Run:
             return f"sent {len(lines)} times"
         if case.row.then == EITHER:
             return EITHER
-        return SAME if entry["attempts"][0]["reused_connection"] else FRESH
+        return SAME if last["reused_connection"] else FRESH

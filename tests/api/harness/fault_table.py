@@ -143,8 +143,7 @@ told("status=401", SOME, error(502, "upstream_auth", retries=False), "upstream_a
 told("status=403", SOME, error(502, "upstream_auth", retries=False), "upstream_auth")
 told("status=404", SOME, error(404, "model_not_found", REFUSED, retries=False), "upstream_refused")
 told("status=408", SOME, error(504), "upstream_error")
-told("status=409", SOME, error(409, None, REFUSED, retries=True), "upstream_refused",
-     wrong="seen", bad="weir forbids a retry (`x-should-retry: false`) that the official client makes by itself after 409, a lock that was taken")
+told("status=409", SOME, error(409, None, REFUSED, retries=True), "upstream_refused")
 told("status=413", SOME, error(413, None, REFUSED, retries=False), "upstream_refused")
 told("status=422", SOME, error(422, None, REFUSED, retries=False), "upstream_refused")
 told("status=429", ALL, error(429, "rate_limit_exceeded", LIMITED, retry_after="1"), "upstream_rate_limited")
@@ -159,8 +158,7 @@ told("status=529", SOME, error(502), "upstream_error")
 told("flap=1/86400000; status=503", SOME, error(503, retry_after="5"), "upstream_error", does="is down by its schedule: 503")
 for status in (400, 404, 409, 413, 422):
     told(f"status={status}", "chat", error(status, "model_not_found" if status == 404 else None, REFUSED, retries=status == 409),
-         "upstream_refused", second=True, wrong="seen",
-         bad="as with one candidate" if status == 409 else "")
+         "upstream_refused", second=True)
 for status, reason in ((401, "upstream_auth"), (403, "upstream_auth"), (408, "upstream_error"), (502, "upstream_error"),
                        (503, "upstream_error"), (504, "upstream_error"), (529, "upstream_error")):
     told.saved(f"status={status}", ("chat", "chat stream", "speech"), reason)
@@ -169,7 +167,6 @@ told.saved("status=500", REPEATABLE, "upstream_error")
 
 # --- no answer ---
 
-unnoted = "the attempt that the deadline ended has no reason in the ledger, only the request has"
 none = Section("No answer begins")
 closed = error(502, "upstream_closed")
 for fault in ("reset", "reset-head", "close"):
@@ -186,7 +183,7 @@ none("", without(ALL, "batches"), error(503, "upstream_connect_failed", AWAY, re
      does="is not there: nobody listens at its address")
 none.saved("", REPEATABLE, "upstream_connect_failed", then=NOT_TRIED, peer="nobody", does="is not there: nobody listens at its address")
 none("", ("chat", "embeddings", "images", "transcriptions"), error(504, "request_deadline"), "request_deadline", then=FRESH, clock="brief",
-     wishes={"x-sim-ttft": "600000"}, does="begins to answer after `timeouts.request`", bad=unnoted, wrong="attempts")
+     wishes={"x-sim-ttft": "600000"}, does="begins to answer after `timeouts.request`")
 
 # --- an answer before the request is read ---
 
@@ -209,12 +206,10 @@ early.saved("early-answer", LARGE, "upstream_rate_limited", then=EITHER)
 # --- an answer that breaks ---
 
 broken = Section("An answer breaks off")
-no_fallback = "another candidate is not tried after this reason, though nothing had gone to the client"
-held_no_head = "the status line leaves before the first byte of sound has come"
 broken("reset-after-head", (*JSON, *EVENTS, *ONCE), closed, "upstream_closed", then=FRESH)
-broken("reset-after-head", "speech", closed, "upstream_closed", then=FRESH, bad=held_no_head, wrong="seen")
+broken("reset-after-head", "speech", closed, "upstream_closed", then=FRESH)
 broken.saved("reset-after-head", (*JSON, *EVENTS), "upstream_closed", then=FRESH)
-broken.saved("reset-after-head", "speech", "upstream_closed", then=FRESH, bad=held_no_head)
+broken.saved("reset-after-head", "speech", "upstream_closed", then=FRESH)
 for fault, got, reason, clock in (
         ("reset-mid", "10 of 20 pieces", "upstream_closed", "patient"), ("truncate=2", "2 of 20 pieces", "upstream_closed", "patient"),
         ("cut=2", "2 of 20 pieces", "upstream_closed", "patient"), ("bad-chunk", "10 of 20 pieces", "upstream_protocol", "patient"),
@@ -226,27 +221,27 @@ for fault, got, reason, clock in (
     broken(fault, "responses stream", fails(got), reason, charge=PART, then=FRESH, clock=clock)
     if fault != "truncate=2":
         broken(fault, "speech", cut("a part"), reason, charge=CHARACTERS, then=FRESH, clock=clock)
-    broken.saved(fault, JSON, reason, then=FRESH, clock=clock, bad="" if reason == "upstream_closed" else no_fallback)
+    broken.saved(fault, JSON, reason, then=FRESH, clock=clock)
     broken(fault, "chat stream", breaks(got, reason), reason, charge=PART, then=FRESH, clock=clock, second=True)
 # Sound has no end of its own: a body that HTTP says has ended is whole.
 broken("truncate=2", "speech", Seen("a part"), charge=CHARACTERS, then=FRESH)
 broken("stall", (*JSON, "completions stream", "transcriptions stream", *ONCE), error(504, "upstream_idle_timeout"), "upstream_idle_timeout",
        then=FRESH, clock="idle")
-broken("stall", "speech", error(504, "upstream_idle_timeout"), "upstream_idle_timeout", then=FRESH, clock="idle", bad=held_no_head, wrong="seen")
+broken("stall", "speech", error(504, "upstream_idle_timeout"), "upstream_idle_timeout", then=FRESH, clock="idle")
 broken("stall", "chat stream", breaks("nothing", "upstream_idle_timeout"), "upstream_idle_timeout", then=FRESH, clock="idle")
 broken("stall", "responses stream", fails("nothing"), "upstream_idle_timeout", then=FRESH, clock="idle")
-broken.saved("stall", (*JSON, "completions stream", "transcriptions stream"), "upstream_idle_timeout", then=FRESH, clock="idle", bad=no_fallback)
+broken.saved("stall", (*JSON, "completions stream", "transcriptions stream"), "upstream_idle_timeout", then=FRESH, clock="idle")
 broken(f"slow-body={3 * SHORT_MS}", (*JSON, *ONCE), error(504, "upstream_idle_timeout"), "upstream_idle_timeout", then=FRESH, clock="idle",
        does="sends the body in pieces, further apart than `timeouts.idle`")
 broken(f"slow-body={3 * SHORT_MS}", STREAMS, breaks("1 of 20 pieces", "upstream_idle_timeout"), "upstream_idle_timeout", charge=PART,
        then=FRESH, clock="idle", does="sends the body in pieces, further apart than `timeouts.idle`")
 broken("", TEXT_STREAMS, breaks("a part", "request_deadline"), "request_deadline", charge=PART, then=FRESH, clock="brief", loose=True,
-       wishes={"x-sim-rate": "20", "x-sim-tokens": "100000"}, does="streams without end", bad=unnoted, wrong="attempts")
+       wishes={"x-sim-rate": "20", "x-sim-tokens": "100000"}, does="streams without end")
 broken("error-event", (*JSON, "speech", *ONCE), error(500), "upstream_error")
 broken("error-event", STREAMS, breaks("10 of 20 pieces", None), "upstream_error", charge=PART, then=FRESH)
 broken("error-event", "images stream", breaks("2 of 3 pieces", None), "upstream_error", charge=PART, then=FRESH)
 broken("error-event", "responses stream", Seen("10 of 20 pieces", "", 200, "server_error", FAILED, "error"), "upstream_error", charge=PART,
-       then=FRESH, wrong="seen", bad="error_code and request_id are not put into the error event of this API, which has no error object")
+       then=FRESH)
 broken.saved("error-event", JSON, "upstream_error")
 broken("no-done", TEXT_STREAMS, WHOLE, charge=USAGE)
 broken("no-done", "transcriptions stream", breaks("20 of 20 pieces", "upstream_closed"), "upstream_closed", charge=PART)
@@ -257,28 +252,25 @@ broken("no-done", "responses stream", fails("20 of 20 pieces"), "upstream_closed
 
 wrong = Section("An answer that is not what it should be")
 protocol = error(502, "upstream_protocol")
-unread = "what the provider sent is handed on as an answer, and charged"
-raw = "the damaged event is handed on, on which the official client fails with an error of its JSON parser; the ledger has a success"
 wrong("bad-json", JSON, protocol, "upstream_protocol")
-wrong("bad-json", ONCE, protocol, "upstream_protocol", bad="the damaged JSON is handed on as a success; the id in it is not noted")
-wrong("bad-json", STREAMS, breaks("10 of 20 pieces", "upstream_protocol"), "upstream_protocol", charge=PART, then=FRESH, bad=raw)
-wrong("bad-json", "images stream", breaks("2 of 3 pieces", "upstream_protocol"), "upstream_protocol", charge=PART, then=FRESH, bad=raw)
-wrong("bad-json", "responses stream", fails("10 of 20 pieces"), "upstream_protocol", charge=PART, then=FRESH, bad=raw)
-wrong.saved("bad-json", JSON, "upstream_protocol", bad=no_fallback)
+wrong("bad-json", ONCE, protocol, "upstream_protocol")
+wrong("bad-json", STREAMS, breaks("10 of 20 pieces", "upstream_protocol"), "upstream_protocol", charge=PART, then=FRESH)
+wrong("bad-json", "images stream", breaks("2 of 3 pieces", "upstream_protocol"), "upstream_protocol", charge=PART, then=FRESH)
+wrong("bad-json", "responses stream", fails("10 of 20 pieces"), "upstream_protocol", charge=PART, then=FRESH)
+wrong.saved("bad-json", JSON, "upstream_protocol")
 wrong("wrong-type", (*TEXT, "embeddings", "images", "chat stream", "completions stream", "responses stream", "images stream"), protocol,
       "upstream_protocol")
-wrong("wrong-type", ("transcriptions", "transcriptions stream", "speech"), protocol, "upstream_protocol", bad=unread)
-wrong("wrong-type", ONCE, protocol, "upstream_protocol", bad="a page of HTML is handed on as a success")
-wrong.saved("wrong-type", (*TEXT, "embeddings", "images", "chat stream", "responses stream"), "upstream_protocol", bad=no_fallback)
+wrong("wrong-type", ("transcriptions", "transcriptions stream", "speech"), protocol, "upstream_protocol")
+wrong("wrong-type", ONCE, protocol, "upstream_protocol")
+wrong.saved("wrong-type", (*TEXT, "embeddings", "images", "chat stream", "responses stream"), "upstream_protocol")
 
 # --- usage ---
 
 usage = Section("The usage is missing or wrong")
 usage("no-usage", ("chat", "completions", "embeddings", "images", "transcriptions", "images stream", *TEXT_STREAMS, "responses stream"), WHOLE,
       charge=GUESS)
-usage("no-usage", "transcriptions stream", WHOLE, charge=GUESS, wrong="charge", bad="the event that ends a transcription is counted as one more token")
-usage("no-usage", "responses", WHOLE, charge=GUESS, wrong="charge",
-      bad="the whole answer's bytes are taken for output, not those of its `output`: many times what it was")
+usage("no-usage", "transcriptions stream", WHOLE, charge=GUESS)
+usage("no-usage", "responses", WHOLE, charge=GUESS)
 usage("no-usage", "speech", WHOLE, charge=CHARACTERS)
 for factor in (0, 3):
     usage(f"wrong-usage={factor}", without(REPEATABLE, "speech"), WHOLE, charge=f"{factor} times the usage")

@@ -207,7 +207,8 @@ static void events_are_told_apart(void **state) {
         enum weir_event_kind kind;
     } rows[] = {
         {"[DONE]", WEIR_EVENT_DONE},
-        {"not json", WEIR_EVENT_OTHER},
+        {"not json", WEIR_EVENT_DAMAGED},
+        {"", WEIR_EVENT_OTHER},
         {"{\"choices\":[{\"delta\":{\"content\":\"finish_reason: stop\"},\"finish_reason\":null}]}",
          WEIR_EVENT_CONTENT},
         {"{\"choices\":[{\"delta\":{},\"finish_reason\":null},{\"delta\":{},\"finish_reason\":\"stop\"}]}",

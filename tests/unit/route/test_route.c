@@ -158,7 +158,8 @@ static void statuses_have_meanings(void **state) {
         assert_int_equal(outcome.show_body, rows[i].show);
     }
     assert_true(weir_provider_may_fall_back(WEIR_REASON_UPSTREAM_CONNECT_FAILED));
-    assert_false(weir_provider_may_fall_back(WEIR_REASON_UPSTREAM_IDLE_TIMEOUT));
+    assert_true(weir_provider_may_fall_back(WEIR_REASON_UPSTREAM_IDLE_TIMEOUT));
+    assert_true(weir_provider_may_fall_back(WEIR_REASON_UPSTREAM_PROTOCOL));
     assert_false(weir_provider_may_fall_back(WEIR_REASON_CLIENT_CLOSED));
 }
 
