@@ -74,7 +74,7 @@ static void read_event(const struct weir_sse_event *sse, struct weir_event *even
     struct weir_json_found found[COUNT], root;
     struct weir_span type;
     *event = (struct weir_event){.kind = WEIR_EVENT_OTHER};
-    if (sse->data.length == 0)
+    if (sse->data.length == 0 || weir_span_equal(sse->data, WEIR_SPAN("[DONE]"))) /* some servers send that too */
         return;
     if (weir_json_scan(sse->data, wants, COUNT, found, &root, NULL) != WEIR_OK) {
         event->kind = WEIR_EVENT_DAMAGED;
