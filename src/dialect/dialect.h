@@ -61,7 +61,9 @@ struct weir_form {
     const struct weir_form_field *fields;
     size_t field_count, file_count;
     uint64_t file_bytes;
+    struct weir_span file_head; /* the first bytes of the first file, WEIR_FORM_FILE_HEAD at most */
 };
+enum { WEIR_FORM_FILE_HEAD = 64 };
 
 /* What an answer says. */
 struct weir_answer {

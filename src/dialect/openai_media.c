@@ -190,6 +190,22 @@ const struct weir_format weir_format_speech = {
 
 /* --- sound to text --- */
 
+/* A WAV file says how many bytes a second has (RIFF, chunk "fmt "); what is compressed has mostly 128 kbit/s. */
+static int64_t guess_duration_ms(struct weir_span head, int64_t bytes) {
+    enum { WAV_HEAD_BYTES = 44, RATE_AT = 28 };
+    int64_t bytes_a_second = 16000;
+    if (head.length >= WAV_HEAD_BYTES && memcmp(head.at, "RIFF", 4) == 0 && memcmp(head.at + 8, "WAVEfmt ", 8) == 0) {
+        uint32_t rate = 0;
+        for (int i = 3; i >= 0; i--)
+            rate = rate << 8 | (unsigned char)head.at[RATE_AT + i];
+        if (rate > 0) {
+            bytes_a_second = rate;
+            bytes -= WAV_HEAD_BYTES;
+        }
+    }
+    return bytes / bytes_a_second * 1000 + bytes % bytes_a_second * 1000 / bytes_a_second;
+}
+
 static enum weir_status read_transcription_form(struct weir_arena *arena, const struct weir_form *form,
                                                 struct weir_call *call, struct weir_call_problem *problem) {
     (void)arena;
@@ -202,10 +218,9 @@ static enum weir_status read_transcription_form(struct weir_arena *arena, const 
      * reservation is kept apart.) */
     int64_t bytes = form->file_bytes > INT64_MAX / 4 ? INT64_MAX / 4 : (int64_t)form->file_bytes;
     call->units = bytes * 4 / 3;
-    /* Mostly it is 128 kbit/s, of which a second makes some ten tokens. */
     call->guess.unit = WEIR_UNIT_AUDIO_MS;
-    call->guess.units = bytes / 16;
-    call->guess.input = call->guess.input_audio = bytes / 1600 + 1;
+    call->guess.units = guess_duration_ms(form->file_head, bytes);
+    call->guess.input = call->guess.input_audio = call->guess.units / 100 + 1; /* a second makes some ten tokens */
     return WEIR_OK;
 }
 

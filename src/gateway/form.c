@@ -34,6 +34,12 @@ static enum weir_status on_part(void *owner, const struct weir_multipart_part *p
 static enum weir_status on_content(void *owner, struct weir_span data) {
     struct gateway__form *form = ((struct weir_request *)owner)->form;
     if (form->in_file) {
+        size_t have = form->form.file_head.length, more = sizeof form->file_head - have;
+        if (form->form.file_count == 1 && more > 0) {
+            more = data.length < more ? data.length : more;
+            memcpy(&form->file_head[have], data.at, more);
+            form->form.file_head = weir_span_of(form->file_head, have + more);
+        }
         form->form.file_bytes += data.length;
         return WEIR_OK;
     }

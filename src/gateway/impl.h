@@ -110,6 +110,7 @@ struct gateway__form {
     struct weir_form form; /* what the format reads */
     char value[GATEWAY_FORM_VALUE_BYTES];
     size_t value_length;
+    char file_head[WEIR_FORM_FILE_HEAD];
     uint64_t content_at;
     bool in_file, in_model;
     uint64_t model_at, model_end;   /* the model's place in the body */

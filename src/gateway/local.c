@@ -62,7 +62,7 @@ enum gateway__next gateway__answer_models(struct weir_request *request) {
                     revision->created_utc_us);
     for (size_t i = 0; revision->catch_all != NULL && i < weir_prices_count(prices); i++) {
         const struct weir_price *price = weir_prices_at(prices, i);
-        if (weir_span_equal(price->provider, revision->catch_all->price_name) &&
+        if (price->variant.length == 0 && weir_span_equal(price->provider, revision->catch_all->price_name) &&
             weir_revision_model(revision, price->model) == NULL)
             write_model(&writer, price->model, revision->catch_all->name, revision->created_utc_us);
     }

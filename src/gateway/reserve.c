@@ -45,7 +45,8 @@ enum gateway__next gateway__step_reserve(struct weir_request *request) {
     bool metered_only = gateway__settings(request)->limits.metered_only;
     request->reserved_cu_milli = 0;
     if (metered_only && request->call.background)
-        return gateway__fail(request, WEIR_REASON_NOT_METERABLE, NULL, NULL);
+        return gateway__fail(request, WEIR_REASON_NOT_METERABLE, NULL, "%s",
+                             request->endpoint->is_free ? "a batch" : "a background response");
     if (request->endpoint->is_free)
         return NEXT;
     for (size_t i = 0; i < request->candidates.count; i++) {

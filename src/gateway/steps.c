@@ -112,8 +112,9 @@ enum gateway__next gateway__step_route(struct weir_request *request) {
     weir_random_fill(weir_loop_random(request->worker->loop), &random, sizeof random);
     struct weir_span model = request->call.model;
     if (weir_route_candidates(request->held->published->revision, model, random, &request->candidates) != WEIR_OK)
-        return gateway__fail(request, WEIR_REASON_MODEL_NOT_FOUND, "model", "'%.*s'",
-                             (int)(model.length < 100 ? model.length : 100), model.at);
+        return gateway__fail(request, WEIR_REASON_MODEL_NOT_FOUND, "model", "'%.*s'%s",
+                             (int)(model.length < 100 ? model.length : 100), model.at,
+                             request->call.names_model ? "" : ", which is meant where none is named");
     const struct weir_model *configured = request->candidates.model;
     bool own = configured != NULL && configured->max_request_bytes > 0;
     int64_t limit = own ? configured->max_request_bytes : gateway__settings(request)->limits.max_request_bytes;

@@ -57,8 +57,14 @@ static void fail_and_resume(struct weir_request *request, enum weir_reason reaso
 
 static void on_ready(void *owner, struct weir_stream *stream, bool reused);
 
+/* Names and addresses of our network are for the operator, not for the client. */
 static void on_connect_failed(void *owner, enum weir_reason reason, const char *detail) {
-    fail_and_resume(owner, reason, detail);
+    struct weir_request *request = owner;
+    weir_log(weir_loop_log(request->worker->loop), WEIR_LOG_WARNING, "connect_failed",
+             WEIR_LOG_T("reason", weir_reason_row(reason)->name), WEIR_LOG_T("detail", detail != NULL ? detail : ""),
+             WEIR_LOG_S("provider", request->target->provider->name),
+             WEIR_LOG_S("request_id", weir_span_of(request->id_text, WEIR_UUID_TEXT_SIZE - 1)));
+    fail_and_resume(request, reason, NULL);
 }
 
 static void acquire(struct weir_request *request, bool fresh) {

@@ -217,6 +217,10 @@ static void write_row(struct weir_buffer *out, const struct weir_ledger_entry *e
                        (long long)entry->usage.input, (long long)entry->usage.output, (long long)entry->cost_cu_milli,
                        weir_outcome_name((enum weir_outcome)entry->outcome), reason != NULL ? " " : "",
                        reason != NULL ? reason : "");
+    if (entry->unpriced)
+        weir_buffer_append(out, WEIR_SPAN("  unpriced"));
+    if (entry->usage_source == WEIR_USAGE_ESTIMATED)
+        weir_buffer_append(out, WEIR_SPAN("  estimated"));
     write_rest_of_row(out, entry);
 }
 

@@ -190,7 +190,8 @@ static enum weir_status credential(void *context, const struct weir_provider_set
         return WEIR_OK;
     weir_secret_free(secret);
     struct weir_span described = weir_secrets_describe(provider->api_key);
-    return weir_fail(error, WEIR_EINVAL, "%.*s holds one of this gateway's own keys, not the provider's credential",
+    return weir_fail(error, WEIR_EINVAL,
+                     "%.*s holds one of this gateway's own keys, not the provider's credential: unset it here",
                      WEIR_SPAN_PRINT(described));
 }
 

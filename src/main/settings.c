@@ -177,7 +177,7 @@ static enum weir_status load(struct weir_arena *arena, const char *path, bool wi
     struct weir_buffer found;
     weir_buffer_init(&found, WEIR_MIB);
     settings->text = text;
-    settings->file_name = path != NULL ? weir_arena_string(arena, weir_span_of_string(path)) : "weir.yaml";
+    settings->file_name = path != NULL ? weir_arena_string(arena, weir_span_of_string(path)) : "no settings file";
     settings->catalog_is_implicit = settings->catalog.providers.count == 0;
     if (with_checks)
         main__settings_check(settings, &found);
