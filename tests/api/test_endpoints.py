@@ -208,6 +208,15 @@ def test_plain_text_is_estimated_and_stays_as_it_is(priced, upstream):
 
 # --- only what is metered ---
 
+def test_a_file_with_an_extended_name_alone_is_reserved_for(priced, upstream):
+    """Readers that know `filename*` take the part for a file: it must count as one here."""
+    upstream.handler = lambda call: (call.read(), call.answer({"text": "x", "usage": {"type": "duration", "seconds": 30}}))
+    sound = (b"--B\r\nContent-Disposition: form-data; name=\"file\"; filename*=utf-8''a.wav\r\n\r\n" + b"x" * 60_000 + b"\r\n")
+    answer = raw_call(priced, "/v1/audio/transcriptions", sound + form(("other", b"x"), ("model", "here/listener")), FORM)
+    assert answer.status == 200, answer
+    assert cost_of(priced, answer)[0] == 3_000_000
+
+
 def test_what_cannot_be_metered_is_refused_where_that_is_wanted(make_priced, make_upstream):
     upstream = make_upstream()
     gateway = make_priced(upstream, limits={"metered_only": True})
