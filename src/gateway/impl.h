@@ -111,7 +111,7 @@ struct gateway__form {
     char value[GATEWAY_FORM_VALUE_BYTES];
     size_t value_length;
     uint64_t content_at;
-    bool in_file, in_model;
+    bool in_file, in_model, begins_with_line_break;
     uint64_t model_at, model_end;   /* the model's place in the body */
     struct gateway__form_edit edit; /* for the current target */
     struct weir_span boundary;
