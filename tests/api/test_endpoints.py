@@ -31,6 +31,7 @@ ROWS = [
     {"model": "token-ranker", "input": 20_000_000, "output": 0},
     {"model": "thinker", "input": 1_000_000_000, "cached": 100_000_000, "output": 5_000_000_000, "max_output_tokens": 1000},
     {"model": "judge", "input": 0, "output": 0},
+    {"model": "ponderer", "input": 1_000_000_000, "cache_write": 9_000_000_000, "output": 5_000_000_000, "reasoning": 50_000_000_000},
 ]
 
 
@@ -143,6 +144,12 @@ CASES = [
     ("responses", {"model": "here/thinker", "input": "x" * 400},
      {"id": "resp_1", "usage": {"input_tokens": 100, "input_tokens_details": {"cached_tokens": 60}, "output_tokens": 20}},
      40 * 1000 + 60 * 100 + 20 * 5000, "provider", ("none", 0)),
+    ("chat/completions", {"model": "here/ponderer", "messages": [{"role": "user", "content": "x"}], "max_tokens": 100},
+     {"choices": [], "usage": {"prompt_tokens": 60, "prompt_tokens_details": {"cache_write_tokens": 60}, "completion_tokens": 100,
+                               "completion_tokens_details": {"reasoning_tokens": 100}}}, 60 * 9000 + 100 * 50_000, "provider", ("none", 0)),
+    ("images/edits", form(("image", b"x"), ("prompt", "x"), ("model", "here/token-painter")),
+     {"data": [PNG], "usage": {"input_tokens": 6240, "input_tokens_details": {"image_tokens": 6240}, "output_tokens": 6540}},
+     6240 * 10_000 + 6540 * 40_000, "provider", ("image", 1)),
     ("completions", {"model": "here/thinker", "prompt": "x" * 40}, {"choices": [{"text": "y"}], "usage": {"prompt_tokens": 10, "completion_tokens": 3}},
      10 * 1000 + 3 * 5000, "provider", ("none", 0)),
 ]
