@@ -476,6 +476,24 @@ def test_an_error_event_passes_or_becomes_the_answer(priced, upstream):
     assert answer.status >= 500 and "error" in answer.json()
 
 
+def test_a_number_in_a_stream_may_be_as_large_as_it_likes(priced, upstream):
+    events = [{**response_events()[1], "sequence_number": number} for number in (5, 2**63 - 1, -2**63, 2**64)]
+    upstream.handler = lambda call: (call.read(), call.events(*events))
+    told = [json.loads(event) for event in ask_stream(priced).events()]
+    assert told[:-1] == events and (told[-1]["type"], told[-1]["sequence_number"]) == ("response.failed", 6)
+
+
+def test_the_cost_is_told_once_also_behind_a_gateway_that_tells_its_own(priced, upstream):
+    usage = {"input_tokens": 10, "output_tokens": 3}
+    upstream.handler = lambda call: (call.read(), call.answer({"id": "resp_1", "usage": usage}, headers={"X-Weir-Used-CU-Milli": "7"}))
+    with RawConnection(priced.address) as raw:
+        body = json.dumps({"model": "here/thinker", "input": "x" * 99}).encode()
+        raw.send(f"POST /v1/responses HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {priced.key}\r\nContent-Type: application/json\r\n"
+                 f"Connection: close\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body)
+        head = raw.read_rest().split(b"\r\n\r\n")[0].lower()
+    assert head.count(b"x-weir-used-cu-milli:") == 1 and b"x-weir-used-cu-milli: 25000" in head
+
+
 def test_a_response_that_is_streamed_again_costs_nothing(priced, upstream):
     events = [b"data: " + json.dumps(event).encode() + b"\n\n" for event in response_events(LAST)]
     upstream.handler = lambda call: (call.read(), call.events(*events))
