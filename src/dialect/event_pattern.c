@@ -58,7 +58,15 @@ static bool add_hole(struct weir_event_pattern *pattern, size_t at, size_t lengt
     return true;
 }
 
-static bool find_holes(struct weir_event_pattern *pattern, struct weir_span data) {
+static int64_t number_of(struct weir_span text) {
+    int64_t number = 0;
+    for (size_t i = 0; i < text.length; i++)
+        number = number * 10 + (text.at[i] - '0');
+    return number;
+}
+
+/* The number has to be the event's own: another object's may stand before it under the same name. */
+static bool find_holes(struct weir_event_pattern *pattern, struct weir_span data, int64_t sequence) {
     bool has_text = false;
     for (size_t i = 0; i < sizeof movable / sizeof *movable; i++) {
         const char *value = find_value(data, movable[i].quoted_name);
@@ -68,7 +76,7 @@ static bool find_holes(struct weir_event_pattern *pattern, struct weir_span data
         struct weir_span rest = weir_span_from(data, (size_t)(value - data.at));
         if (movable[i].is_number) {
             length = digits(rest);
-            if (length == 0)
+            if (length == 0 || number_of(weir_span_first(rest, length)) != sequence)
                 return false;
         } else {
             if (*value != '"')
@@ -88,7 +96,8 @@ void weir_event_pattern_set(struct weir_event_pattern *pattern, struct weir_span
     pattern->length = 0;
     pattern->hole_count = 0;
     if (event->kind != WEIR_EVENT_CONTENT || !event->has_text || event->repeats || event->answer.has_usage ||
-        data.length > WEIR_EVENT_PATTERN_BYTES || !find_holes(pattern, data))
+        event->answer.usage_member.kind == WEIR_JSON_OBJECT || data.length > WEIR_EVENT_PATTERN_BYTES ||
+        !find_holes(pattern, data, event->sequence))
         return;
     memcpy(pattern->data, data.at, data.length);
     pattern->length = data.length;
@@ -112,11 +121,8 @@ static void fill_hole(const struct weir_event_pattern *pattern, size_t i, struct
         move(&usage->member_at, at, was, content.length);
         move(&usage->value_at, at, was, content.length);
     }
-    if (!pattern->holes[i].is_number)
-        return;
-    event->sequence = 0;
-    for (size_t digit = 0; digit < content.length; digit++)
-        event->sequence = event->sequence * 10 + (content.at[digit] - '0');
+    if (pattern->holes[i].is_number)
+        event->sequence = number_of(content);
 }
 
 bool weir_event_pattern_read(const struct weir_event_pattern *pattern, struct weir_span data,

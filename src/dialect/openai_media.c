@@ -6,10 +6,10 @@
 #include "base/arithmetic.h"
 #include "dialect/impl.h"
 
-/* Bounds for what a call may use at most, from the vendors' own figures, rounded up: the largest picture costs 6,240 output tokens, a partial one 100 more, a
- * picture that is sent some 6,500 input tokens. */
+/* Bounds for what a call may use at most, from the vendors' own figures, rounded up: the largest picture costs 6,240 output tokens, each of at most three partial
+ * ones 100 more, a picture that is sent some 6,500 input tokens. */
 enum {
-    MOST_OUTPUT_TOKENS_A_PICTURE = 6500,
+    MOST_OUTPUT_TOKENS_A_PICTURE = 6600,
     USUAL_OUTPUT_TOKENS_A_PICTURE = 1056, /* 1024x1024 of medium quality */
     MOST_INPUT_TOKENS_A_PICTURE = 6500
 };

@@ -132,6 +132,8 @@ enum gateway__next gateway__form_take(struct weir_request *request, struct weir_
                              (long long)gateway__settings(request)->limits.max_upload_bytes);
     if (status != WEIR_OK)
         return gateway__fail(request, WEIR_REASON_SPOOL_UNAVAILABLE, NULL, NULL);
+    if (data.length > 0 && weir_spool_length(form->spool) == data.length)
+        form->begins_with_line_break = data.at[0] == '\r';
     status = weir_multipart_feed(form->reader, data);
     return status == WEIR_OK ? NEXT : form_failed(request, status);
 }
@@ -156,9 +158,11 @@ static enum weir_status edit_for_target(struct weir_request *request, struct gat
                                             .with = model};
         return WEIR_OK;
     }
+    /* A form may begin with a line break: then the part's own end stands there already, and another would be of the name. */
     char *part = weir_arena_format(request->arena,
-                                   "--%.*s\r\nContent-Disposition: form-data; name=\"model\"\r\n\r\n%.*s\r\n",
-                                   WEIR_SPAN_PRINT(form->boundary), WEIR_SPAN_PRINT(model));
+                                   "--%.*s\r\nContent-Disposition: form-data; name=\"model\"\r\n\r\n%.*s%s",
+                                   WEIR_SPAN_PRINT(form->boundary), WEIR_SPAN_PRINT(model),
+                                   form->begins_with_line_break ? "" : "\r\n");
     edit->with = weir_span_of_string(part);
     return part != NULL ? WEIR_OK : WEIR_ENOMEM;
 }

@@ -112,7 +112,7 @@ struct gateway__form {
     size_t value_length;
     char file_head[WEIR_FORM_FILE_HEAD];
     uint64_t content_at;
-    bool in_file, in_model;
+    bool in_file, in_model, begins_with_line_break;
     uint64_t model_at, model_end;   /* the model's place in the body */
     struct gateway__form_edit edit; /* for the current target */
     struct weir_span boundary;

@@ -91,7 +91,8 @@ static bool is_dropped(struct weir_span name) {
                                                {"x-content-type-options", 22},
                                                {"vary", 4},
                                                {"trailer", 7},
-                                               {"x-powered-by", 12}};
+                                               {"x-powered-by", 12},
+                                               {"x-weir-used-cu-milli", 20}};
     if (weir_http_is_hop_by_hop(name) || weir_http_name_in(name, dropped, sizeof dropped / sizeof *dropped))
         return true;
     return name.length > 15 && weir_span_equal_ignore_case(weir_span_first(name, 15), WEIR_SPAN("access-control-"));

@@ -185,7 +185,7 @@ static void note_event(struct weir_request *request, const struct weir_event *ev
     }
     if (event->answer.usage.unit == WEIR_UNIT_IMAGE)
         relay->units_made += event->answer.usage.units;
-    if (event->sequence >= relay->next_sequence)
+    if (event->sequence >= relay->next_sequence && event->sequence < INT64_MAX)
         relay->next_sequence = event->sequence + 1;
     if (relay->answer_id.length > 0 || event->answer.id.length == 0)
         return;

@@ -38,7 +38,28 @@ static struct weir_usage worst_case(const struct weir_request *request, const st
     usage.output_audio = call->guess.output_audio > 0 ? usage.output : 0;
     usage.output_image = call->guess.output_image > 0 ? usage.output : 0;
     usage.input_audio = call->guess.input_audio > 0 ? usage.input : 0;
+    usage.input_image = call->unit == WEIR_UNIT_IMAGE ? call->more_input_tokens : 0;
     return usage;
+}
+
+/* Any input may be written to a cache and any output be reasoning, where these have prices of their own that are higher. */
+static int64_t worst_cost(const struct weir_price *price, const struct weir_usage *usage) {
+    struct weir_usage dearer = *usage;
+    int64_t cost = weir_price_cost(price, usage);
+    bool cached = false, reasoned = false;
+    for (size_t i = 0; price != NULL && i < price->tier_count; i++) {
+        cached = cached || price->tiers[i].cache_write > price->tiers[i].input;
+        reasoned = reasoned || price->tiers[i].reasoning > price->tiers[i].output;
+    }
+    for (unsigned kinds = 1; kinds < 4; kinds++) {
+        if (((kinds & 1) != 0 && !cached) || ((kinds & 2) != 0 && !reasoned))
+            continue;
+        dearer.cache_write = (kinds & 1) != 0 ? usage->input : 0;
+        dearer.reasoning = (kinds & 2) != 0 ? usage->output : 0;
+        int64_t other = weir_price_cost(price, &dearer);
+        cost = other > cost ? other : cost;
+    }
+    return cost;
 }
 
 enum gateway__next gateway__step_reserve(struct weir_request *request) {
@@ -56,7 +77,7 @@ enum gateway__next gateway__step_reserve(struct weir_request *request) {
                                  (int)(request->call.model.length < 100 ? request->call.model.length : 100),
                                  request->call.model.at);
         struct weir_usage usage = worst_case(request, price);
-        int64_t cost = weir_price_cost(price, &usage);
+        int64_t cost = worst_cost(price, &usage);
         if (i == 0 || cost > request->reserved_cu_milli) {
             request->reserved_cu_milli = cost;
             request->reserved_usage = usage;

@@ -236,7 +236,7 @@ static enum weir_status read_disposition(struct weir_multipart *reader, struct w
         return refuse(reader, WEIR_EPROTO, "a part that is not form-data");
     }
     struct parameter parameter;
-    bool has_name = false;
+    bool has_name = false, has_plain_file_name = false;
     enum weir_status status;
     while ((status = next_parameter(&rest, &parameter)) == WEIR_OK) {
         if (weir_span_equal_ignore_case(parameter.name, WEIR_SPAN("name"))) {
@@ -249,14 +249,18 @@ static enum weir_status read_disposition(struct weir_multipart *reader, struct w
                 return status;
             }
         } else if (weir_span_equal_ignore_case(parameter.name, WEIR_SPAN("filename"))) {
-            if (part->has_file_name) {
+            if (has_plain_file_name) {
                 return refuse(reader, WEIR_EPROTO, "a part with two file names");
             }
+            has_plain_file_name = true;
             part->has_file_name = true;
             part->file_name = parameter.quoted ? undo_escapes(reader, parameter.value) : parameter.value;
         } else if (parameter.name.length > 4 &&
                    weir_span_equal_ignore_case(weir_span_first(parameter.name, 5), WEIR_SPAN("name*"))) {
             return refuse(reader, WEIR_EPROTO, "a part's name in an extended form");
+        } else if (parameter.name.length > 8 &&
+                   weir_span_equal_ignore_case(weir_span_first(parameter.name, 9), WEIR_SPAN("filename*"))) {
+            part->has_file_name = true; /* that it is a file counts, not what it is called */
         }
     }
     if (status != WEIR_END) {

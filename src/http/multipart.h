@@ -17,7 +17,8 @@
 #include <stdint.h>
 
 /* One part's head. Spans live for the call. Quoted names have their escapes (\", \\, %22, %0D, %0A) undone, after which
- * a file name may hold CR and LF; a name may not. `filename*` is ignored. */
+ * a file name may hold CR and LF; a name may not. `filename*` makes the part a file, as it does to providers, and is not
+ * decoded. */
 struct weir_multipart_part {
     struct weir_span name;
     struct weir_span file_name; /* empty without */

@@ -31,6 +31,7 @@ ROWS = [
     {"model": "token-ranker", "input": 20_000_000, "output": 0},
     {"model": "thinker", "input": 1_000_000_000, "cached": 100_000_000, "output": 5_000_000_000, "max_output_tokens": 1000},
     {"model": "judge", "input": 0, "output": 0},
+    {"model": "ponderer", "input": 1_000_000_000, "cache_write": 9_000_000_000, "output": 5_000_000_000, "reasoning": 50_000_000_000},
 ]
 
 
@@ -143,6 +144,12 @@ CASES = [
     ("responses", {"model": "here/thinker", "input": "x" * 400},
      {"id": "resp_1", "usage": {"input_tokens": 100, "input_tokens_details": {"cached_tokens": 60}, "output_tokens": 20}},
      40 * 1000 + 60 * 100 + 20 * 5000, "provider", ("none", 0)),
+    ("chat/completions", {"model": "here/ponderer", "messages": [{"role": "user", "content": "x"}], "max_tokens": 100},
+     {"choices": [], "usage": {"prompt_tokens": 60, "prompt_tokens_details": {"cache_write_tokens": 60}, "completion_tokens": 100,
+                               "completion_tokens_details": {"reasoning_tokens": 100}}}, 60 * 9000 + 100 * 50_000, "provider", ("none", 0)),
+    ("images/edits", form(("image", b"x"), ("prompt", "x"), ("model", "here/token-painter")),
+     {"data": [PNG], "usage": {"input_tokens": 6240, "input_tokens_details": {"image_tokens": 6240}, "output_tokens": 6540}},
+     6240 * 10_000 + 6540 * 40_000, "provider", ("image", 1)),
     ("completions", {"model": "here/thinker", "prompt": "x" * 40}, {"choices": [{"text": "y"}], "usage": {"prompt_tokens": 10, "completion_tokens": 3}},
      10 * 1000 + 3 * 5000, "provider", ("none", 0)),
 ]
@@ -207,6 +214,15 @@ def test_plain_text_is_estimated_and_stays_as_it_is(priced, upstream):
 
 
 # --- only what is metered ---
+
+def test_a_file_with_an_extended_name_alone_is_reserved_for(priced, upstream):
+    """Readers that know `filename*` take the part for a file: it must count as one here."""
+    upstream.handler = lambda call: (call.read(), call.answer({"text": "x", "usage": {"type": "duration", "seconds": 30}}))
+    sound = (b"--B\r\nContent-Disposition: form-data; name=\"file\"; filename*=utf-8''a.wav\r\n\r\n" + b"x" * 60_000 + b"\r\n")
+    answer = raw_call(priced, "/v1/audio/transcriptions", sound + form(("other", b"x"), ("model", "here/listener")), FORM)
+    assert answer.status == 200, answer
+    assert cost_of(priced, answer)[0] == 3_000_000
+
 
 def test_what_cannot_be_metered_is_refused_where_that_is_wanted(make_priced, make_upstream):
     upstream = make_upstream()
@@ -458,6 +474,24 @@ def test_an_error_event_passes_or_becomes_the_answer(priced, upstream):
     upstream.handler = lambda call: (call.read(), call.events({**error, "sequence_number": 0}))
     answer = ask_stream(priced)
     assert answer.status >= 500 and "error" in answer.json()
+
+
+def test_a_number_in_a_stream_may_be_as_large_as_it_likes(priced, upstream):
+    events = [{**response_events()[1], "sequence_number": number} for number in (5, 2**63 - 1, -2**63, 2**64)]
+    upstream.handler = lambda call: (call.read(), call.events(*events))
+    told = [json.loads(event) for event in ask_stream(priced).events()]
+    assert told[:-1] == events and (told[-1]["type"], told[-1]["sequence_number"]) == ("response.failed", 6)
+
+
+def test_the_cost_is_told_once_also_behind_a_gateway_that_tells_its_own(priced, upstream):
+    usage = {"input_tokens": 10, "output_tokens": 3}
+    upstream.handler = lambda call: (call.read(), call.answer({"id": "resp_1", "usage": usage}, headers={"X-Weir-Used-CU-Milli": "7"}))
+    with RawConnection(priced.address) as raw:
+        body = json.dumps({"model": "here/thinker", "input": "x" * 99}).encode()
+        raw.send(f"POST /v1/responses HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {priced.key}\r\nContent-Type: application/json\r\n"
+                 f"Connection: close\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body)
+        head = raw.read_rest().split(b"\r\n\r\n")[0].lower()
+    assert head.count(b"x-weir-used-cu-milli:") == 1 and b"x-weir-used-cu-milli: 25000" in head
 
 
 def test_a_response_that_is_streamed_again_costs_nothing(priced, upstream):

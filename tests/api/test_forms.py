@@ -100,6 +100,8 @@ def test_a_form_without_a_model_gets_one_where_the_provider_knows_another(make_g
     assert answer.status == 200
     assert upstream.calls[-1].body == field("model", "painter") + sent
     assert int(upstream.calls[-1].headers["content-length"]) == len(upstream.calls[-1].body)
+    assert post(gateway, b"\r\n" + sent, "/v1/images/variations").status == 200
+    assert upstream.calls[-1].body == field("model", "painter") + sent
     gateway.settings["models"][0]["targets"][0]["model"] = "dall-e-2"
     gateway.write_settings()
     gateway.restart()

@@ -181,6 +181,19 @@ def test_a_body_of_exactly_the_limit_is_taken(gateway):
     assert gateway.request("POST", "/v1/chat/completions", more, {"content-type": "application/json"}).status == 413
 
 
+@pytest.mark.parametrize("declared", [True, False])
+def test_what_takes_no_body_takes_no_large_one(gateway, declared):
+    """Health asks for no key: nobody may make weir hold a body there."""
+    with RawConnection(gateway.address) as raw:
+        length = 65_537
+        raw.send(head(gateway, "GET", "/healthz", f"Content-Length: {length}" if declared else "Transfer-Encoding: chunked"))
+        if not declared:
+            raw.send(f"{length:x}\r\n".encode() + b" " * length)
+        answer = raw.read_answer()
+        assert answer.status == 413 and answer.headers["connection"] == "close"
+    assert gateway.request("GET", "/healthz", b"{}").status == 200
+
+
 # --- what is refused, and closes ---
 
 def refusals(gateway):

@@ -74,6 +74,8 @@ class Call:
 class Connection:
     def __init__(self, upstream, number, peer):
         self.upstream, self.number, self.socket = upstream, number, peer
+        # What is sent is sent: a handler that hangs up on an unread body resets, and what waits for an acknowledgement would be lost.
+        peer.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.pending = b""
 
     def receive(self, most):

@@ -84,6 +84,12 @@ static void what_differs_elsewhere_is_read_as_a_whole(void **state) {
         {&weir_format_responses, RESPONSE("9", "\"a\""), RESPONSE("-1", "\"a\"")},
         {&weir_format_responses, RESPONSE("9", "\"a\""), RESPONSE("9.5", "\"a\"")},
         {&weir_format_responses, RESPONSE("9", "\"a\""), RESPONSE("9999999999999999999", "\"a\"")},
+        /* Of another object; and what moves stands within a usage. */
+        {&weir_format_responses,
+         "{\"type\":\"x.delta\",\"o\":{\"sequence_number\":1},\"sequence_number\":7,\"delta\":\"a\"}",
+         "{\"type\":\"x.delta\",\"o\":{\"sequence_number\":2},\"sequence_number\":7,\"delta\":\"a\"}"},
+        {&weir_format_chat, "{\"usage\":{\"text\":\"a\"},\"choices\":[{\"delta\":{\"content\":\"b\"}}]}",
+         "{\"usage\":{\"text\":\"aa\"},\"choices\":[{\"delta\":{\"content\":\"b\"}}]}"},
         {&weir_format_responses, "{\"type\":\"response.completed\",\"delta\":\"a\"}",
          "{\"type\":\"response.completed\",\"delta\":\"a\"}"},
         {&weir_format_images, "{\"type\":\"image_generation.completed\",\"text\":\"a\"}",

@@ -169,6 +169,11 @@ static void test_heads(void **state) {
                "protocol_error a part with two Content-Dispositions");
     check_head(DISPOSITION "; name=a; name=a\r\n", "protocol_error a part with two names");
     check_head(DISPOSITION "; name=a; filename=a; FileName=\"\"\r\n", "protocol_error a part with two file names");
+    /* A file to readers that know the extended form: no field here either. */
+    check_head(DISPOSITION "; name=a; filename*=utf-8''a.wav\r\n", "<a|||>ok ");
+    check_head(DISPOSITION "; name=a; FileName*0=a; filename*1=b\r\n", "<a|||>ok ");
+    check_head(DISPOSITION "; name=a; filename*=utf-8''a.wav; filename=b\r\n", "<a|b||>ok ");
+    check_head(DISPOSITION "; name=a; filenames=b\r\n", "<a|-||>ok ");
     check_head(DISPOSITION "; name=a\r\nContent-Type: a/b\r\nContent-Type: a/b\r\n",
                "protocol_error a part with two Content-Types");
     check_head(DISPOSITION "; name=a; name*=utf-8''model\r\n", "protocol_error a part's name in an extended form");
