@@ -60,10 +60,6 @@ def head_of(gateway, headers, path=PATH):
     return (f"POST {path} HTTP/1.1\r\n" + "".join(f"{name}: {value}\r\n" for name, value in fields.items()) + "\r\n").encode()
 
 
-def reason_of(answer):
-    return answer.json()["details"]["reason"] if "reason" in answer.json().get("details", {}) else answer.json()["error"]["code"]
-
-
 # --- what the provider gets ---
 
 SPECIAL = bytes(range(256)) * 3 + b"\r\n--Xweir\r\n--\r\n\r"
