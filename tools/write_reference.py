@@ -30,7 +30,7 @@ The *reason code* is the operator's word for a group of reasons, as compatible p
 no answer, log line or metric carries it.
 
 *Retry* says whether repeating the same request can help. Where it cannot, the answer has `x-should-retry: false`, which the
-official OpenAI clients obey. A number is the value of `Retry-After` in seconds.
+official OpenAI clients obey; not on a provider's own 409, and where the provider sends that field its word holds. A number is the value of `Retry-After` in seconds.
 
 The status is what the client gets when weir speaks for itself. [When a provider answers with an error](http.md#errors-of-a-provider)
 the status follows the provider's, as told there; in a stream that has begun it stays 200 and the error is the last event.

@@ -17,7 +17,7 @@
 #define WEIR_READ_BUFFER_BYTES (64 * WEIR_KIB)         /* one per loop, shared by its connections */
 #define WEIR_MAX_BUFFERED_ANSWER_BYTES (1 * WEIR_MIB)  /* JSON answers up to this are held to add usedCUMilli */
 #define WEIR_MAX_LIST_BYTES (16 * WEIR_MIB)         /* a list of files or batches: held to leave out those of others */
-#define WEIR_MAX_VECTORS_BYTES (8 * WEIR_MIB)       /* embeddings that are asked for as base64: held to be written so */
+#define WEIR_MAX_VECTORS_BYTES (16 * WEIR_MIB)      /* embeddings that are asked for as base64: held to be written so */
 #define WEIR_MAX_REQUEST_ARENA_BYTES (8 * WEIR_MIB) /* besides the body */
 #define WEIR_MAX_TAGS ((size_t)10)
 #define WEIR_MAX_TAG_BYTES ((size_t)64)

@@ -96,6 +96,26 @@ struct weir_event {
     int64_t sequence; /* its number in the stream; 0 where events have none */
 };
 
+/* The last event of a stream that was read, as a pattern: most events differ from the one before in a text or a number alone, and need not be read as
+ * a whole to know what they are. */
+enum { WEIR_EVENT_HOLES = 3, WEIR_EVENT_PATTERN_BYTES = 1024 };
+struct weir_event_pattern {
+    char data[WEIR_EVENT_PATTERN_BYTES];
+    size_t length; /* 0: none */
+    struct {
+        size_t at, length;     /* of a string's content, or of a number */
+        bool is_number;        /* the sequence number */
+        bool is_text;          /* a piece of the answer */
+    } holes[WEIR_EVENT_HOLES]; /* in order */
+    size_t hole_count;
+    struct weir_event event;
+};
+/* Makes a pattern of an event that was read with content and nothing else of note; of any other, none. */
+void weir_event_pattern_set(struct weir_event_pattern *pattern, struct weir_span data, const struct weir_event *event);
+/* True: `data` differs from the pattern in its holes alone and is as valid; *event is what reading it would have given, but for the answer's id. */
+WEIR_MUST bool weir_event_pattern_read(const struct weir_event_pattern *pattern, struct weir_span data,
+                                       struct weir_event *event);
+
 /* An error as a client is told: the words come from the reasons table. */
 struct weir_error_answer {
     enum weir_reason reason;

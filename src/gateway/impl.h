@@ -168,8 +168,9 @@ struct gateway__relay {
     bool finish_seen;
     int64_t units_made; /* RELAY_STREAM: of what the events bring, as far as they say */
     int64_t next_sequence;
-    struct weir_span answer_id; /* in the arena */
-    bool head_sent;             /* status line and fields are out */
+    struct weir_event_pattern *pattern; /* of the stream's events, in the arena; NULL: none yet */
+    struct weir_span answer_id;         /* in the arena */
+    bool head_sent;                     /* status line and fields are out */
     bool chunked;
     bool complete; /* the terminal bytes are out */
 };

@@ -22,6 +22,7 @@ void gateway__relay_reset(struct weir_request *request) {
     relay->content_events = 0;
     relay->units_made = relay->next_sequence = 0;
     relay->answer_id = WEIR_SPAN("");
+    relay->pattern = NULL;
     relay->is_opaque = false;
     request->entry.issued_count = 0;
     request->has_usage = false; /* what a failed attempt has used is not the client's */
@@ -261,7 +262,7 @@ enum gateway__next gateway__relay_whole(struct weir_request *request, struct wei
 static enum gateway__next whole_unread(struct weir_request *request) {
     struct weir_span parts[2] = {WEIR_SPAN(""), weir_buffer_span(&request->relay.body)};
     const struct weir_span *type = weir_http_head_find(request->upstream.head, WEIR_SPAN("content-type"));
-    if (parts[1].length > 0 && type_is(type, "application/json") &&
+    if (parts[1].length > 0 && type_is(type, "application/json") && !is_file_content(request) &&
         weir_json_scan(parts[1], NULL, 0, NULL, NULL, NULL) != WEIR_OK)
         return gateway__upstream_failed(request, WEIR_REASON_UPSTREAM_PROTOCOL, "its answer is not JSON");
     if (request->endpoint->issues && (request->call.is_kept || request->endpoint->place == PLACE_OF_ID))

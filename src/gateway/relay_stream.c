@@ -164,6 +164,18 @@ static enum weir_status on_error_event(struct weir_request *request, const struc
     return WEIR_END;
 }
 
+/* By its likeness to the one before, where that will do. */
+static void read_event(struct weir_request *request, const struct weir_sse_event *sse, struct weir_event *event) {
+    struct gateway__relay *relay = &request->relay;
+    if (relay->pattern != NULL && weir_event_pattern_read(relay->pattern, sse->data, event))
+        return;
+    request->format->read_event(sse, event);
+    if (event->kind == WEIR_EVENT_CONTENT && relay->pattern == NULL)
+        relay->pattern = weir_arena_alloc_raw(request->arena, sizeof *relay->pattern);
+    if (event->kind == WEIR_EVENT_CONTENT && relay->pattern != NULL)
+        weir_event_pattern_set(relay->pattern, sse->data, event);
+}
+
 /* What an event tells, besides what it is for the client. */
 static void note_event(struct weir_request *request, const struct weir_event *event) {
     struct gateway__relay *relay = &request->relay;
@@ -187,7 +199,7 @@ static enum weir_status on_event(struct weir_request *request, const struct weir
     struct gateway__relay *relay = &request->relay;
     struct weir_event event;
     struct weir_json_splice splice = {.count = 0};
-    request->format->read_event(sse, &event);
+    read_event(request, sse, &event);
     note_event(request, &event);
     if (event.kind == WEIR_EVENT_DAMAGED) {
         request->upstream.problem = "an event's data is not JSON";

@@ -76,6 +76,8 @@ WEIR_MUST enum weir_status weir_json_decode(struct weir_span string, char *out, 
 bool weir_json_string_equals(struct weir_span string, struct weir_span plain);
 /* True for a string token without escapes: its content is the span between the quotes. */
 bool weir_json_plain_string(struct weir_span string, struct weir_span *content);
+/* `text` begins behind a string's opening quote: *length is what stands before its closing one. False: it is not well formed, or does not end. */
+bool weir_json_string_rest(struct weir_span text, size_t *length);
 /* The kind's name with its article, for messages: "a string", "an object". */
 const char *weir_json_kind_name(enum weir_json_kind kind);
 

@@ -69,6 +69,16 @@ const char *json__skip_rest_of_string(const char *at, const char *end, bool *esc
     return NULL;
 }
 
+bool weir_json_string_rest(struct weir_span text, size_t *length) {
+    const char *end = text.at + text.length, *problem, *bad_at;
+    bool escaped = false;
+    const char *quote = json__skip_rest_of_string(json__skip_plain(text.at, end), end, &escaped, &problem, &bad_at);
+    if (quote == NULL)
+        return false;
+    *length = (size_t)(quote - text.at);
+    return true;
+}
+
 static inline bool is_digit(char byte) {
     return byte >= '0' && byte <= '9';
 }

@@ -405,7 +405,7 @@ def ask_stream(gateway, **more):
 
 def test_events_pass_byte_for_byte_but_for_the_last(priced, upstream):
     odd = [b"event: response.created\ndata: " + json.dumps(response_events()[0]).encode() + b"\n\n", b": a comment\n\n",
-           b'event: response.new.kind\ndata: {"type":"response.new.kind", "sequence_number":1.0 ,"x":[1.0e0]}\n\n', b"data: not json\n\n",
+           b'event: response.new.kind\ndata: {"type":"response.new.kind", "sequence_number":1.0 ,"x":[1.0e0]}\n\n', b"event: ping\ndata:\n\n",
            b'data: {"type":"response.completed","sequence_number":2,"response":{"id":"resp_1","usage":{"input_tokens":10,"output_tokens":3}} }\r\n\r\n']
     upstream.handler = lambda call: (call.read(), call.events(*odd))
     answer = ask_stream(priced)
