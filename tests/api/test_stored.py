@@ -398,6 +398,23 @@ def test_the_official_clients_pages_leave_nothing_out(sims, alice, bob):
         assert len(listed) == len(set(listed)) and set(batches) <= set(listed)
 
 
+def test_the_next_page_is_asked_for_in_the_clients_own_terms(make_gateway, make_upstream, sims):
+    """Where a page is all others', what the client asked for besides its place and size stays; so does the end of a list."""
+    pages = [{"object": "list", "data": [{"id": "file-others1"}, {"id": "file-others2"}], "has_more": True},
+             {"object": "list", "data": [{"id": "file-others3"}], "has_more": False}]
+    left = list(pages)
+    upstream = make_upstream(lambda call: (call.read(), call.answer(left.pop(0))))
+    gateway = make_gateway(sims["one"], providers=[provider("here", upstream)], models=[])
+    answer = gateway.request("GET", "/v1/files?after=file-others0&purpose=a%20b&limit=2&order=asc").json()
+    assert (answer["data"], answer["has_more"]) == ([], False)
+    assert [call.query for call in upstream.calls] == ["after=file-others0&purpose=a%20b&limit=2&order=asc",
+                                                       "limit=100&after=file-others2&purpose=a%20b&order=asc"]
+    for last in ("", "a/../b", "x" * 5000):  # cannot stand in a request: the page is shown as it is
+        left[:] = [{"object": "list", "data": [{"id": "file-others1"}, {"id": last}], "has_more": True}]
+        answer = gateway.request("GET", "/v1/files?limit=2").json()
+        assert (answer["data"], answer["has_more"]) == ([], True) and upstream.calls[-1].query == "limit=2"
+
+
 def test_a_batchs_output_that_was_seen_in_a_list_can_be_read(sims, alice):
     batch_id = alice.batch(alice.upload("one")).json()["id"]
 
