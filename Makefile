@@ -26,7 +26,7 @@ run: build ## install what is missing, build, start the gateway here with a demo
 	@exec build/weir serve --demo
 
 test: build-stamps/build build-stamps/test .venv/requirements.stamp $(CLIENTS) ## install what is missing, build with sanitizers, run every test (the gate)
-	@echo "weir: checks, unit tests, fuzz corpora and API tests, against builds with sanitizers" >&2
+	@echo "weir: unit tests, checks, counts of instructions, fuzz corpora and API tests, against builds with sanitizers" >&2
 	@$(PYTHON) tools/run_tests all
 
 test-long: build-stamps/build build-stamps/test build-stamps/bench .venv/requirements.stamp $(CLIENTS) ## hundreds of kill -9, long fuzzing, valgrind (by hand, before a release)
@@ -66,7 +66,7 @@ docs: build .venv/requirements.stamp ## write the generated reference pages anew
 	@tools/check_docs --write
 
 clean: ## remove everything that was built
-	rm -rf build build-asan build-tsan build-fuzz build-lint build-globals build-coverage build-count build-bench build-stamps coverage .venv \
+	rm -rf build build-asan build-tsan build-fuzz build-lint build-globals build-coverage build-count build-bench build-valgrind build-stamps coverage .venv \
 	  .venv-langchain .venv-llamaindex tests/api/node/node_modules
 
 build-stamps/%: tools/install_packages

@@ -14,7 +14,6 @@ pytest.register_assert_rewrite("harness.clients")  # it compares: a difference m
 from harness.clients import Pair, client_settings
 from harness.processes import Gateway, Simulator, default_settings
 from harness.upstream import Upstream
-from harness.provider import Provider
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 
@@ -122,22 +121,8 @@ def make_gateway(weir_binary, tmp_path):
 
 
 @pytest.fixture
-def provide():
-    """provide(serve): a provider whose every byte `serve` writes; see harness/provider.py."""
-    made = []
-
-    def make(serve):
-        made.append(Provider(serve))
-        return made[-1]
-
-    yield make
-    for provider in made:
-        provider.close()
-
-
-@pytest.fixture
 def make_upstream():
-    """make_upstream(handler=None, answers=None): a provider in Python (harness/upstream.py)."""
+    """make_upstream(handler=None, answers=None, receive_buffer=None): a provider in Python (harness/upstream.py)."""
     made = []
 
     def make(*arguments, **named):

@@ -14,7 +14,7 @@ import pytest
 from harness import faults, plain
 from harness.abuse import Crowd, ask, slow_reader, wait_quiet
 from harness.processes import chat_body
-from harness.provider import STREAM_HEAD, USAGE, chunk, event
+from harness.upstream import RESET, STREAM_HEAD, USAGE, bytewise, chunk, event
 from harness.waiting import SCALE, until
 
 # --- one habit at a time ---
@@ -34,7 +34,7 @@ def test_http_1_0_gets_an_end_that_it_can_see(gateway, header, shape):
     assert rest.endswith(b"data: [DONE]\n\n") if shape == "stream" else json.loads(rest)["choices"]
 
 
-def test_a_slow_reader_of_the_last_event_holds_nothing_up(make_gateway, provide):
+def test_a_slow_reader_of_the_last_event_holds_nothing_up(make_gateway, make_upstream):
     """The answer's last write is larger than what a client may leave unread, and the provider's message ends a moment later: the
     request is over when both are, not at its deadline."""
     go_on = threading.Event()
@@ -46,7 +46,7 @@ def test_a_slow_reader_of_the_last_event_holds_nothing_up(make_gateway, provide)
         connection.sendall(b"0\r\n\r\n")
         connection.recv(1)
 
-    instance = make_gateway(provide(serve))
+    instance = make_gateway(make_upstream(bytewise(serve)))
     with slow_reader(instance) as raw:
         raw.send(ask(instance))
         until(lambda: instance.ledger(), "the ledger entry", 20)
@@ -55,14 +55,14 @@ def test_a_slow_reader_of_the_last_event_holds_nothing_up(make_gateway, provide)
         assert raw.read_answer("POST").events()[-1] == b"[DONE]"
 
 
-def test_a_provider_that_falls_silent_behind_a_slow_reader_is_given_up(make_gateway, provide):
+def test_a_provider_that_falls_silent_behind_a_slow_reader_is_given_up(make_gateway, make_upstream):
     def serve(connection):
         connection.sendall(STREAM_HEAD)
         for _ in range(8):
             connection.sendall(chunk(event("y" * 1_000_000)))
         connection.recv(1)
 
-    instance = make_gateway(provide(serve), timeouts={"idle": "1s"})
+    instance = make_gateway(make_upstream(bytewise(serve)), timeouts={"idle": "1s"})
     with slow_reader(instance) as raw:
         raw.send(ask(instance))
         raw.read_until(b"\n\n")
@@ -72,7 +72,7 @@ def test_a_provider_that_falls_silent_behind_a_slow_reader_is_given_up(make_gate
     wait_quiet(instance, 5)
 
 
-def test_slow_readers_get_whole_answers_through_a_shutdown(make_gateway, provide):
+def test_slow_readers_get_whole_answers_through_a_shutdown(make_gateway, make_upstream):
     """The answer is complete, but the client takes its time: neither `Connection: close` nor SIGTERM cuts it."""
     def serve(connection):
         connection.sendall(STREAM_HEAD)
@@ -81,7 +81,7 @@ def test_slow_readers_get_whole_answers_through_a_shutdown(make_gateway, provide
         connection.sendall(chunk(event("", "stop", usage=USAGE)) + chunk(b"data: [DONE]\n\n") + b"0\r\n\r\n")
         connection.recv(1)
 
-    instance = make_gateway(provide(serve))
+    instance = make_gateway(make_upstream(bytewise(serve)))
     with slow_reader(instance) as raw:
         raw.send(ask(instance, Connection="close"))
         received = raw.read_until(b"\r\n\r\n")
@@ -149,16 +149,16 @@ def test_the_time_to_a_streams_first_chunk_is_measured(make_gateway, sim):
     assert sum(value for (metric, _), value in instance.metrics().items() if metric == name) == 1
 
 
-def test_usage_of_a_failed_attempt_is_not_charged(make_gateway, provide, sim):
+def test_usage_of_a_failed_attempt_is_not_charged(make_gateway, make_upstream, sim):
     """The first target tells of usage and breaks before anything could leave; the second one falls silent. What the client is charged for
     is not the first one's."""
     def serve(connection):
         usage = {"prompt_tokens": 1000, "completion_tokens": 1000, "total_tokens": 2000}
         data = b"data: " + json.dumps({"id": "c", "choices": [], "usage": usage}).encode() + b"\n\n"
         connection.sendall(STREAM_HEAD + chunk(data))
-        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
 
-    provider = provide(serve)
+    provider = make_upstream(bytewise(serve))
     instance = make_gateway(sim, start=False)
     sim_row = instance.settings["providers"][0]
     instance.settings["providers"].append({**sim_row, "name": "broken", "base_url": provider.base_url})
@@ -231,7 +231,7 @@ def test_the_operator_plane_checks_the_host_of_1_0_requests_too(gateway):
             assert raw.read_answer().status == status, host
 
 
-def test_a_provider_head_as_large_as_heads_may_be(make_gateway, provide):
+def test_a_provider_head_as_large_as_heads_may_be(make_gateway, make_upstream):
     """64 KiB of fields, and our own besides."""
     fields = b"".join(b"x-field-%d: %s\r\n" % (i, b"v" * 1000) for i in range(62))
 
@@ -239,7 +239,7 @@ def test_a_provider_head_as_large_as_heads_may_be(make_gateway, provide):
         connection.sendall(STREAM_HEAD[:-2] + fields + b"\r\n" + chunk(event("hello", "stop")) + chunk(b"data: [DONE]\n\n") + b"0\r\n\r\n")
         connection.recv(1)
 
-    instance = make_gateway(provide(serve))
+    instance = make_gateway(make_upstream(bytewise(serve)))
     pad = 65536 - len(STREAM_HEAD) - len(fields)
     fields += b"x-pad: %s\r\n" % (b"p" * (pad - 9))
     with plain.RawConnection(instance.address) as raw:

@@ -6,7 +6,7 @@ import struct
 
 import pytest
 
-from harness.clients import CHAT, EMBEDDING, FOLDER, MODERATION, RERANK, ROOT, TOKEN_RERANK, lenient, run_program
+from harness.clients import CHAT, EMBEDDING, MODERATION, RERANK, ROOT, TOKEN_RERANK, lenient, run_program
 
 PROMPT = "Say something about rivers."
 

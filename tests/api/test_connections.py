@@ -14,9 +14,9 @@ import pytest
 from harness import plain
 from harness.abuse import ask, gauges, slow_reader, wait_quiet
 from harness.crowd import accepted, connect_from, connected, descriptors, open_connections, open_files, private_bytes
-from harness.load import Sent, by_model, judge
+from harness.load import Sent, judge
 from harness.processes import chat_body
-from harness.provider import STREAM_HEAD, USAGE, chunk, event, read_request
+from harness.upstream import STREAM_HEAD, USAGE, bytewise, chunk, event
 from harness.waiting import SCALE, until
 
 # A build with sanitizers keeps memory that was freed, and puts guards around what is in use: there, only what is right counts.
@@ -314,7 +314,7 @@ UPSTREAM_ENDS = {
 
 
 @pytest.mark.parametrize("case", UPSTREAM_ENDS.values(), ids=UPSTREAM_ENDS)
-def test_a_provider_that_ends_its_side(make_gateway, provide, case):
+def test_a_provider_that_ends_its_side(make_gateway, make_upstream, case):
     """It goes on reading, so only its end tells. A connection whose half is closed is not used again."""
     data, stream, status, outcome, reason = case
     connections, reused = [], []
@@ -323,10 +323,10 @@ def test_a_provider_that_ends_its_side(make_gateway, provide, case):
         connections.append(connection)
         connection.sendall(data)
         connection.shutdown(socket.SHUT_WR)
-        if read_request(connection):
+        if connection.recv(1):
             reused.append(connection)
 
-    provider = provide(serve)
+    provider = make_upstream(bytewise(serve))
     instance = make_gateway(provider)
     for _ in range(2):
         answer = instance.chat(stream=stream)
@@ -338,14 +338,10 @@ def test_a_provider_that_ends_its_side(make_gateway, provide, case):
             assert last == b"[DONE]" if outcome == "ok" else json.loads(last)["error"]["code"] == reason, answer.events()
     assert len(connections) >= 2 and not reused
     wait_quiet(instance)
-    until(lambda: connected(provider.base_url.split("/")[2]) == 0, "the connections to be closed on our side too", 10)
+    until(lambda: connected(provider.address) == 0, "the connections to be closed on our side too", 10)
 
 
 # --- requests that do not wait ---
-
-
-def refused(status, code):
-    return lambda answer: answer.status == status and answer.json()["error"]["code"] == code
 
 
 class Mixed:

@@ -60,10 +60,6 @@ def head_of(gateway, headers, path=PATH):
     return (f"POST {path} HTTP/1.1\r\n" + "".join(f"{name}: {value}\r\n" for name, value in fields.items()) + "\r\n").encode()
 
 
-def reason_of(answer):
-    return answer.json()["details"]["reason"] if "reason" in answer.json().get("details", {}) else answer.json()["error"]["code"]
-
-
 # --- what the provider gets ---
 
 SPECIAL = bytes(range(256)) * 3 + b"\r\n--Xweir\r\n--\r\n\r"
@@ -223,6 +219,7 @@ def send_pieces(raw, content, begin, end):
     raw.send(end)
 
 
+@pytest.mark.tsan
 def test_a_large_form_waits_on_disk_and_not_in_memory(heard, upstream):
     content = os.urandom(MIB) * 50
     begin, end = file(content=content)[:-2].split(content)[0], b"\r\n" + form(field("model", "whisper"))
@@ -288,6 +285,7 @@ def test_a_full_disk_refuses_forms_and_nothing_else(make_gateway, upstream, sim,
 
 # --- clients and providers in trouble ---
 
+@pytest.mark.tsan
 def test_a_client_that_leaves_in_the_middle_leaves_nothing_behind(heard, upstream):
     with RawConnection(heard.address) as raw:
         raw.send(head_of(heard, {"content-length": 10 * MIB}) + file(content=b"x" * (2 * MIB)))
@@ -306,6 +304,7 @@ def test_a_client_that_sends_too_slowly_is_told(make_gateway, upstream, sim):
     assert not upstream.calls
 
 
+@pytest.mark.tsan
 def test_another_provider_gets_the_whole_form_again(make_gateway, make_upstream, sim):
     content = os.urandom(MIB) * 2
 

@@ -5,7 +5,7 @@ import zlib
 
 import pytest
 
-from harness.plain import RawConnection, call
+from harness.plain import RawConnection
 from harness.waiting import soonest
 
 DIGITS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"

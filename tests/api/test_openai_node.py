@@ -1,6 +1,5 @@
 """The official OpenAI package for Node, unchanged but for base URL and key: node/chat.mjs runs, this judges what it saw."""
 import json
-import os
 import pathlib
 import shutil
 import subprocess

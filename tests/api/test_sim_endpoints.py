@@ -397,6 +397,7 @@ def test_batches(client, sim):
 
 # --- refusals ---
 
+UPLOAD = {"filename": "a", "purpose": "batch", "bytes": 1, "mime_type": "a/b"}
 REFUSED = [
     ("/completions", {"model": "m"}, "prompt"), ("/completions", {"model": "m", "prompt": [1.5]}, "prompt"),
     ("/completions", {"model": "m", "prompt": "a", "n": 3, "best_of": 2}, "best_of"), ("/completions", {"prompt": "a"}, "model"),
@@ -414,6 +415,13 @@ REFUSED = [
     ("/rerank", {"model": "m", "documents": ["a"]}, "query"), ("/rerank", {"model": "m", "query": "a", "documents": []}, "documents"),
     ("/batches", {"endpoint": "/v1/embeddings", "completion_window": "24h"}, "input_file_id"),
     ("/batches", {"input_file_id": "file-none", "endpoint": "/v1/embeddings", "completion_window": "24h"}, "input_file_id"),
+    ("/rerank", {"model": "m", "query": "a", "documents": [1]}, "documents"), ("/rerank", {"model": "m", "query": "a", "documents": ["a"], "top_n": 0}, "top_n"),
+    ("/rerank", {"model": "m", "query": "a", "documents": ["a"], "return_documents": 1}, "return_documents"),
+    ("/uploads", {"purpose": "batch", "bytes": 1, "mime_type": "a/b"}, "filename"), ("/uploads", {**UPLOAD, "purpose": "fun"}, "purpose"),
+    ("/uploads", {"filename": "a", "bytes": 1, "mime_type": "a/b"}, "purpose"), ("/uploads", {**UPLOAD, "bytes": 0}, "bytes"),
+    ("/uploads", {"filename": "a", "purpose": "batch", "bytes": 1}, "mime_type"),
+    ("/responses/compact", {"model": "m", "input": "a", "previous_response_id": "resp_none"}, "previous_response_id"),
+    ("/responses/compact", {"input": "a"}, "model"),
 ]
 
 
@@ -422,6 +430,41 @@ def test_refusals_name_the_field(sim, path, body, param):
     answer = call(sim.address, "POST", f"/v1{path}", {"Authorization": "Bearer k"}, body)
     error = answer.json()["error"]
     assert (answer.status, error["type"], error["param"]) == (400, "invalid_request_error", param) and error["message"]
+
+
+@pytest.mark.parametrize(("query", "param"), [("limit=0", "limit"), ("limit=10001", "limit"), ("limit=x", "limit"), ("order=up", "order")])
+def test_lists_refuse_what_no_page_can_be(sim, query, param):
+    answer = call(sim.address, "GET", f"/v1/files?{query}", {"Authorization": "Bearer k"})
+    assert (answer.status, answer.json()["error"]["param"]) == (400, param)
+
+
+def test_uploads_refuse_parts_that_are_not_theirs(client, sim):
+    upload = client.uploads.create(filename="a.bin", purpose="user_data", bytes=2, mime_type="a/b")
+    for parts in ([], ["part_none"], "part", None):
+        answer = call(sim.address, "POST", f"/v1/uploads/{upload.id}/complete", {"Authorization": "Bearer k"}, {"part_ids": parts})
+        assert (answer.status, answer.json()["error"]["param"]) == (400, "part_ids"), parts
+    form = b'--B\r\nContent-Disposition: form-data; name="other"\r\n\r\nx\r\n--B--\r\n'
+    kind = {"Authorization": "Bearer k", "content-type": "multipart/form-data; boundary=B"}
+    answer = call(sim.address, "POST", f"/v1/uploads/{upload.id}/parts", kind, form)
+    assert (answer.status, answer.json()["error"]["param"]) == (400, "data")
+    for path in ("complete", "cancel"):
+        answer = call(sim.address, "POST", f"/v1/uploads/upload_none/{path}", {"Authorization": "Bearer k"}, {"part_ids": ["a"]})
+        assert answer.status == 404
+    assert client.uploads.cancel(upload.id).status == "cancelled"
+
+
+def test_responses_that_cannot_be_streamed_again_or_stopped(client):
+    made = client.responses.create(model="m", input="a")
+    with pytest.raises(openai.BadRequestError) as refused:
+        client.responses.cancel(made.id)
+    assert "synchronous" in refused.value.message
+    for query in ({"starting_after": 1}, {"starting_after": "x", "stream": "true"}):
+        with pytest.raises(openai.BadRequestError) as refused:
+            client.responses.with_raw_response.retrieve(made.id, extra_query=query)
+        assert refused.value.param == "starting_after"
+    for ask in (client.responses.retrieve, client.responses.cancel, client.responses.delete, client.responses.input_items.list):
+        with pytest.raises(openai.NotFoundError):
+            ask("resp_none")
 
 
 @pytest.mark.parametrize("path", ["/files", "/audio/transcriptions", "/images/variations"])

@@ -1,10 +1,13 @@
 """Starting with nothing: no file, no account. And where that would be a mistake, refusing with words."""
 import re
+import resource
+import subprocess
 
 import pytest
 
 from harness.plain import call
-from harness.processes import Gateway
+from harness.processes import SANITIZER_WORDS, Gateway, clean_environment
+from harness.waiting import PATIENCE
 
 # Free ports; whatever else a file could say is left to the defaults.
 ADDRESSES = {"WEIR_LISTEN": "127.0.0.1:0", "WEIR_OPERATOR_LISTEN": "127.0.0.1:0", "WEIR_WORKERS": "1"}
@@ -113,3 +116,16 @@ def test_a_port_that_is_taken_is_told(bare):
     said = refusal(bare(WEIR_LISTEN=first.address, OPENAI_API_KEY="sk-nobody"))
     assert first.address in said, said
     assert call(first.address, "GET", "/readyz").status == 200
+
+
+def test_too_few_files_for_the_workers_are_told(weir_binary, tmp_path):
+    """Some workers get what they need and one does not: the start fails in order, with words."""
+    def few_files():
+        resource.setrlimit(resource.RLIMIT_NOFILE, (40, 40))
+
+    # pylint: disable=subprocess-popen-preexec-fn
+    result = subprocess.run([str(weir_binary), "serve"], cwd=tmp_path, capture_output=True, text=True, timeout=30 * PATIENCE, check=False,
+                            env=clean_environment({**ADDRESSES, "WEIR_WORKERS": "8", "OPENAI_API_KEY": "x"}), preexec_fn=few_files)
+    told = [line for line in result.stderr.splitlines() if "cannot start" in line]
+    assert result.returncode == 1 and len(told) == 1 and "too many open files" in told[0], result
+    assert not SANITIZER_WORDS.search(result.stderr), result.stderr

@@ -13,7 +13,7 @@ from .fault_calls import KINDS, SENTENCE, SOUND, TOKENS, Caller, Seen, Target
 from .fault_table import CHARACTERS, CLOCKS, EITHER, FRESH, GUESS, NOT_TRIED, NOTHING, PART, ROWS, SAME, TIMERS, USAGE, Row
 from .plain import call
 from .processes import Gateway, default_settings
-from .rude import MANNERS, RudeProvider
+from .upstream import MANNERS, rude
 from .waiting import until
 
 # milli-CU per million tokens; no two alike, so that no figure can stand for another
@@ -106,7 +106,7 @@ class Run:
         self.outcomes, self.problems = {}, {}  # of what could not be judged: the error
         self.dead = socket.socket()  # takes a port, so that nobody else listens there
         self.dead.bind(("127.0.0.1", 0))
-        self.rude = {manner: RudeProvider(manner) for manner in MANNERS}
+        self.rude = {manner: rude(manner) for manner in MANNERS}
 
     def url_of(self, peer):
         if peer == "nobody":
@@ -141,11 +141,9 @@ class Run:
     def close(self):
         problems = []
         self.dead.close()
-        for peer in self.rude.values():
-            peer.close()
-        for gateway in self.gateways.values():
+        for end in [*[peer.stop for peer in self.rude.values()], *[gateway.close for gateway in self.gateways.values()]]:
             try:
-                gateway.close()
+                end()
             except AssertionError as error:
                 problems.append(str(error))
         assert not problems, "\n".join(problems)
@@ -218,7 +216,7 @@ class Run:
         entry, lines = self.entries[taken.request_id], self.lines.get(taken.request_id, [])
         attempts = tuple(attempt["reason"] or "" for attempt in entry["attempts"])
         self.check_timers(case, entry)
-        sends = len(lines) + sum(peer.request_ids.count(taken.request_id) for peer in self.rude.values())
+        sends = len(lines) + sum(peer.asked(taken.request_id) for peer in self.rude.values())
         return Outcome(seen=taken.seen, outcome=entry["outcome"], reason=entry["reason"] or "", attempts=attempts,
                        charge=self.charge(case, entry, lines, taken), sends=sends, then=self.next_of(case))
 

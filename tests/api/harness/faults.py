@@ -11,5 +11,4 @@ def status(code, retry_after=None):
 
 RESET = fault("reset")          # the connection is reset instead of an answer
 SILENCE = fault("silence")      # the request is read and never answered
-STALL = fault("stall=2")        # a stream begins and then says nothing more
 TRUNCATED = fault("truncate=2") # the connection is closed in the middle of a stream or body

@@ -56,16 +56,12 @@ class Load:
                                        chat_body(f"call {sent.mark}", model=f"sim/{sent.mark}", **more))
         return sent.answer.status != 0
 
-    async def run(self, seconds=None, count=None):
-        """Runs for a time, for a number of calls, or (with neither) until the gateway is gone."""
+    async def run(self, count=None):
+        """Runs for a number of calls, or without one until the gateway is gone."""
         numbers = iter(range(count)) if count is not None else iter(range(10**9))
-        loop = asyncio.get_running_loop()
-        deadline = None if seconds is None else loop.time() + seconds
 
         async def worker():
             for number in numbers:
-                if deadline is not None and loop.time() > deadline:
-                    return
                 if not await self._one(number) and count is None:
                     return
 

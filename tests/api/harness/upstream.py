@@ -1,5 +1,8 @@
 """A provider in Python for what the simulator does not do: it answers by a function of the test's own, tells of the bytes as
-they come, and stops in the middle of anything. One thread a connection; nothing of it knows the gateway's code."""
+they come, and stops in the middle of anything. One thread a connection; nothing of it knows the gateway's code.
+
+A function gets each request as a `Call`. `bytewise` is for those that write every byte of an answer themselves, `rude` makes
+those that leave in the middle of an upload."""
 import http.client
 import io
 import json
@@ -7,6 +10,21 @@ import socket
 import threading
 
 from .plain import fold
+
+STREAM_HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
+USAGE = {"prompt_tokens": 3, "completion_tokens": 1, "total_tokens": 4}
+RESET = b"\1\0\0\0\0\0\0\0"  # SO_LINGER: closing resets the connection
+MANNERS = ("reset", "close", "still")
+LITTLE = 40_000  # bytes of an upload that a rude provider takes
+
+
+def chunk(data):
+    return b"%x\r\n%s\r\n" % (len(data), data)
+
+
+def event(text="", finish=None, **more):
+    choice = {"index": 0, "delta": {"content": text}, "finish_reason": finish}
+    return b"data: " + json.dumps({"id": "c", "object": "chat.completion.chunk", "choices": [choice], **more}).encode() + b"\n\n"
 
 
 class Gone(Exception):
@@ -55,26 +73,30 @@ class Call:
         self.send(body)
 
     def chunk(self, data):
-        self.send(b"%x\r\n%s\r\n" % (len(data), data))
+        self.send(chunk(data))
 
     def end_chunks(self):
         self.send(b"0\r\n\r\n")
 
     def events(self, *events):
         """A stream of server-sent events, whole. Each is a dict, or bytes that go out as they are."""
-        self.head(200, {"content-type": "text/event-stream", "transfer-encoding": "chunked"})
-        for event in events:
-            self.chunk(event if isinstance(event, bytes) else b"data: " + json.dumps(event).encode() + b"\n\n")
+        self.send(STREAM_HEAD)
+        for one in events:
+            self.chunk(one if isinstance(one, bytes) else b"data: " + json.dumps(one).encode() + b"\n\n")
         self.end_chunks()
 
     def close(self):
         self.keep = False
 
+    def reset(self):
+        self.connection.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
+        self.close()
+
 
 class Connection:
     def __init__(self, upstream, number, peer):
         self.upstream, self.number, self.socket = upstream, number, peer
-        # What is sent is sent: a handler that hangs up on an unread body resets, and what waits for an acknowledgement would be lost.
+        # What is sent leaves at once: a connection that is closed unread forgets what the system still holds back.
         peer.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.pending = b""
 
@@ -115,13 +137,19 @@ class Connection:
 
 
 class Upstream:
-    """`handler(call)` answers each request; without one, or with `answers`, the body is read and answered by its path."""
+    """`handler(call)` answers each request; without one, or with `answers`, the body is read and answered by its path. With
+    `receive_buffer` the system takes no more than about that which is not read."""
 
-    def __init__(self, handler=None, answers=None):
+    def __init__(self, handler=None, answers=None, receive_buffer=None):
         self.handler = handler or self.answer_by_path
         self.answers = answers or {}
         self.calls, self.connections, self.problems = [], [], []
-        self.listener = socket.create_server(("127.0.0.1", 0), backlog=64)
+        self.stopped = threading.Event()
+        self.listener = socket.socket()
+        if receive_buffer is not None:
+            self.listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
+        self.listener.bind(("127.0.0.1", 0))
+        self.listener.listen(128)
         self.address = f"127.0.0.1:{self.listener.getsockname()[1]}"
         threading.Thread(target=self.accept, daemon=True).start()
 
@@ -155,7 +183,12 @@ class Upstream:
     def paths(self):
         return [f"{call.method} {call.target}" for call in self.calls]
 
+    def asked(self, request_id):
+        """How many calls carried this id of weir's."""
+        return [call.headers.get("x-request-id") for call in self.calls].count(request_id)
+
     def stop(self):
+        self.stopped.set()
         # A listener in accept() wakes only when it is shut down.
         self.listener.shutdown(socket.SHUT_RDWR)
         self.listener.close()
@@ -165,6 +198,32 @@ class Upstream:
             except OSError:
                 pass
         assert not self.problems, self.problems
+
+
+def bytewise(serve):
+    """A handler that reads the request and gives the socket to `serve`, which writes every byte; the connection ends behind it."""
+    def handler(call):
+        call.read()
+        call.close()
+        serve(call.connection.socket)
+
+    return handler
+
+
+def rude(manner):
+    """An upstream that reads the head of an upload and a little of its body, and then resets or closes the connection or stands
+    still, without a word of an answer."""
+    def handler(call):
+        call.read(LITTLE)
+        if manner == "still":
+            upstream.stopped.wait()
+        elif manner == "reset":
+            call.reset()
+        else:
+            call.close()
+
+    upstream = Upstream(handler, receive_buffer=65536)
+    return upstream
 
 
 def provider(name, upstream, **more):
