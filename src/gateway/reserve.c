@@ -13,6 +13,9 @@ const struct weir_price *gateway__price_of(const struct weir_request *request, c
                                     request->call.variant);
 }
 
+/* What a model takes whose price says nothing of it: as much as the largest ones do. */
+enum { LARGE_CONTEXT_TOKENS = 1048576 };
+
 static int64_t sum(int64_t a, int64_t b) {
     int64_t total;
     return weir_add_int64(a, b, &total) ? total : INT64_MAX;
@@ -23,8 +26,9 @@ static struct weir_usage worst_case(const struct weir_request *request, const st
     struct weir_usage usage = {.input = sum((int64_t)gateway__body_length(request), call->more_input_tokens),
                                .unit = call->unit,
                                .units = call->units};
-    if (call->input_is_elsewhere && price != NULL && price->max_input_tokens > usage.input)
-        usage.input = price->max_input_tokens;
+    int64_t window = price != NULL && price->max_input_tokens > 0 ? price->max_input_tokens : LARGE_CONTEXT_TOKENS;
+    if (call->input_is_elsewhere && window > usage.input)
+        usage.input = window;
     if (!call->makes_tokens)
         return usage;
     int64_t output = call->max_output_tokens;

@@ -3,8 +3,10 @@
 #include "gateway/impl.h"
 
 /* Request fields that providers use and that carry nothing of ours. */
-static const struct weir_span forwarded[] = {
-    {"accept", 6}, {"user-agent", 10}, {"openai-beta", 11}, {"idempotency-key", 15}, {"accept-language", 15}};
+static const struct weir_span forwarded[] = {{"accept", 6},
+                                             {"user-agent", 10},
+                                             {"openai-beta", 11},
+                                             {"accept-language", 15}};
 /* Never passed on, whatever the settings say: ours, or of one connection. */
 static const struct weir_span ours[] = {{"authorization", 13},   {"host", 4},
                                         {"content-length", 14},  {"content-type", 12},
@@ -14,6 +16,22 @@ static const struct weir_span ours[] = {{"authorization", 13},   {"host", 4},
                                         {"x-forwarded-for", 15}, {"proxy-authorization", 19}};
 #define COUNT(names) (sizeof(names) / sizeof *(names))
 
+/* All workspaces share one account at the provider, which knows a key for idempotency by its text alone: the same text of two workspaces must be two
+ * keys, or one would get the other's answer. */
+static void write_idempotency_key(const struct weir_request *request, struct weir_span key, struct weir_buffer *out) {
+    unsigned char hash[WEIR_KEY_HASH_SIZE];
+    char hex[2 * WEIR_KEY_HASH_SIZE + 1];
+    struct weir_buffer text;
+    weir_buffer_init(&text, WEIR_MAX_HEAD_BYTES + WEIR_KIB);
+    weir_buffer_append(&text, request->key->workspace);
+    weir_buffer_append_byte(&text, '\n');
+    weir_buffer_append(&text, key);
+    weir_key_hash(weir_buffer_span(&text), hash);
+    weir_buffer_release(&text);
+    weir_hex_format(hash, sizeof hash, hex);
+    (void)weir_http_write_field(out, WEIR_SPAN("Idempotency-Key"), weir_span_of(hex, sizeof hex - 1));
+}
+
 static void write_forwarded(const struct weir_request *request, struct weir_buffer *out) {
     const struct weir_texts *more = request->target->provider->forward_headers;
     for (size_t i = 0; i < request->head->field_count; i++) {
@@ -21,7 +39,9 @@ static void write_forwarded(const struct weir_request *request, struct weir_buff
         bool forward = weir_http_name_in(field->name, forwarded, COUNT(forwarded));
         for (size_t j = 0; !forward && j < more->count; j++)
             forward = weir_span_equal_ignore_case(field->name, more->at[j]);
-        if (forward && !weir_http_is_hop_by_hop(field->name) && !weir_http_name_in(field->name, ours, COUNT(ours)))
+        if (weir_span_equal_ignore_case(field->name, WEIR_SPAN("idempotency-key")))
+            write_idempotency_key(request, field->value, out);
+        else if (forward && !weir_http_is_hop_by_hop(field->name) && !weir_http_name_in(field->name, ours, COUNT(ours)))
             (void)weir_http_write_field(out, field->name, field->value);
     }
 }
