@@ -111,11 +111,14 @@ struct weir_event_pattern {
     } holes[WEIR_EVENT_HOLES]; /* in order */
     size_t hole_count;
     struct weir_event event;
+    unsigned made, matched; /* over the stream: where most events differ otherwise, none is made any more */
 };
+/* Before the first event of a stream. */
+void weir_event_pattern_init(struct weir_event_pattern *pattern);
 /* Makes a pattern of an event that was read with content and nothing else of note; of any other, none. */
 void weir_event_pattern_set(struct weir_event_pattern *pattern, struct weir_span data, const struct weir_event *event);
 /* True: `data` differs from the pattern in its holes alone and is as valid; *event is what reading it would have given, but for the answer's id. */
-WEIR_MUST bool weir_event_pattern_read(const struct weir_event_pattern *pattern, struct weir_span data,
+WEIR_MUST bool weir_event_pattern_read(struct weir_event_pattern *pattern, struct weir_span data,
                                        struct weir_event *event);
 
 /* An error as a client is told: the words come from the reasons table. */

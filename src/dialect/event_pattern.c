@@ -6,6 +6,8 @@
  */
 #include "dialect/impl.h"
 
+enum { TRIED = 8 };
+
 static const struct {
     const char *quoted_name;
     bool is_number, is_text;
@@ -92,9 +94,22 @@ static bool find_holes(struct weir_event_pattern *pattern, struct weir_span data
     return has_text;
 }
 
+void weir_event_pattern_init(struct weir_event_pattern *pattern) {
+    pattern->length = pattern->hole_count = 0;
+    pattern->made = pattern->matched = 0;
+}
+
+/* Making one costs as much as reading two or three events. */
+static bool is_worth_it(const struct weir_event_pattern *pattern) {
+    return pattern->made < TRIED || pattern->matched / 4 >= pattern->made;
+}
+
 void weir_event_pattern_set(struct weir_event_pattern *pattern, struct weir_span data, const struct weir_event *event) {
     pattern->length = 0;
     pattern->hole_count = 0;
+    if (!is_worth_it(pattern))
+        return;
+    pattern->made++;
     if (event->kind != WEIR_EVENT_CONTENT || !event->has_text || event->repeats || event->answer.has_usage ||
         event->answer.usage_member.kind == WEIR_JSON_OBJECT || data.length > WEIR_EVENT_PATTERN_BYTES ||
         !find_holes(pattern, data, event->sequence))
@@ -125,8 +140,7 @@ static void fill_hole(const struct weir_event_pattern *pattern, size_t i, struct
         event->sequence = number_of(content);
 }
 
-bool weir_event_pattern_read(const struct weir_event_pattern *pattern, struct weir_span data,
-                             struct weir_event *event) {
+bool weir_event_pattern_read(struct weir_event_pattern *pattern, struct weir_span data, struct weir_event *event) {
     struct weir_span contents[WEIR_EVENT_HOLES], rest = data;
     size_t done = 0;
     bool has_text = false;
@@ -150,6 +164,7 @@ bool weir_event_pattern_read(const struct weir_event_pattern *pattern, struct we
     }
     if (!has_text || rest.length != pattern->length - done || memcmp(rest.at, pattern->data + done, rest.length) != 0)
         return false;
+    pattern->matched++;
     *event = pattern->event;
     for (size_t i = pattern->hole_count; i-- > 0;)
         fill_hole(pattern, i, contents[i], event);

@@ -170,8 +170,11 @@ static void read_event(struct weir_request *request, const struct weir_sse_event
     if (relay->pattern != NULL && weir_event_pattern_read(relay->pattern, sse->data, event))
         return;
     request->format->read_event(sse, event);
-    if (event->kind == WEIR_EVENT_CONTENT && relay->pattern == NULL)
+    if (event->kind == WEIR_EVENT_CONTENT && relay->pattern == NULL) {
         relay->pattern = weir_arena_alloc_raw(request->arena, sizeof *relay->pattern);
+        if (relay->pattern != NULL)
+            weir_event_pattern_init(relay->pattern);
+    }
     if (event->kind == WEIR_EVENT_CONTENT && relay->pattern != NULL)
         weir_event_pattern_set(relay->pattern, sse->data, event);
 }

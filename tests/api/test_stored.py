@@ -562,11 +562,11 @@ def test_a_stop_while_the_store_is_asked(make_gateway, sims):
 
 def test_one_workspaces_key_for_idempotency_is_not_anothers(make_gateway, make_upstream, sim):
     """The provider's account is shared: the same text from two workspaces must not get one the other's answer."""
-    upstream = make_upstream(lambda call: (call.read(), call.answer({"id": "file-1", "choices": []})))
+    upstream = make_upstream(lambda call: (call.read(), call.answer({"id": "chat-1", "choices": []})))
     gateway = make_gateway(sim, providers=[provider("here", upstream)], models=[])
-    ask = {"model": "here/m", "messages": []}
-    other = gateway.create_key("other", "--workspace", "other")
-    for key in (gateway.key, gateway.key, other):
-        gateway.request("POST", "/v1/chat/completions", ask, {"Authorization": f"Bearer {key}", "Idempotency-Key": "same"})
+    first, second = Caller(gateway, "first"), Caller(gateway, "second")
+    for caller in (first, first, second):
+        answer = caller("POST", "/v1/chat/completions", {"model": "here/m", "messages": []}, idempotency_key="same")
+        assert answer.status == 200, answer
     one, again, another = (call.headers["idempotency-key"] for call in upstream.calls)
     assert one == again != another and "same" not in (one, another)

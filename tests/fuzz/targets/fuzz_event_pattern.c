@@ -25,6 +25,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     struct weir_event event, likely;
     struct weir_event_pattern pattern;
     format->read_event(&sse, &event);
+    weir_event_pattern_init(&pattern);
     weir_event_pattern_set(&pattern, before, &event);
     if (!weir_event_pattern_read(&pattern, after, &likely))
         return 0;

@@ -53,6 +53,7 @@ static void likeness_tells_what_reading_tells(void **state) {
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         struct weir_event_pattern pattern;
         struct weir_event event = whole(rows[i].format, rows[i].before), likely;
+        weir_event_pattern_init(&pattern);
         weir_event_pattern_set(&pattern, weir_span_of_string(rows[i].before), &event);
         if (!weir_event_pattern_read(&pattern, weir_span_of_string(rows[i].after), &likely))
             fail_msg("row %zu is not taken", i);
@@ -98,6 +99,7 @@ static void what_differs_elsewhere_is_read_as_a_whole(void **state) {
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         struct weir_event_pattern pattern;
         struct weir_event event = whole(rows[i].format, rows[i].before), likely;
+        weir_event_pattern_init(&pattern);
         weir_event_pattern_set(&pattern, weir_span_of_string(rows[i].before), &event);
         if (weir_event_pattern_read(&pattern, weir_span_of_string(rows[i].after), &likely))
             fail_msg("row %zu is taken", i);
@@ -111,8 +113,23 @@ static void what_is_too_long_is_no_pattern(void **state) {
     struct weir_event likely;
     (void)snprintf(data, sizeof data, CHAT("\"%0*d\"", ""), WEIR_EVENT_PATTERN_BYTES, 7);
     struct weir_event event = whole(&weir_format_chat, data);
+    weir_event_pattern_init(&pattern);
     weir_event_pattern_set(&pattern, weir_span_of_string(data), &event);
     assert_false(weir_event_pattern_read(&pattern, weir_span_of_string(data), &likely));
+}
+
+static void a_stream_whose_events_all_differ_is_left_alone(void **state) {
+    (void)state;
+    static const char *const events[] = {CHAT("\"a\"", ",\"x\":1"), CHAT("\"b\"", ",\"x\":2")};
+    struct weir_event_pattern pattern;
+    struct weir_event likely;
+    weir_event_pattern_init(&pattern);
+    for (size_t i = 0; i < 100; i++) {
+        struct weir_event event = whole(&weir_format_chat, events[i % 2]);
+        assert_false(weir_event_pattern_read(&pattern, weir_span_of_string(events[i % 2]), &likely));
+        weir_event_pattern_set(&pattern, weir_span_of_string(events[i % 2]), &event);
+    }
+    assert_int_equal(pattern.length, 0);
 }
 
 int main(void) {
@@ -120,6 +137,7 @@ int main(void) {
         cmocka_unit_test(likeness_tells_what_reading_tells),
         cmocka_unit_test(what_differs_elsewhere_is_read_as_a_whole),
         cmocka_unit_test(what_is_too_long_is_no_pattern),
+        cmocka_unit_test(a_stream_whose_events_all_differ_is_left_alone),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
