@@ -98,13 +98,22 @@ static bool is_dropped(struct weir_span name) {
     return name.length > 15 && weir_span_equal_ignore_case(weir_span_first(name, 15), WEIR_SPAN("access-control-"));
 }
 
+/* Whether a Connection field names it: there may be several (RFC 9110, section 7.6.1). */
+static bool is_of_connection(const struct weir_http_head *head, struct weir_span name) {
+    for (size_t i = 0; i < head->field_count; i++)
+        if (weir_span_equal_ignore_case(head->fields[i].name, WEIR_SPAN("connection")) &&
+            weir_http_list_has(head->fields[i].value, name))
+            return true;
+    return false;
+}
+
 void gateway__write_upstream_fields(struct weir_request *request, struct weir_buffer *out) {
     const struct weir_http_head *head = request->upstream.head;
-    const struct weir_span *connection = weir_http_head_find(head, WEIR_SPAN("connection"));
+    bool has_connection = weir_http_head_find(head, WEIR_SPAN("connection")) != NULL;
     bool error = request->reason != WEIR_REASON_NONE;
     for (size_t i = 0; i < head->field_count; i++) {
         const struct weir_http_field *field = &head->fields[i];
-        if (is_dropped(field->name) || (connection != NULL && weir_http_list_has(*connection, field->name)))
+        if (is_dropped(field->name) || (has_connection && is_of_connection(head, field->name)))
             continue;
         /* an error's body and its type are written anew; its advice on retrying is the provider's */
         if (error && (weir_span_equal_ignore_case(field->name, WEIR_SPAN("content-type")) ||

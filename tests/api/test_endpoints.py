@@ -551,3 +551,11 @@ def test_an_old_client_gets_sound_that_ends_with_the_connection(priced, upstream
         assert status == 200 and "transfer-encoding" not in headers and headers["connection"] == "close"
         assert raw.read_rest() == b"RIFF" * 100
     assert priced.entry_of(headers["x-request-id"])["cost_cu_milli"] == 45_000
+
+
+def test_fields_that_any_connection_field_names_stay_behind(priced, upstream):
+    upstream.handler = lambda call: (call.read(), call.send(b"HTTP/1.1 200 OK\r\nConnection: x-a\r\nConnection: keep-alive, X-B\r\nX-A: 1\r\nX-B: 2\r\n"
+                                                            b"X-C: 3\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}"))
+    answer = priced.request("POST", "/v1/moderations", {"model": "here/m", "input": "x"})
+    assert answer.status == 200 and answer.headers["x-c"] == "3"
+    assert "x-a" not in answer.headers and "x-b" not in answer.headers
