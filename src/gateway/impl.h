@@ -383,6 +383,15 @@ void gateway__held_ref(struct gateway__held *held);
 void gateway__held_unref(struct gateway__held *held);
 void gateway__held_replace(struct weir_worker *worker, struct gateway__held *fresh);
 
+static inline int64_t gateway__since_start_us(const struct weir_request *request, int64_t now_ns) {
+    return (now_ns - request->start_ns) / 1000;
+}
+/* The same for a record: what is longer than it can say (71 minutes) is said to be that long. */
+static inline uint32_t gateway__record_us(const struct weir_request *request, int64_t now_ns) {
+    int64_t us = gateway__since_start_us(request, now_ns);
+    return us > UINT32_MAX ? UINT32_MAX : (uint32_t)us;
+}
+
 static inline const struct weir_gateway_settings *gateway__settings(const struct weir_request *request) {
     return request->held->published->settings;
 }

@@ -63,12 +63,6 @@ static void fill_usage(struct weir_request *request, enum weir_usage_source sour
         fill_units(request);
 }
 
-/* What is longer than the record can say (71 minutes) is said to be that long. */
-static uint32_t since_start_us(const struct weir_request *request, int64_t now_ns) {
-    int64_t us = (now_ns - request->start_ns) / 1000;
-    return us > UINT32_MAX ? UINT32_MAX : (uint32_t)us;
-}
-
 static void fill_entry(struct weir_request *request, enum weir_usage_source source, int64_t cost_cu_milli) {
     const struct weir_published *published = request->held->published;
     struct weir_ledger_entry *entry = &request->entry;
@@ -100,10 +94,10 @@ static void fill_entry(struct weir_request *request, enum weir_usage_source sour
     entry->stream = request->call.stream;
     entry->unpriced = (request->call.background && !request->has_usage) ||
                       (request->price == NULL && !request->endpoint->is_free);
-    entry->first_byte_us = request->first_byte_ns == 0 ? 0 : since_start_us(request, request->first_byte_ns);
+    entry->first_byte_us = request->first_byte_ns == 0 ? 0 : gateway__record_us(request, request->first_byte_ns);
     if (entry->attempts[entry->attempt_count - 1].end_us == 0)
-        entry->attempts[entry->attempt_count - 1].end_us = since_start_us(request,
-                                                                          weir_loop_now_ns(request->worker->loop));
+        entry->attempts[entry->attempt_count - 1].end_us = gateway__record_us(request,
+                                                                              weir_loop_now_ns(request->worker->loop));
 }
 
 /* The status that the client has or will get. */

@@ -155,7 +155,7 @@ enum gateway__next gateway__step_answer(struct weir_request *request) {
 }
 
 static int64_t since_start_us(const struct weir_request *request, int64_t now_ns) {
-    return now_ns == 0 ? 0 : (now_ns - request->start_ns) / 1000;
+    return now_ns == 0 ? 0 : gateway__since_start_us(request, now_ns);
 }
 
 enum gateway__next gateway__step_record(struct weir_request *request) {

@@ -14,9 +14,10 @@ static const struct weir_http1_events parser_events = {.on_head = on_head, .on_b
 
 enum { DRAIN_MS = 1000 };
 
+/* Of an attempt: 0 would mean that it never came to it. */
 static uint32_t since_start_us(const struct weir_request *request) {
-    int64_t us = (weir_loop_now_ns(request->worker->loop) - request->start_ns) / 1000;
-    return us < 1 ? 1 : us > UINT32_MAX ? UINT32_MAX : (uint32_t)us;
+    uint32_t us = gateway__record_us(request, weir_loop_now_ns(request->worker->loop));
+    return us < 1 ? 1 : us;
 }
 
 static struct weir_ledger_attempt *attempt(struct weir_request *request) {
