@@ -23,6 +23,7 @@ static const char *const names[WEIR_STATUS_COUNT] = {
     [WEIR_ETIMEOUT] = "timeout",
     [WEIR_EDENIED] = "denied",
     [WEIR_ECORRUPT] = "corrupt",
+    [WEIR_ESTALE] = "stale",
 };
 
 enum weir_status weir_fail(struct weir_error *error, enum weir_status status, const char *format, ...) {

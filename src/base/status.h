@@ -26,6 +26,7 @@ enum weir_status {
     WEIR_ETIMEOUT,  /* too late */
     WEIR_EDENIED,   /* not permitted */
     WEIR_ECORRUPT,  /* stored bytes fail their checksum or shape */
+    WEIR_ESTALE,    /* it has changed since it was read */
     WEIR_STATUS_COUNT
 };
 

@@ -81,6 +81,12 @@ static const struct weir_option server_rows[] = {
      .kind = WEIR_OPTION_TEXT,
      .offset = SERVER(tls_key),
      .prose = "The certificate's private key, a PEM file."},
+    {.name = "trusted_proxies",
+     .kind = WEIR_OPTION_TEXTS,
+     .offset = SERVER(trusted_proxies),
+     .live = true,
+     .prose =
+         "Networks of the proxies in front of the data plane (`10.0.0.0/8`). From them alone the client's address is taken out of `Forwarded` or `X-Forwarded-For`, from the right."},
 };
 static const struct weir_option_table server_table = {"server", server_rows, COUNT(server_rows),
                                                       sizeof(struct main__server_settings)};
@@ -98,7 +104,29 @@ static const struct weir_option operator_rows[] = {
      .offset = OPERATOR(allow_remote),
      .initial = "false",
      .prose =
-         "Let the operator plane listen on an address that is not loopback. Put it behind something that authenticates."},
+         "Let the operator plane listen on an address that is not loopback without both `operator.allow` and TLS. `weir check` reports it."},
+    {.name = "allow",
+     .kind = WEIR_OPTION_TEXTS,
+     .offset = OPERATOR(allow),
+     .live = true,
+     .prose =
+         "Networks that may use the operator plane (`192.0.2.0/24`). Needed, with TLS, where it listens on an address that is not loopback; empty: any that reaches it."},
+    {.name = "tls_certificate",
+     .kind = WEIR_OPTION_TEXT,
+     .offset = OPERATOR(tls_certificate),
+     .prose = "A PEM file with the operator plane's certificate and its chain; with `tls_key` it speaks TLS."},
+    {.name = "tls_key",
+     .kind = WEIR_OPTION_TEXT,
+     .offset = OPERATOR(tls_key),
+     .prose = "The certificate's private key, a PEM file."},
+    {.name = "session",
+     .kind = WEIR_OPTION_DURATION,
+     .offset = OPERATOR(session_ms),
+     .initial = "8h",
+     .unit = "s",
+     .minimum = 60000,
+     .maximum = (int64_t)7 * 24 * 3600000,
+     .prose = "How long a login of an operator is good for."},
 };
 static const struct weir_option_table operator_table = {"operator", operator_rows, COUNT(operator_rows),
                                                         sizeof(struct main__operator_settings)};
@@ -115,12 +143,122 @@ static const struct weir_option journal_rows[] = {
 static const struct weir_option_table journal_table = {"journal", journal_rows, COUNT(journal_rows),
                                                        sizeof(struct main__journal_settings)};
 
+static const struct weir_option keys_rows[] = {
+    {.name = "rotation_due",
+     .kind = WEIR_OPTION_DURATION,
+     .offset = offsetof(struct main__keys_settings, rotation_due_ms),
+     .initial = "90d",
+     .unit = "s",
+     .minimum = 0,
+     .maximum = (int64_t)3650 * 24 * 3600000,
+     .prose =
+         "The age at which an API key should be rotated: older ones are marked, counted in a metric and logged once a day. 0: never."},
+};
+static const struct weir_option_table keys_table = {"keys", keys_rows, COUNT(keys_rows),
+                                                    sizeof(struct main__keys_settings)};
+
+#define AUDIT(member) offsetof(struct main__audit_settings, member)
+static const struct weir_option audit_rows[] = {
+    {.name = "retention",
+     .kind = WEIR_OPTION_DURATION,
+     .offset = AUDIT(retention_ms),
+     .initial = "90d",
+     .unit = "s",
+     .minimum = 0,
+     .maximum = (int64_t)36500 * 24 * 3600000,
+     .prose = "How long entries of the audit trail are kept. 0: for ever."},
+    {.name = "sink",
+     .kind = WEIR_OPTION_TEXT,
+     .offset = AUDIT(sink),
+     .prose =
+         "Where entries of the audit trail go besides: `file:PATH` (JSON lines), `syslog:` (this machine's), `udp://HOST:PORT` or `tcp://HOST:PORT` (RFC 5424). Empty: nowhere."},
+};
+static const struct weir_option_table audit_table = {"audit", audit_rows, COUNT(audit_rows),
+                                                     sizeof(struct main__audit_settings)};
+
+#define RECORDS(member) offsetof(struct main__records_settings, member)
+static const struct weir_option records_rows[] = {
+    {.name = "retention",
+     .kind = WEIR_OPTION_DURATION,
+     .offset = RECORDS(retention_ms),
+     .initial = "30d",
+     .unit = "s",
+     .minimum = 0,
+     .maximum = (int64_t)3650 * 24 * 3600000,
+     .prose =
+         "How long the records of requests are kept, by days; the ledger is kept apart from them. 0: none are written."},
+    {.name = "sample_percent",
+     .kind = WEIR_OPTION_INTEGER,
+     .offset = RECORDS(sample_percent),
+     .initial = "100",
+     .minimum = 0,
+     .maximum = 100,
+     .prose = "Of how many of the requests that went well a record is kept. Failed and refused ones always have one."},
+    {.name = "content_retention",
+     .kind = WEIR_OPTION_DURATION,
+     .offset = RECORDS(content_retention_ms),
+     .initial = "7d",
+     .unit = "s",
+     .minimum = 0,
+     .maximum = (int64_t)3650 * 24 * 3600000,
+     .prose = "How long captured contents are kept, for the workspaces that have them captured."},
+};
+static const struct weir_option_table records_table = {"records", records_rows, COUNT(records_rows),
+                                                       sizeof(struct main__records_settings)};
+
+#define SECRETS(member) offsetof(struct main__secrets_settings, member)
+static const struct weir_option secrets_rows[] = {
+    {.name = "sealing_key",
+     .kind = WEIR_OPTION_SECRET,
+     .offset = SECRETS(sealing_key),
+     .environment = "WEIR_SEALING_KEY",
+     .prose =
+         "The key that secrets in the store are sealed with, `file:PATH` or `env:NAME`; `weir secrets generate` makes one. Without it secrets can be neither written nor opened."},
+    {.name = "previous_sealing_keys",
+     .kind = WEIR_OPTION_TEXTS,
+     .offset = SECRETS(previous_sealing_keys),
+     .prose =
+         "Earlier sealing keys, `file:PATH` or `env:NAME`: they still open, until `weir secrets rotate` has sealed everything anew."},
+};
+static const struct weir_option_table secrets_table = {"secrets", secrets_rows, COUNT(secrets_rows),
+                                                       sizeof(struct main__secrets_settings)};
+
+#define BACKUP(member) offsetof(struct main__backup_settings, member)
+static const struct weir_option backup_rows[] = {
+    {.name = "directory",
+     .kind = WEIR_OPTION_TEXT,
+     .offset = BACKUP(directory),
+     .prose = "The folder for scheduled backups. Empty: none are made."},
+    {.name = "interval",
+     .kind = WEIR_OPTION_DURATION,
+     .offset = BACKUP(interval_ms),
+     .initial = "1h",
+     .unit = "s",
+     .minimum = 60000,
+     .maximum = (int64_t)30 * 24 * 3600000,
+     .prose = "How often a backup is made."},
+    {.name = "keep",
+     .kind = WEIR_OPTION_INTEGER,
+     .offset = BACKUP(keep),
+     .initial = "24",
+     .minimum = 1,
+     .maximum = 10000,
+     .prose = "How many scheduled backups are kept; older ones are removed once a new one is whole."},
+};
+static const struct weir_option_table backup_table = {"backup", backup_rows, COUNT(backup_rows),
+                                                      sizeof(struct main__backup_settings)};
+
 void main__settings_sections(struct main__settings *settings, struct weir_config_section sections[MAIN_SECTION_COUNT]) {
     const struct weir_config_section all[MAIN_SECTION_COUNT] = {
         {&general_table, &settings->general},
         {&server_table, &settings->server},
         {&operator_table, &settings->operator_plane},
         {&journal_table, &settings->journal},
+        {&keys_table, &settings->keys},
+        {&audit_table, &settings->audit},
+        {&records_table, &settings->records},
+        {&secrets_table, &settings->secrets},
+        {&backup_table, &settings->backup},
         {&weir_limits_options, &settings->gateway.limits},
         {&weir_timeouts_options, &settings->gateway.timeouts},
         {&weir_cors_options, &settings->gateway.cors},

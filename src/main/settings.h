@@ -19,11 +19,42 @@ struct main__server_settings {
     int64_t workers;
     struct weir_span tls_certificate;
     struct weir_span tls_key;
+    struct weir_texts trusted_proxies;
 };
 
 struct main__operator_settings {
     struct weir_span listen;
     bool allow_remote;
+    struct weir_texts allow;
+    struct weir_span tls_certificate;
+    struct weir_span tls_key;
+    int64_t session_ms;
+};
+
+struct main__keys_settings {
+    int64_t rotation_due_ms;
+};
+
+struct main__audit_settings {
+    int64_t retention_ms; /* 0: for ever */
+    struct weir_span sink;
+};
+
+struct main__records_settings {
+    int64_t retention_ms;   /* 0: none are kept */
+    int64_t sample_percent; /* of the requests that went well */
+    int64_t content_retention_ms;
+};
+
+struct main__secrets_settings {
+    struct weir_span sealing_key;            /* a reference */
+    struct weir_texts previous_sealing_keys; /* references */
+};
+
+struct main__backup_settings {
+    struct weir_span directory; /* empty: no scheduled backups */
+    int64_t interval_ms;
+    int64_t keep;
 };
 
 struct main__journal_settings {
@@ -36,6 +67,11 @@ struct main__settings {
     struct main__server_settings server;
     struct main__operator_settings operator_plane;
     struct main__journal_settings journal;
+    struct main__keys_settings keys;
+    struct main__audit_settings audit;
+    struct main__records_settings records;
+    struct main__secrets_settings secrets;
+    struct main__backup_settings backup;
     struct weir_gateway_settings gateway;
     /* derived */
     const char *environment;  /* "dev", "stage", "prod" */
@@ -45,7 +81,7 @@ struct main__settings {
     const char *file_name;    /* its name, for telling where a problem stands */
 };
 
-enum { MAIN_SECTION_COUNT = 9 };
+enum { MAIN_SECTION_COUNT = 14 };
 /* The sections with their tables, pointing into `settings`. */
 void main__settings_sections(struct main__settings *settings, struct weir_config_section sections[MAIN_SECTION_COUNT]);
 

@@ -11,7 +11,28 @@
 
 struct weir_operator;
 
+/* What the rest of the process does for operations. Each is called on the operations thread and may wait for another thread. NULL: it cannot
+ * be done in this process (tests). */
+struct weir_operator_hooks {
+    /* Makes and publishes a new revision from the file and the store as they are now. WEIR_OK: *number is live (the old one when nothing
+     * changed); else nothing has changed and `problems` says why, a line each. */
+    enum weir_status (*publish)(void *context, uint64_t *number, struct weir_buffer *problems);
+    /* Revoked keys are refused, and answers in flight end where wanted, when this returns. */
+    void (*keys_changed)(void *context);
+    void *context;
+};
+
+struct weir_sealing;
+
 struct weir_operator_settings {
+    const char *store_directory;        /* where the operations thread finds the store */
+    const char *environment;            /* "dev", "stage", "prod" */
+    const struct weir_sealing *sealing; /* NULL or without keys: secrets cannot be written */
+    struct weir_span brand;             /* "weir"; borrowed for life, as all texts here */
+    struct weir_operator_hooks hooks;
+    bool local_operator;     /* dev: loopback without a token and without an Origin acts as the local owner */
+    int64_t session_ms;      /* how long what POST /auth/login gives is good */
+    int64_t rotation_due_us; /* a key's age at which it should be rotated */
     const struct weir_board *board;
     struct weir_span brand_upper; /* borrowed for life */
     bool loopback_only;           /* check Host */

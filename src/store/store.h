@@ -10,8 +10,10 @@
 #include "base/arena.h"
 #include "base/log.h"
 #include "net/loop.h"
+#include "store/audit.h"
 #include "store/issued.h"
 #include "store/journal.h"
+#include "store/objects.h"
 
 enum { WEIR_KEY_HASH_SIZE = 32, WEIR_KEY_ID_SIZE = 24 };
 
@@ -23,9 +25,30 @@ struct weir_key_record {
     struct weir_span workspace;
     char hint[16]; /* "abcd…wxyz" of the random part, for people */
     int64_t created_utc_us;
-    int64_t expires_utc_us; /* 0: never */
-    int64_t revoked_utc_us; /* 0: not */
-    uint64_t change;        /* grows with every change to any key */
+    int64_t expires_utc_us;      /* 0: never */
+    int64_t revoked_utc_us;      /* 0: not */
+    uint64_t change;             /* grows with every change to any key */
+    struct weir_span team, user; /* ids within the workspace; empty: none */
+    struct weir_span
+        family; /* the id of the first key of a chain of rotations: budgets count by it; empty: its own id */
+    struct weir_span rules;       /* what it may, canonical JSON (identity/rules.h); empty: everything */
+    struct weir_span tags;        /* a JSON object of strings, or empty */
+    struct weir_span replaced_by; /* the id of the key that it was rotated to; empty: it was not */
+    int64_t updated_utc_us;       /* 0: as created */
+    uint64_t version;             /* 1 at first */
+    bool end_streams;             /* once revoked: answers in flight end, too */
+    int64_t number;               /* grows with every creation: the order of listings */
+};
+
+/* Zero values do not filter. */
+struct weir_key_query {
+    struct weir_span workspace, team, user, family;
+    struct weir_span hint_prefix;  /* the first characters of the random part: at most the four that are kept */
+    bool active_only;              /* neither revoked nor expired at now_utc_us */
+    int64_t created_before_utc_us; /* and not rotated, revoked or expired: rotation is due */
+    int64_t now_utc_us;
+    int64_t after_number; /* cursor */
+    size_t limit;         /* 0: 100; at most 1000 */
 };
 
 /* Filters of a ledger listing; zero values do not filter. */
@@ -56,6 +79,10 @@ struct weir_engine;
  * no other operation. */
 typedef enum weir_status (*weir_key_visit)(void *context, const struct weir_key_record *key);
 typedef enum weir_status (*weir_ledger_visit)(void *context, const struct weir_ledger_entry *entry);
+typedef enum weir_status (*weir_revision_visit)(void *context, uint64_t number, struct weir_span hash,
+                                                int64_t saved_utc_us, struct weir_span text);
+typedef enum weir_status (*weir_object_visit)(void *context, const struct weir_object *object);
+typedef enum weir_status (*weir_audit_visit)(void *context, const struct weir_audit_entry *entry);
 
 /* A position in one journal series. */
 struct weir_journal_cursor {
@@ -128,6 +155,63 @@ struct weir_engine_ops {
     /* Gives `unused` back (WEIR_EINVAL: more than was taken); what was taken and not given back counts as spent. */
     enum weir_status (*lease_return)(struct weir_engine *engine, struct weir_span name,
                                      const struct weir_uuid *instance, int64_t unused, struct weir_error *error);
+    /* --- what operators change: several of the operations below in one transaction ---
+     * work_begin takes the database's write lock; every operation until work_end is inside. work_end commits what `status` says is good
+     * (and forces it to the disk), else undoes everything; it gives what came of it. The operations of keys, objects and audit may also be
+     * used alone, each then being a transaction of its own. */
+    enum weir_status (*work_begin)(struct weir_engine *engine, struct weir_error *error);
+    enum weir_status (*work_end)(struct weir_engine *engine, enum weir_status status, struct weir_error *error);
+    /* Writes all of a key but its id, hash, hint and time of creation. `expected_version` 0: whatever it is; else WEIR_ESTALE
+     * when it is another. Gives the new version and change. WEIR_ENOTFOUND. */
+    enum weir_status (*key_update)(struct weir_engine *engine, struct weir_key_record *key, uint64_t expected_version,
+                                   struct weir_error *error);
+    /* Texts live in `arena`. WEIR_ENOTFOUND. */
+    enum weir_status (*key_get)(struct weir_engine *engine, struct weir_span id, struct weir_arena *arena,
+                                struct weir_key_record *key, struct weir_error *error);
+    enum weir_status (*key_find)(struct weir_engine *engine, const unsigned char hash[WEIR_KEY_HASH_SIZE],
+                                 struct weir_arena *arena, struct weir_key_record *key, struct weir_error *error);
+    /* In order of number. */
+    enum weir_status (*key_list)(struct weir_engine *engine, const struct weir_key_query *query, weir_key_visit visit,
+                                 void *context, struct weir_error *error);
+    /* Start of the key's latest request; 0: none is known. */
+    enum weir_status (*key_last_use)(struct weir_engine *engine, struct weir_span id, int64_t *utc_us,
+                                     struct weir_error *error);
+    /* WEIR_EEXIST: the id or the handle is taken. Gives number, version and change. */
+    enum weir_status (*object_create)(struct weir_engine *engine, struct weir_object *object, struct weir_error *error);
+    /* handle, text and expires are written. As key_update. */
+    enum weir_status (*object_update)(struct weir_engine *engine, struct weir_object *object, uint64_t expected_version,
+                                      struct weir_error *error);
+    enum weir_status (*object_remove)(struct weir_engine *engine, enum weir_object_kind kind, struct weir_span parent,
+                                      struct weir_span id, uint64_t expected_version, int64_t utc_us,
+                                      struct weir_error *error);
+    /* By id, and by handle. Texts live in `arena`. WEIR_ENOTFOUND. */
+    enum weir_status (*object_get)(struct weir_engine *engine, enum weir_object_kind kind, struct weir_span parent,
+                                   struct weir_span id, struct weir_arena *arena, struct weir_object *object,
+                                   struct weir_error *error);
+    enum weir_status (*object_find)(struct weir_engine *engine, enum weir_object_kind kind, struct weir_span handle,
+                                    struct weir_arena *arena, struct weir_object *object, struct weir_error *error);
+    enum weir_status (*object_list)(struct weir_engine *engine, const struct weir_object_query *query,
+                                    weir_object_visit visit, void *context, struct weir_error *error);
+    /* Objects of all kinds whose change is greater than `after`, removed ones too, in order of change. */
+    enum weir_status (*object_each)(struct weir_engine *engine, uint64_t after, weir_object_visit visit, void *context,
+                                    struct weir_error *error);
+    /* Removes what expired before `utc_us`: sessions and tokens. */
+    enum weir_status (*object_sweep)(struct weir_engine *engine, int64_t utc_us, uint64_t *removed,
+                                     struct weir_error *error);
+    /* Gives sequence, previous and hash. */
+    enum weir_status (*audit_append)(struct weir_engine *engine, struct weir_audit_entry *entry,
+                                     struct weir_error *error);
+    enum weir_status (*audit_each)(struct weir_engine *engine, const struct weir_audit_query *query,
+                                   weir_audit_visit visit, void *context, struct weir_error *error);
+    /* WEIR_OK when it could be read, whatever it found. */
+    enum weir_status (*audit_verify)(struct weir_engine *engine, struct weir_audit_verification *verification,
+                                     struct weir_error *error);
+    /* Removes at most `limit` of the oldest entries that are older than `before_utc_us`; the newest entry always stays. */
+    enum weir_status (*audit_prune)(struct weir_engine *engine, int64_t before_utc_us, size_t limit, uint64_t *removed,
+                                    struct weir_error *error);
+    /* Revisions, newest first: number, hash, when it was saved, text. */
+    enum weir_status (*revision_list)(struct weir_engine *engine, uint64_t before_number, size_t limit,
+                                      weir_revision_visit visit, void *context, struct weir_error *error);
     /* Forces what was committed to the disk: it survives a power loss from here on. Asked before journal segments are
      * deleted. */
     enum weir_status (*flush)(struct weir_engine *engine, struct weir_error *error);
@@ -166,6 +250,13 @@ void weir_store_nudge(struct weir_store *store);
 void weir_store_watch_keys(struct weir_store *store, struct weir_loop *loop,
                            void (*on_keys)(void *context, const struct weir_key_record *keys, size_t count),
                            void *context);
+
+/* The same for objects of all kinds; removed ones come with `removed` set. */
+void weir_store_watch_objects(struct weir_store *store, struct weir_loop *loop,
+                              void (*on_objects)(void *context, const struct weir_object *objects, size_t count),
+                              void *context);
+/* Looks for changes at once: a change on another connection of this process is seen by the watchers without delay. Any thread. */
+void weir_store_look(struct weir_store *store);
 
 /* Before `loop` ends: its watchers are gone and replies to it are dropped when this returns. (Messages that were
  * posted before still run.) Not needed when the store is freed before the loop. */

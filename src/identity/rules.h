@@ -1,0 +1,51 @@
+/* What one key may: models, endpoints, tools, capabilities, addresses, and its own limits.
+ *
+ * In the store and on the operator plane they are one JSON object:
+ *
+ *   {"models":["gpt-4o*","anthropic/claude-*"],        names; '*' stands for any bytes
+ *    "endpoints":["chat.completions","embeddings"],    names of the data plane's endpoints; '*' as above
+ *    "tools":["github.*"],                             names of tools
+ *    "capabilities":["inference","mcp"],               areas of the gateway
+ *    "addresses":["192.0.2.0/24"],                     networks that the key may be used from
+ *    "limits":{"requests_per_second":N,"requests_per_minute":N,"tokens_per_minute":N,"concurrent_requests":N,
+ *              "cu_milli_per_day":N,"cu_milli_per_month":N,"cu_milli_total":N}}
+ *
+ * A member that is absent or null allows everything; an empty list allows nothing. Keys with the same rules share one compiled struct.
+ */
+#ifndef WEIR_IDENTITY_RULES_H
+#define WEIR_IDENTITY_RULES_H
+
+#include "base/reasons.h"
+#include "identity/addresses.h"
+
+struct weir_rule_list {
+    bool restricts; /* false: everything is allowed */
+    const struct weir_span *at;
+    size_t count;
+};
+
+enum weir_rule_limit {
+    WEIR_RULE_REQUESTS_PER_SECOND,
+    WEIR_RULE_REQUESTS_PER_MINUTE,
+    WEIR_RULE_TOKENS_PER_MINUTE,
+    WEIR_RULE_CONCURRENT_REQUESTS,
+    WEIR_RULE_CU_MILLI_PER_DAY,
+    WEIR_RULE_CU_MILLI_PER_MONTH,
+    WEIR_RULE_CU_MILLI_TOTAL,
+    WEIR_RULE_LIMIT_COUNT
+};
+const char *weir_rule_limit_name(enum weir_rule_limit limit);
+
+struct weir_key_rules {
+    struct weir_rule_list models, endpoints, tools, capabilities;
+    bool restricts_addresses;
+    struct weir_networks addresses;
+    int64_t limits[WEIR_RULE_LIMIT_COUNT]; /* -1: none; kept and shown here, held by the meter */
+};
+
+/* All in `arena`. WEIR_EINVAL: error->text begins with the member that is wrong ("rules.addresses[1]: …"). */
+WEIR_MUST enum weir_status weir_key_rules_read(struct weir_arena *arena, struct weir_span json,
+                                               struct weir_key_rules **rules, struct weir_error *error);
+bool weir_rule_list_allows(const struct weir_rule_list *list, struct weir_span name);
+
+#endif
