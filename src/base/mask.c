@@ -195,13 +195,16 @@ static bool take_vendor_key(struct text *text) {
     return false;
 }
 
-/* Ours: "<word>_<word>_" and 32 or more letters and digits. The words are shown: brand and environment help, and are no secret. */
+/* Ours: two or three words, each with "_" behind it, and 32 or more letters and digits. The words are shown: brand and environment help, and
+ * are no secret. */
 static bool take_own_key(struct text *text) {
-    enum { LONGEST_WORD = 32, SHORTEST_BODY = 32 };
+    enum { LONGEST_WORD = 32, SHORTEST_BODY = 32, MOST_WORDS = 3 };
     struct weir_span rest = rest_of(text);
     size_t at = 0;
-    for (unsigned words = 0; words < 2; words++) {
+    for (unsigned words = 0; words < MOST_WORDS; words++) {
         size_t begin = at;
+        if (words > 1 && run_length(weir_span_from(rest, at), is_alnum) >= SHORTEST_BODY)
+            break;
         while (at < rest.length && at - begin < LONGEST_WORD && (is_lower(rest.at[at]) || is_digit(rest.at[at])))
             at++;
         if (at == begin || at == rest.length || rest.at[at] != '_')

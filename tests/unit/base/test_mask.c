@@ -85,6 +85,8 @@ static void texts(void **state) {
          "nothing to hide: key_4fXz9QhT2mVb7LpA of workspace acme, 12 tokens"},
         {"weir_prod_abcdABCDabcdABCDabcdABCDabcdABCDabcdABCD4123456", "weir_prod_abcd…3456"},
         {"(weir_dev_abcdABCDabcdABCDabcdABCDabcdABCDabcdABCD4123456)", "(weir_dev_abcd…3456)"},
+        {"weir_op_prod_abcdABCDabcdABCDabcdABCDabcdABCDabcdABCD4123456", "weir_op_prod_abcd…3456"},
+        {"a_b_c_0123456789abcdefghijklmnopqrstuvwxyz", "a_b_c_0123…wxyz"},
         {"/v1/keys/weir_op_abcdABCDabcdABCDabcdABCDabcdABCD0000?x=1", "/v1/keys/weir_op_abcd…0000?x=1"},
         {"resp_0123456789abcdef0123456789abcdef", "resp_0123456789abcdef0123456789abcdef"}, /* a provider's id */
         {"0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef",
