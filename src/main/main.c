@@ -13,6 +13,7 @@ static const struct {
     {"serve", main__serve, "run the gateway: data plane and operator plane"},
     {"key", main__key, "create, list and revoke API keys"},
     {"ledger", main__ledger, "list and export what was used and charged"},
+    {"audit", main__audit, "verify, list and export the audit trail"},
     {"config", main__config, "check a settings file; explain settings"},
     {"prices", main__prices, "import a price map; list prices"},
     {"sim", weir_sim_main, "run the provider simulator"},
