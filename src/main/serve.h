@@ -6,6 +6,7 @@
 #include "main/simulator.h"
 #include "net/listener.h"
 #include "operator/operator.h"
+#include "operator/trail.h"
 
 struct main__server {
     const char *config_path;
@@ -26,6 +27,7 @@ struct main__server {
     int *sockets;
     int operator_socket;
     struct weir_operator *operator_plane;
+    struct weir_trail *trail;
     struct weir_timer watch;
     char data_address[80], operator_address[80], data_url[128], brand_upper[24];
     _Atomic int64_t control_cpu_ns;
