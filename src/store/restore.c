@@ -246,8 +246,7 @@ static enum weir_status check_store(const char *path, struct weir_backup_info *i
     enum weir_status status = ops->open(path, info->environment, &engine, error);
     if (status != WEIR_OK)
         return status;
-    if (ops->audit_verify != NULL)
-        status = ops->audit_verify(engine, &audit, error);
+    status = ops->audit_verify(engine, &audit, error);
     if (status == WEIR_OK && audit.broken_at != 0)
         status = weir_fail(error, WEIR_ECORRUPT, "the backup's audit trail is broken at entry %lld: %s",
                            (long long)audit.broken_at, audit.problem);
