@@ -388,8 +388,7 @@ static enum weir_status start_threads(struct main__server *server, struct weir_e
                                                              .rotation_due_us = settings->keys.rotation_due_ms * 1000,
                                                              .board = &server->board,
                                                              .brand_upper = server->gateway.brand_upper,
-                                                             .loopback_only =
-                                                                 !settings->operator_plane.allow_remote,
+                                                             .loopback_only = !settings->operator_plane.allow_remote,
                                                              .data_plane = server->data_url,
                                                              .write_metrics = write_metrics,
                                                              .context = server};
