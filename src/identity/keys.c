@@ -364,6 +364,7 @@ enum weir_status weir_keys_apply(struct weir_keys *keys, const struct weir_key_r
             return weir_fail(error, WEIR_ENOMEM, "no memory for a changed key");
         known = atomic_load_explicit(&slots->at[index], memory_order_relaxed);
     }
+    weir_bug_on(known == NULL); /* it was found, or was added */
     return identity__rules_status(known->key.rules, error);
 }
 
