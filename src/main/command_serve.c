@@ -376,14 +376,21 @@ static enum weir_status load_keys(struct main__server *server, struct weir_error
 }
 
 static enum weir_status start_threads(struct main__server *server, struct weir_error *error) {
-    const struct weir_operator_settings operator_settings = {
-        .board = &server->board,
-        .brand_upper = server->gateway.brand_upper,
-        .loopback_only = !server->settings.operator_plane.allow_remote,
-        .data_plane = server->data_url,
-        .write_metrics = write_metrics,
-        .hooks = {.keys_changed = main__keys_changed, .context = server},
-        .context = server};
+    const struct main__settings *settings = &server->settings;
+    const struct weir_operator_settings operator_settings = {.store_directory = settings->data_dir,
+                                                             .environment = settings->environment,
+                                                             .brand = settings->general.brand,
+                                                             .local_operator = server->gateway.is_dev,
+                                                             .session_ms = settings->operator_plane.session_ms,
+                                                             .rotation_due_us = settings->keys.rotation_due_ms * 1000,
+                                                             .hooks = {.keys_changed = main__keys_changed,
+                                                                       .context = server},
+                                                             .board = &server->board,
+                                                             .brand_upper = server->gateway.brand_upper,
+                                                             .loopback_only = !settings->operator_plane.allow_remote,
+                                                             .data_plane = server->data_url,
+                                                             .write_metrics = write_metrics,
+                                                             .context = server};
     enum weir_status status = weir_operator_new(server->loop, server->operator_socket, &operator_settings,
                                                 &server->operator_plane, error);
     for (unsigned i = 0; status == WEIR_OK && i < server->worker_count; i++) {
