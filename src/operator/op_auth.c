@@ -118,10 +118,9 @@ static enum weir_status give_token(struct weir_operation_call *call, const struc
 
 static enum weir_status audit_login(struct weir_operation_call *call, const struct weir_session_record *session) {
     const char *how = session->token.length > 0 ? "token" : "password";
-    const char *text = weir_arena_format(weir_operation_arena(call),
-                                         "{\"session\":\"%.*s\",\"by\":\"%s\",\"token\":\"%.*s\",\"cookie\":%s}",
-                                         WEIR_SPAN_PRINT(session->id), how, WEIR_SPAN_PRINT(session->token),
-                                         session->is_cookie ? "true" : "false");
+    const char *text = weir_arena_format(
+        weir_operation_arena(call), "{\"session_id\":\"%.*s\",\"by\":\"%s\",\"token_id\":\"%.*s\",\"gives\":\"%s\"}",
+        WEIR_SPAN_PRINT(session->id), how, WEIR_SPAN_PRINT(session->token), session->is_cookie ? "cookie" : "bearer");
     const struct weir_operation_note note = {.resource_type = "operator",
                                              .resource_id = session->owner,
                                              .resource_name = weir_operation_actor(call)->name,

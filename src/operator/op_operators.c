@@ -36,7 +36,7 @@ void operator__write_operator(struct weir_json_writer *writer, const struct weir
     member_or_null(writer, "email", record->email);
     weir_json_member_text(writer, "role", weir_role_name(record->role));
     weir_json_member_bool(writer, "disabled", record->disabled);
-    weir_json_member_bool(writer, "has_password", record->password.length > 0);
+    weir_json_member_bool(writer, "password_set", record->password.length > 0);
     weir_operation_member_time(writer, "last_login_at", record->last_login_utc_us);
     weir_operation_member_time(writer, "created_at", record->created_utc_us);
     weir_operation_member_time(writer, "updated_at", record->updated_utc_us);
