@@ -366,12 +366,12 @@ static enum weir_status load_keys(struct main__server *server, struct weir_error
     const struct main__key_watch *watch = &server->key_watch;
     if (main__keys_open(server) != WEIR_OK)
         return weir_fail(error, WEIR_ENOMEM, "no memory for keys");
+    on_watch(server);
     while (!(watch->has_keys && watch->has_objects) && weir_clock_monotonic_ns() < until_ns) {
         (void)weir_loop_run_once(server->loop);
         if (!(watch->has_keys && watch->has_objects))
             (void)usleep(200);
     }
-    on_watch(server);
     return watch->has_keys && watch->has_objects
                ? WEIR_OK
                : weir_fail(error, WEIR_ETIMEOUT, "the keys could not be loaded from the store in time");
