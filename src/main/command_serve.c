@@ -7,6 +7,7 @@
 #include "base/memory.h"
 #include "main/arguments.h"
 #include "main/commands.h"
+#include "main/owner.h"
 #include "main/serve.h"
 
 #include <errno.h>
@@ -139,6 +140,7 @@ static void on_revision_saved(void *context, enum weir_status status, uint64_t n
     published->revision->number = number;
     published->holders = server->worker_count;
     set_live(server, published);
+    main__plane_allow(server, &published->settings);
     for (unsigned i = 0; i < server->worker_count; i++)
         if (weir_worker_publish(server->workers[i], &published->base) != WEIR_OK)
             on_released(server, &published->base);
@@ -392,20 +394,22 @@ static enum weir_status start_trail(struct main__server *server, struct weir_err
 
 static enum weir_status start_threads(struct main__server *server, struct weir_error *error) {
     const struct main__settings *settings = &server->settings;
-    const struct weir_operator_settings operator_settings = {.store_directory = settings->data_dir,
-                                                             .environment = settings->environment,
-                                                             .brand = settings->general.brand,
-                                                             .local_operator = server->gateway.is_dev,
-                                                             .session_ms = settings->operator_plane.session_ms,
-                                                             .rotation_due_us = settings->keys.rotation_due_ms * 1000,
-                                                             .hooks = {.keys_changed = main__keys_changed,
-                                                                       .context = server},
-                                                             .board = &server->board,
-                                                             .brand_upper = server->gateway.brand_upper,
-                                                             .loopback_only = !settings->operator_plane.allow_remote,
-                                                             .data_plane = server->data_url,
-                                                             .write_metrics = write_metrics,
-                                                             .context = server};
+    const struct weir_operator_settings operator_settings = {
+        .store_directory = settings->data_dir,
+        .environment = settings->environment,
+        .brand = settings->general.brand,
+        .local_operator = server->gateway.is_dev,
+        .session_ms = settings->operator_plane.session_ms,
+        .rotation_due_us = settings->keys.rotation_due_ms * 1000,
+        .hooks = {.keys_changed = main__keys_changed, .context = server},
+        .board = &server->board,
+        .brand_upper = server->gateway.brand_upper,
+        .loopback_only = main__is_loopback_address(settings->operator_plane.listen),
+        .tls = server->plane_tls,
+        .allow = server->plane_networks,
+        .data_plane = server->data_url,
+        .write_metrics = write_metrics,
+        .context = server};
     enum weir_status status = weir_operator_new(server->loop, server->operator_socket, &operator_settings,
                                                 &server->operator_plane, error);
     for (unsigned i = 0; status == WEIR_OK && i < server->worker_count; i++) {
@@ -494,6 +498,10 @@ static enum weir_status boot(struct main__server *server, struct weir_arena *are
     if (status == WEIR_OK && server->demo)
         status = main__demo_prepare(server, error);
     if (status == WEIR_OK)
+        status = main__owner_prepare(server, error);
+    if (status == WEIR_OK)
+        status = main__plane_prepare(server, error);
+    if (status == WEIR_OK)
         status = load_keys(server, error);
     if (status == WEIR_OK)
         status = start_trail(server, error);
@@ -520,6 +528,7 @@ static void shut(struct main__server *server) {
     weir_metrics_free(&server->gateway.metrics);
     weir_issued_free(&server->gateway.issued);
     weir_tls_free(&server->server_tls);
+    main__plane_release(server);
     main__tls_cache_free(&server->tls_cache);
     for (unsigned i = 0; server->sockets != NULL && i < server->worker_count; i++)
         if (server->sockets[i] >= 0)
@@ -585,6 +594,7 @@ int main__serve(int argc, char **argv) {
                  WEIR_LOG_T("environment", server.settings.environment), WEIR_LOG_I("workers", server.worker_count),
                  WEIR_LOG_I("revision", server.live->revision->number),
                  WEIR_LOG_T("data_dir", server.settings.data_dir), WEIR_LOG_T("version", WEIR_VERSION));
+        main__owner_print(&server);
         if (server.demo)
             main__demo_print(&server);
         weir_loop_run(server.loop);
