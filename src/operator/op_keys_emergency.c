@@ -6,6 +6,7 @@
  *
  * What is handed in never comes out again: no error, log or audit entry has more of it than four characters, which every listing shows anyway.
  */
+#include "operator/operations_table.h"
 #include "operator/op_keys.h"
 
 #include "base/memory.h"
@@ -197,7 +198,7 @@ static enum weir_status ask_first(struct weir_operation_call *call, struct weir_
 enum weir_status operator__keys_emergency_revoke(struct weir_operation_call *call) {
     struct weir_key_work work = operator__key_work(call);
     struct weir_span key = weir_operation_body_text(call, "key"), prefix = weir_operation_body_text(call, "prefix"),
-                     token = weir_operation_body_text(call, "confirmation_token"), hint;
+                     token = weir_operation_body_text(call, "confirmation_token"), hint = WEIR_SPAN("");
     struct found found = {.arena = work.arena, .count = 1};
     if ((key.length > 0) == (prefix.length > 0))
         return weir_operation_fail(call, WEIR_REASON_FIELD_INVALID, "key", "give either key or prefix");
