@@ -50,7 +50,7 @@ def fill(path, keys, count):
     with contextlib.closing(sqlite3.connect(path)) as database, database:
         first = database.execute("SELECT coalesce(max(change), 0) + 1 FROM api_key").fetchone()[0]
         database.execute("PRAGMA synchronous = OFF")
-        database.executemany("INSERT INTO api_key VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?)", rows_for(keys, count, first))
+        database.executemany("INSERT INTO api_key(id, hash, name, workspace, hint, created_utc_us, expires_utc_us, revoked_utc_us, change) VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?)", rows_for(keys, count, first))
 
 
 def prepared(bench, upstream, count, keys):

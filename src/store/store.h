@@ -257,8 +257,9 @@ void weir_store_health(struct weir_store *store, struct weir_store_health *healt
  * any thread. */
 void weir_store_nudge(struct weir_store *store);
 
-/* Calls on `loop`, with every key that is new or changed since the last call: first with all keys, then within half a
- * second of each change, whoever made it. The records live for the call. */
+/* Calls on `loop`, with keys that are new or changed since the last call: first with all keys, in pieces, and then
+ * once with none, which says that those were all; later within half a second of each change, whoever made it. The
+ * records live for the call. */
 void weir_store_watch_keys(struct weir_store *store, struct weir_loop *loop,
                            void (*on_keys)(void *context, const struct weir_key_record *keys, size_t count),
                            void *context);

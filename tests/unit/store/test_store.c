@@ -325,7 +325,7 @@ static void keys_reach_their_watchers(void **state) {
     /* A later watcher gets all at once. */
     struct answers late = {.loop = answers.loop};
     weir_store_watch_keys(store, late.loop, on_keys, &late);
-    assert_true(turn_until(late.loop, &late.batches, 1));
+    assert_true(turn_until(late.loop, &late.batches, 2));
     assert_int_equal(late.keys, 2);
     weir_store_free(&store);
     weir_loop_free(&answers.loop);
@@ -357,7 +357,7 @@ static void objects_reach_their_watchers(void **state) {
     struct answers keys = {.loop = loop};
     weir_store_watch_objects(store, loop, on_objects, &seen);
     weir_store_watch_keys(store, loop, on_keys, &keys);
-    assert_true(turn_until(loop, &seen.batches, 1));
+    assert_true(turn_until(loop, &seen.batches, 2)); /* all, and that they are all */
     assert_true(turn_until(loop, &keys.batches, 1));
     assert_int_equal(seen.objects, 5); /* four plans, a workspace */
     assert_string_equal(seen.id, "default");
@@ -374,7 +374,7 @@ static void objects_reach_their_watchers(void **state) {
                                   .created_utc_us = 5,
                                   .expires_utc_us = 10};
     assert_int_equal(ops->object_create(engine, &session, &error), WEIR_OK);
-    assert_true(turn_until(loop, &seen.batches, 2));
+    assert_true(turn_until(loop, &seen.batches, 3));
     assert_string_equal(seen.id, "s_1");
     assert_string_equal(seen.text, "{\"a\":1}");
     assert_true(seen.last.version == 1 && seen.last.kind == WEIR_OBJECT_SESSION && !seen.last.removed);
@@ -390,7 +390,7 @@ static void objects_reach_their_watchers(void **state) {
     assert_int_equal(ops->key_insert(engine, &key, &error), WEIR_OK);
     assert_int_equal(ops->work_end(engine, WEIR_OK, &error), WEIR_OK);
     weir_store_look(store);
-    assert_true(turn_until(loop, &seen.batches, 3));
+    assert_true(turn_until(loop, &seen.batches, 4));
     assert_true(turn_until(loop, &keys.batches, 2));
     assert_int_equal(seen.objects, 8);
     assert_string_equal(seen.id, "t");
@@ -398,7 +398,7 @@ static void objects_reach_their_watchers(void **state) {
 
     uint64_t removed = 0;
     assert_int_equal(ops->object_sweep(engine, 100, &removed, &error), WEIR_OK);
-    assert_true(turn_until(loop, &seen.batches, 4));
+    assert_true(turn_until(loop, &seen.batches, 5));
     assert_string_equal(seen.id, "s_1");
     assert_true(seen.last.removed);
     weir_store_direct_close(&engine);
@@ -435,6 +435,52 @@ static void a_whole_key_goes_through_the_thread(void **state) {
     weir_store_direct_close(&engine);
     weir_store_free(&store);
     weir_loop_free(&answers.loop);
+}
+
+enum { MANY = 10000 }; /* more than go into one piece, and no multiple of it */
+
+struct order {
+    unsigned ends;
+    size_t pieces, keys;
+    uint64_t last;
+};
+
+static void on_piece(void *context, const struct weir_key_record *keys, size_t count) {
+    struct order *order = context;
+    order->ends += count == 0;
+    order->pieces++;
+    for (size_t i = 0; i < count; i++) {
+        assert_true(keys[i].change > order->last);
+        assert_spans_equal(keys[i].workspace, WEIR_SPAN("default"));
+        order->last = keys[i].change;
+        order->keys++;
+    }
+}
+
+static void many_keys_come_in_pieces(void **state) {
+    struct weir_store *store = store_open(*state, 1, false);
+    const struct weir_engine_ops *ops = &weir_engine_sqlite;
+    struct weir_engine *engine = NULL;
+    struct weir_error error = {.status = WEIR_OK};
+    assert_int_equal(weir_store_direct_open(*state, "dev", false, &engine, &error), WEIR_OK);
+    assert_int_equal(ops->work_begin(engine, &error), WEIR_OK);
+    for (unsigned i = 0; i < MANY; i++) {
+        char id[WEIR_KEY_ID_SIZE];
+        (void)snprintf(id, sizeof(id), "key_%u", i);
+        struct weir_key_record key = key_of(id, 0, "n");
+        memcpy(key.hash, &i, sizeof(i));
+        assert_int_equal(ops->key_insert(engine, &key, &error), WEIR_OK);
+    }
+    assert_int_equal(ops->work_end(engine, WEIR_OK, &error), WEIR_OK);
+    struct order order = {.ends = 0};
+    struct weir_loop *loop = loop_make();
+    weir_store_watch_keys(store, loop, on_piece, &order);
+    assert_true(turn_until(loop, &order.ends, 1));
+    assert_int_equal(order.keys, MANY);
+    assert_true(order.pieces > 2);
+    weir_store_direct_close(&engine);
+    weir_store_free(&store);
+    weir_loop_free(&loop);
 }
 
 static void revisions_through_the_thread(void **state) {
@@ -711,6 +757,7 @@ int main(void) {
         IN_SCRATCH(idle_costs_nothing),
         IN_SCRATCH(keys_reach_their_watchers),
         IN_SCRATCH(objects_reach_their_watchers),
+        IN_SCRATCH(many_keys_come_in_pieces),
         IN_SCRATCH(a_whole_key_goes_through_the_thread),
         IN_SCRATCH(revisions_through_the_thread),
         IN_SCRATCH(issued_ids_through_the_thread),
