@@ -15,6 +15,7 @@ that never was is a failure (tools/run_tests).
 """
 import json
 import re
+import secrets
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
@@ -110,10 +111,13 @@ class Operator:
         return (self.gateway.data_folder / "owner-token").read_text().strip()
 
     def token(self, role):
-        """A token of an operator of that role."""
+        """A token of an operator of that role, whom the first owner makes."""
         if role not in self.tokens:
-            made = self.post("/api/v1/operators", {"name": f"test-{role}", "role": role}, token=self.owner_token).json()
-            self.tokens[role] = self.post(f"/api/v1/operators/{made['id']}/tokens", {"name": "for a test"}, token=self.owner_token).json()["token"]
+            name = f"test-{role}-{secrets.token_hex(4)}"
+            owner = self.owner_token
+            made = self.post("/api/v1/operators", {"name": name, "role": role}, token=owner, status=201).json()
+            token = self.post(f"/api/v1/operators/{made['id']}/tokens", {"name": "test"}, token=owner, status=201).json()
+            self.tokens[role] = token["token"]
         return self.tokens[role]
 
     def request(self, method, path, body=None, role=None, token=None, headers=None, status=None, **more):
