@@ -258,7 +258,9 @@ void weir_store_health(struct weir_store *store, struct weir_store_health *healt
 void weir_store_nudge(struct weir_store *store);
 
 /* Calls on `loop`, with every key that is new or changed since the last call: first with all keys, then within half a
- * second of each change, whoever made it. The records live for the call. */
+ * second of each change, whoever made it. What is much comes in several calls: one with less than WEIR_WATCH_BATCH is the last of them. The records
+ * live for the call. */
+enum { WEIR_WATCH_BATCH = 8192 };
 void weir_store_watch_keys(struct weir_store *store, struct weir_loop *loop,
                            void (*on_keys)(void *context, const struct weir_key_record *keys, size_t count),
                            void *context);

@@ -1,7 +1,8 @@
 /* Watching keys and objects: every loop that asked gets all of them once, then what changed, whoever changed it.
  *
  * The database tells by one cheap question whether any other connection has committed; only then are they read, from
- * the newest change that the watcher has seen. A batch is one message that owns its bytes.
+ * the newest change that the watcher has seen. A batch is one message that owns its bytes; a million keys are many batches, so that their receiver
+ * is at work on one while the next one is read, and the memory of all of them together is never asked for.
  */
 #include "store/store_impl.h"
 #include "store/texts.h"
@@ -61,10 +62,11 @@ static enum weir_status add_key(void *context, const struct weir_key_record *key
         return status;
     batch->keys[batch->count] = *key;
     status = store__key_keep(&batch->keys[batch->count], batch->arena);
-    if (status == WEIR_OK)
-        batch->count++;
+    if (status != WEIR_OK)
+        return status;
+    batch->count++;
     batch->newest = key->change;
-    return status;
+    return batch->count == WEIR_WATCH_BATCH ? WEIR_END : WEIR_OK;
 }
 
 static enum weir_status add_object(void *context, const struct weir_object *object) {
@@ -76,13 +78,16 @@ static enum weir_status add_object(void *context, const struct weir_object *obje
         return status;
     batch->objects[batch->count] = *object;
     status = store__object_keep(&batch->objects[batch->count], batch->arena);
-    if (status == WEIR_OK)
-        batch->count++;
+    if (status != WEIR_OK)
+        return status;
+    batch->count++;
     batch->newest = object->change;
-    return status;
+    return batch->count == WEIR_WATCH_BATCH ? WEIR_END : WEIR_OK;
 }
 
-static enum weir_status send(struct weir_store *store, struct store__watcher *watcher, struct weir_error *error) {
+/* One batch. *more: it was full. */
+static enum weir_status send(struct weir_store *store, struct store__watcher *watcher, bool *more,
+                             struct weir_error *error) {
     struct batch *batch = weir_memory_new(1, sizeof(*batch));
     if (batch == NULL)
         return weir_fail(error, WEIR_ENOMEM, "no memory for what changed");
@@ -100,9 +105,10 @@ static enum weir_status send(struct weir_store *store, struct store__watcher *wa
     }
     if (status == WEIR_ENOMEM)
         status = weir_fail(error, WEIR_ENOMEM, "no memory for what changed");
-    /* The first message goes out even when it is empty: its receiver knows then that there is nothing. */
+    *more = status == WEIR_OK && batch->count == WEIR_WATCH_BATCH;
+    /* The last message of all that there is goes out even when it is empty: its receiver knows then that it has all. */
     if (status == WEIR_OK && (batch->count > 0 || !watcher->told)) {
-        watcher->told = true;
+        watcher->told = watcher->told || !*more;
         watcher->seen = batch->newest;
         pthread_mutex_lock(&store->mutex);
         bool wanted = watcher->loop != NULL;
@@ -127,7 +133,11 @@ void store__watch(struct weir_store *store) {
         if (!watcher->dirty)
             continue;
         struct weir_error error = {.status = WEIR_OK};
-        if (store__note(store, send(store, watcher, &error), &error) == WEIR_OK)
+        bool more = true;
+        enum weir_status status = WEIR_OK;
+        while (status == WEIR_OK && more)
+            status = store__note(store, send(store, watcher, &more, &error), &error);
+        if (status == WEIR_OK)
             watcher->dirty = false;
     }
 }

@@ -331,6 +331,39 @@ static void keys_reach_their_watchers(void **state) {
     weir_loop_free(&answers.loop);
 }
 
+/* So many at once that they come in two calls: the second is empty, and tells that these were all. */
+static void many_keys_come_in_batches(void **state) {
+    struct weir_engine *engine = NULL;
+    struct weir_error error = {.status = WEIR_OK};
+    assert_int_equal(weir_store_direct_open(*state, "dev", true, &engine, &error), WEIR_OK);
+    assert_int_equal(weir_engine_sqlite.work_begin(engine, &error), WEIR_OK);
+    for (unsigned i = 0; i < WEIR_WATCH_BATCH; i++) {
+        char id[16];
+        (void)snprintf(id, sizeof(id), "k%u", i);
+        struct weir_key_record key = key_of(id, 0, "n");
+        memcpy(key.hash, &i, sizeof(i));
+        assert_int_equal(weir_engine_sqlite.key_insert(engine, &key, &error), WEIR_OK);
+    }
+    assert_int_equal(weir_engine_sqlite.work_end(engine, WEIR_OK, &error), WEIR_OK);
+    weir_store_direct_close(&engine);
+
+    struct weir_store *store = store_open(*state, 1, false);
+    struct answers answers = {.loop = loop_make()};
+    weir_store_watch_keys(store, answers.loop, on_keys, &answers);
+    assert_true(turn_until(answers.loop, &answers.batches, 2));
+    assert_int_equal(answers.keys, WEIR_WATCH_BATCH);
+    struct weir_key_record key = key_of("one more", 255, "n");
+    assert_int_equal(weir_store_key_insert(store, answers.loop, &key, on_reply, &answers), WEIR_OK);
+    assert_true(turn_until(answers.loop, &answers.replies, 1));
+    /* A look that is waited for: what it saw is on its way, so one message behind it has come when this one has. */
+    assert_true(weir_store_look_through(store, 10000));
+    assert_true(turn_until(answers.loop, &answers.batches, 3));
+    assert_int_equal(answers.keys, WEIR_WATCH_BATCH + 1);
+    assert_string_equal(answers.last.id, "one more");
+    weir_store_free(&store);
+    weir_loop_free(&answers.loop);
+}
+
 static void revisions_through_the_thread(void **state) {
     struct weir_store *store = store_open(*state, 1, false);
     struct answers answers = {.loop = loop_make()};
@@ -604,6 +637,7 @@ int main(void) {
         IN_SCRATCH(a_record_is_seen_soon),
         IN_SCRATCH(idle_costs_nothing),
         IN_SCRATCH(keys_reach_their_watchers),
+        IN_SCRATCH(many_keys_come_in_batches),
         IN_SCRATCH(revisions_through_the_thread),
         IN_SCRATCH(issued_ids_through_the_thread),
         IN_SCRATCH(a_forgotten_loop_hears_nothing),
