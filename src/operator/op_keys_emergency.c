@@ -9,6 +9,7 @@
 #include "operator/op_keys.h"
 
 #include "base/memory.h"
+#include "operator/operations_table.h"
 
 #include <openssl/crypto.h>
 #include <openssl/evp.h>

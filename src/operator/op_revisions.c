@@ -1,6 +1,7 @@
 /* Revisions: the numbered snapshots of all that steers traffic, and publishing the settings file as a new one. */
 #include "base/buffer.h"
 #include "operator/op_objects.h"
+#include "operator/operations_table.h"
 
 struct listing {
     struct weir_operation_call *call;

@@ -1,6 +1,7 @@
 /* Teams: groups of a workspace's users. */
 #include "operator/key_changes.h"
 #include "operator/op_objects.h"
+#include "operator/operations_table.h"
 
 enum { PAGE = 1000 };
 

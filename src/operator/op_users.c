@@ -1,6 +1,7 @@
 /* Users: the people and machines that a workspace's keys are made for. The store finds one by workspace and address: its handle. */
 #include "operator/key_changes.h"
 #include "operator/op_objects.h"
+#include "operator/operations_table.h"
 
 static const struct operator__member user_members[] = {
     {.name = "name", .is_id = true},

@@ -1,6 +1,7 @@
 /* Workspaces: the tenants that own keys, teams and users, and have a plan. */
 #include "operator/key_changes.h"
 #include "operator/op_objects.h"
+#include "operator/operations_table.h"
 
 enum { PAGE = 1000 };
 

@@ -46,6 +46,8 @@ struct weir_operator_settings {
 WEIR_MUST enum weir_status weir_operator_new(struct weir_loop *loop, int fd,
                                              const struct weir_operator_settings *settings,
                                              struct weir_operator **plane, struct weir_error *error);
+/* An operation that runs goes on to its end: until then this runs turns of the loop, so it is not called from within one. What waits is answered with
+ * shutting_down. */
 void weir_operator_free(struct weir_operator **plane);
 
 #endif
