@@ -4,6 +4,8 @@
 #include "base/memory.h"
 #include "operator/plans.h"
 
+enum { PLANS_MAX = 1000 };
+
 /* Where the plan of this id stands, or belongs. */
 static size_t place_of(const struct main__plans *plans, struct weir_span id, bool *found) {
     size_t at = 0;
@@ -35,16 +37,17 @@ static enum weir_status insert(struct main__plans *plans, size_t at, struct main
     return WEIR_OK;
 }
 
-static enum weir_status take(struct main__plans *plans, struct weir_span id, struct weir_span text, uint64_t change,
-                             bool removed, bool *changed) {
+enum weir_status main__plans_take(struct main__plans *plans, const struct weir_object *object, bool *changed) {
     bool found = false;
-    size_t at = place_of(plans, id, &found);
-    if (found && plans->at[at].change >= change)
+    if (object->kind != WEIR_OBJECT_PLAN)
         return WEIR_OK;
-    struct main__plan plan = {.id = weir_memory_string(id),
-                              .text = weir_memory_string(text),
-                              .change = change,
-                              .removed = removed};
+    size_t at = place_of(plans, object->id, &found);
+    if (found && plans->at[at].change >= object->change)
+        return WEIR_OK;
+    struct main__plan plan = {.id = weir_memory_string(object->id),
+                              .text = weir_memory_string(object->text),
+                              .change = object->change,
+                              .removed = object->removed};
     enum weir_status status = plan.id != NULL && plan.text != NULL ? WEIR_OK : WEIR_ENOMEM;
     if (status == WEIR_OK && !found)
         status = insert(plans, at, plan);
@@ -58,24 +61,8 @@ static enum weir_status take(struct main__plans *plans, struct weir_span id, str
         weir_memory_free(plans->at[at].text);
         plans->at[at] = plan;
     }
-    if (change > plans->seen)
-        plans->seen = change;
     *changed = true;
     return WEIR_OK;
-}
-
-enum weir_status main__plans_take(struct main__plans *plans, const struct weir_object *object, bool *changed) {
-    if (object->kind != WEIR_OBJECT_PLAN)
-        return WEIR_OK;
-    return take(plans, object->id, object->text, object->change, object->removed, changed);
-}
-
-enum weir_status main__plans_merge(struct main__plans *plans, const struct main__plans *others, bool *changed) {
-    enum weir_status status = WEIR_OK;
-    for (size_t i = 0; status == WEIR_OK && i < others->count; i++)
-        status = take(plans, weir_span_of_string(others->at[i].id), weir_span_of_string(others->at[i].text),
-                      others->at[i].change, others->at[i].removed, changed);
-    return status;
 }
 
 static enum weir_status take_object(void *context, const struct weir_object *object) {
@@ -83,13 +70,14 @@ static enum weir_status take_object(void *context, const struct weir_object *obj
     return main__plans_take(context, object, &changed);
 }
 
-enum weir_status main__plans_read(const char *directory, const char *environment, uint64_t after,
-                                  struct main__plans *plans, struct weir_error *error) {
+enum weir_status main__plans_read(const char *directory, const char *environment, struct main__plans *plans,
+                                  struct weir_error *error) {
+    const struct weir_object_query query = {.kind = WEIR_OBJECT_PLAN, .limit = PLANS_MAX};
     struct weir_engine *engine = NULL;
     enum weir_status status = weir_store_direct_open(directory, environment, false, &engine, error);
     if (status != WEIR_OK)
         return status;
-    status = weir_engine_sqlite.object_each(engine, after, take_object, plans, error);
+    status = weir_engine_sqlite.object_list(engine, &query, take_object, plans, error);
     weir_store_direct_close(&engine);
     return status;
 }

@@ -11,22 +11,17 @@ struct main__plan {
     bool removed;
 };
 
-/* In order of id. Removed ones stay, so that an older word of them is known to be older. Zeroed memory is an empty list; one owner, one
- * thread, but for `seen`. */
+/* In order of id. Removed ones stay, so that an older word of them is known to be older. Zeroed memory is an empty list. */
 struct main__plans {
     struct main__plan *at;
     size_t count, room;
-    _Atomic uint64_t seen; /* the newest change of any plan here */
 };
 
 /* Takes over what is newer than what is known: of an object that is a plan. *changed is set to true where something is different now. */
 WEIR_MUST enum weir_status main__plans_take(struct main__plans *plans, const struct weir_object *object, bool *changed);
-/* All plans of the store that have changed since `plans->seen`. */
-WEIR_MUST enum weir_status main__plans_read(const char *directory, const char *environment, uint64_t after,
-                                            struct main__plans *plans, struct weir_error *error);
-/* Takes over what is newer in `others`. */
-WEIR_MUST enum weir_status main__plans_merge(struct main__plans *plans, const struct main__plans *others,
-                                             bool *changed);
+/* All plans of the store, on a connection of its own. */
+WEIR_MUST enum weir_status main__plans_read(const char *directory, const char *environment, struct main__plans *plans,
+                                            struct weir_error *error);
 void main__plans_release(struct main__plans *plans);
 
 /* For a revision: a line each for its canonical text, and the plans as the meter reads them, in its arena. */

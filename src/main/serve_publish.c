@@ -3,7 +3,7 @@
  * A revision is made of the settings file and of the plans in the store. A new one is wished for by SIGHUP (the file has changed), by the store's
  * watcher (a plan has changed, whoever changed it), and by operations, which wait for the outcome. Wishes are fulfilled one after the other, so
  * that each begins with what the one before it has made: else a change of a plan could bring an older reading of the file back. All of it
- * happens on the control thread but for the waiting, and for what an operation reads of the store before it asks.
+ * happens on the control thread but for the waiting.
  *
  * A revision is compiled first, then saved, then published: what cannot be compiled or saved changes nothing. One whose text is that of the
  * live one is not made at all.
@@ -16,7 +16,7 @@
 #include <pthread.h>
 #include <time.h>
 
-enum { WAIT_MS = 15000, LOOK_MS = 20 };
+enum { WAIT_MS = 15000, STORE_WAIT_MS = 5000, LOOK_MS = 20 };
 
 /* One wish. Whoever asked from another thread waits for `done` and holds a share of it; the control thread holds the other. */
 struct wish {
@@ -25,7 +25,6 @@ struct wish {
     struct main__server *server;
     struct main__published *made;
     bool read_file, is_waited_for;
-    struct main__plans plans; /* what who waits has read of the store */
     _Atomic unsigned shares;
 
     pthread_mutex_t mutex; /* guards what follows */
@@ -106,7 +105,6 @@ static struct wish *wish_new(struct main__server *server, bool read_file, bool i
 static void wish_let_go(struct wish *wish) {
     if (atomic_fetch_sub(&wish->shares, 1) != 1)
         return;
-    main__plans_release(&wish->plans);
     weir_buffer_release(&wish->problems);
     (void)pthread_mutex_destroy(&wish->mutex);
     (void)pthread_cond_destroy(&wish->wake);
@@ -291,11 +289,7 @@ void main__publish_watch(struct main__server *server) {
 
 static void run_wish(struct weir_message *message) {
     struct wish *wish = WEIR_CONTAINER_OF(message, struct wish, message);
-    struct main__server *server = wish->server;
-    bool changed = false;
-    if (main__plans_merge(&server->publisher->plans, &wish->plans, &changed) != WEIR_OK)
-        weir_log(log_of(server), WEIR_LOG_ERROR, "plans_not_read", WEIR_LOG_T("problem", "no memory"));
-    enqueue(server, wish);
+    enqueue(wish->server, wish);
 }
 
 /* Waits until the wish is fulfilled or refused, the process is about to end, or it takes too long. */
@@ -323,22 +317,14 @@ static enum weir_status wait_for(struct wish *wish, const struct main__publisher
 
 enum weir_status main__publish_wish(struct main__server *server, bool read_file, uint64_t *number,
                                     struct weir_buffer *problems) {
-    struct main__publisher *publisher = server->publisher;
-    struct weir_error error = {.text = ""};
     struct wish *wish = wish_new(server, read_file, true);
     if (wish == NULL)
         return WEIR_ENOMEM;
-    /* The watcher will bring the same a moment later; who asks wants it now. */
-    enum weir_status status = main__plans_read(server->settings.data_dir, server->settings.environment,
-                                               atomic_load(&publisher->plans.seen), &wish->plans, &error);
-    if (status == WEIR_OK) {
-        wish->message.run = run_wish;
-        weir_loop_post(server->loop, &wish->message);
-        status = wait_for(wish, publisher, number, problems);
-    } else {
-        weir_buffer_printf(problems, "%s\n", error.text);
-        wish_let_go(wish); /* the control thread's share */
-    }
+    /* What the store has now is on its way to the control thread before the wish is, so the revision is made of it. */
+    (void)weir_store_look_through(server->store, STORE_WAIT_MS);
+    wish->message.run = run_wish;
+    weir_loop_post(server->loop, &wish->message);
+    enum weir_status status = wait_for(wish, server->publisher, number, problems);
     wish_let_go(wish);
     return status;
 }
@@ -352,7 +338,7 @@ enum weir_status main__publish_first(struct main__server *server, struct weir_ar
     server->publisher = publisher;
     enum weir_status status = publisher == NULL
                                   ? weir_fail(error, WEIR_ENOMEM, "no memory")
-                                  : main__plans_read(server->settings.data_dir, server->settings.environment, 0,
+                                  : main__plans_read(server->settings.data_dir, server->settings.environment,
                                                      &publisher->plans, error);
     if (status != WEIR_OK) {
         weir_arena_free(&arena);

@@ -6,6 +6,7 @@
 #include "operator/impl.h"
 
 #include "base/clock.h"
+#include "base/mask.h"
 #include "base/memory.h"
 #include "dialect/dialect.h"
 
@@ -150,6 +151,23 @@ enum weir_status weir_operation_begin(struct weir_operation_call *call) {
     return WEIR_OK;
 }
 
+/* What goes into the trail has passed this, whoever wrote it: a secret that a handler overlooked is masked. "" when there is no memory. */
+static struct weir_span masked(struct weir_operation_call *call, void (*mask)(struct weir_buffer *, struct weir_span),
+                               struct weir_span text) {
+    struct weir_buffer out;
+    struct weir_span copy = WEIR_SPAN("");
+    weir_buffer_init(&out, OPERATOR__MAX_ARENA_BYTES);
+    mask(&out, text);
+    if (weir_buffer_status(&out) != WEIR_OK || weir_arena_dup(call->arena, weir_buffer_span(&out), &copy) != WEIR_OK)
+        copy = WEIR_SPAN("");
+    weir_buffer_release(&out);
+    return copy;
+}
+
+struct weir_span operator__call_masked(struct weir_operation_call *call, struct weir_span text) {
+    return masked(call, weir_mask_text, text);
+}
+
 static struct weir_span changes_of(struct weir_operation_call *call, const struct weir_operation_note *note) {
     if (note->before.length == 0 && note->after.length == 0)
         return WEIR_SPAN("");
@@ -158,7 +176,7 @@ static struct weir_span changes_of(struct weir_operation_call *call, const struc
                                          note->before.length > 0 ? note->before.at : "null",
                                          note->after.length > 0 ? (int)note->after.length : 4,
                                          note->after.length > 0 ? note->after.at : "null");
-    return weir_span_of_string(text);
+    return masked(call, weir_mask_json, weir_span_of_string(text));
 }
 
 struct weir_span operator__call_request(struct weir_operation_call *call) {
@@ -173,8 +191,8 @@ struct weir_span operator__call_request(struct weir_operation_call *call) {
     weir_json_member_string(&writer, "path", call->head.path);
     weir_json_member_string(&writer, "user_agent", weir_span_first(agent, agent.length < 256 ? agent.length : 256));
     weir_json_write_end(&writer);
-    if (weir_buffer_status(&text) != WEIR_OK || weir_arena_dup(call->arena, weir_buffer_span(&text), &copy) != WEIR_OK)
-        copy = WEIR_SPAN("");
+    if (weir_buffer_status(&text) == WEIR_OK)
+        copy = masked(call, weir_mask_json, weir_buffer_span(&text));
     weir_buffer_release(&text);
     return copy;
 }
@@ -194,8 +212,8 @@ enum weir_status weir_operation_audit(struct weir_operation_call *call, const st
         .workspace = note->workspace,
         .action = weir_span_of_string(note->action != NULL ? note->action : call->row->id),
         .resource_type = weir_span_of_string(note->resource_type),
-        .resource_id = note->resource_id,
-        .resource_name = note->resource_name,
+        .resource_id = operator__call_masked(call, note->resource_id),
+        .resource_name = operator__call_masked(call, note->resource_name),
         .changes = changes_of(call, note),
         .request = operator__call_request(call),
         .result = WEIR_AUDIT_SUCCESS,

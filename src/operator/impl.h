@@ -137,6 +137,8 @@ struct weir_operation_call *operator__call_new(struct weir_operator *plane,
 void operator__call_free(struct weir_operation_call **call);
 /* What the audit trail says of the request: JSON in the arena. */
 struct weir_span operator__call_request(struct weir_operation_call *call);
+/* A text for the audit trail, with what looks like a secret masked (base/mask.h). */
+struct weir_span operator__call_masked(struct weir_operation_call *call, struct weir_span text);
 /* Forgets what a piece has written, before the next one is made. */
 void operator__call_next_piece(struct weir_operation_call *call);
 /* Puts the error's body in the place of what was written. */

@@ -1,4 +1,5 @@
 /* Keys: creating, listing, changing, rotating, revoking. A key itself is in the one answer that gives it out, and nowhere else. */
+#include "operator/operations_table.h"
 #include "operator/op_keys.h"
 
 #include "base/clock.h"

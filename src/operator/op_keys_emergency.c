@@ -6,6 +6,7 @@
  *
  * What is handed in never comes out again: no error, log or audit entry has more of it than four characters, which every listing shows anyway.
  */
+#include "operator/operations_table.h"
 #include "operator/op_keys.h"
 
 #include "base/memory.h"

@@ -1,4 +1,5 @@
 /* Plans: subscription tiers. They steer traffic, so every change of one is a new revision, live before the answer goes out. */
+#include "operator/operations_table.h"
 #include "operator/op_objects.h"
 #include "operator/plans.h"
 #include "operator/operations_table.h"

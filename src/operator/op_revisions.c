@@ -1,5 +1,6 @@
 /* Revisions: the numbered snapshots of all that steers traffic, and publishing the settings file as a new one. */
 #include "base/buffer.h"
+#include "operator/operations_table.h"
 #include "operator/op_objects.h"
 #include "operator/operations_table.h"
 

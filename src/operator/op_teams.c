@@ -1,4 +1,5 @@
 /* Teams: groups of a workspace's users. */
+#include "operator/operations_table.h"
 #include "operator/key_changes.h"
 #include "operator/op_objects.h"
 #include "operator/operations_table.h"

@@ -1,4 +1,5 @@
 /* Users: the people and machines that a workspace's keys are made for. The store finds one by workspace and address: its handle. */
+#include "operator/operations_table.h"
 #include "operator/key_changes.h"
 #include "operator/op_objects.h"
 #include "operator/operations_table.h"

@@ -1,4 +1,5 @@
 /* Workspaces: the tenants that own keys, teams and users, and have a plan. */
+#include "operator/operations_table.h"
 #include "operator/key_changes.h"
 #include "operator/op_objects.h"
 #include "operator/operations_table.h"

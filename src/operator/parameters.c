@@ -128,29 +128,28 @@ static enum weir_status read_headers(struct weir_operation_call *call) {
     return WEIR_OK;
 }
 
-/* A parameter's text as the JSON value that its schema means. */
+/* A parameter's text as the JSON value that its schema means: what is no number and no flag is a text, which the schema then refuses in its own words. */
 static enum weir_status check_parameter(struct weir_operation_call *call, yyjson_val *openapi, size_t index) {
     const struct operator__parameter *parameter = &call->row->parameters[index];
-    struct weir_schema_problem problem = {.text = "not a value"};
+    struct weir_span value = call->values[index];
+    struct weir_schema_problem problem = {.text = ""};
     struct weir_buffer text;
     yyjson_doc *document = NULL;
+    enum weir_status status = WEIR_EINVAL;
     weir_buffer_init(&text, 8 * WEIR_MAX_URI_BYTES);
-    if (parameter->is_text)
-        weir_json_append_string(&text, call->values[index]);
-    else
-        weir_buffer_append(&text, call->values[index]);
-    bool is_plain = parameter->is_text || call->values[index].length < 32; /* no number or flag is longer */
-    enum weir_status status = weir_buffer_status(&text);
-    if (status == WEIR_OK)
-        status = is_plain ? weir_json_read(call->arena, weir_buffer_span(&text), &document, &problem) : WEIR_EINVAL;
+    if (!parameter->is_text && value.length > 0 && value.length < 32 && value.at[0] != '"') /* no number is longer */
+        status = weir_json_read(call->arena, value, &document, &problem);
+    if (status != WEIR_OK) {
+        weir_json_append_string(&text, value);
+        status = weir_buffer_status(&text);
+        if (status == WEIR_OK)
+            status = weir_json_read(call->arena, weir_buffer_span(&text), &document, &problem);
+    }
     if (status == WEIR_OK)
         status = weir_schema_check(openapi, call->schemas->parameters[index], yyjson_doc_get_root(document), &problem);
-    else if (!parameter->is_text)
-        (void)snprintf(problem.text, sizeof problem.text, "expected %s, got \"%.*s\"",
-                       "an integer, a number, true or false as its schema says",
-                       (int)(call->values[index].length < 40 ? call->values[index].length : 40),
-                       call->values[index].at);
     weir_buffer_release(&text);
+    if (status == WEIR_ENOMEM || status == WEIR_ELIMIT)
+        return weir_operation_fail(call, WEIR_REASON_OVERLOADED, NULL, "no memory");
     return status == WEIR_OK ? WEIR_OK
                              : weir_operation_fail(call, WEIR_REASON_PARAMETER_INVALID, parameter->name, "%s: %s",
                                                    parameter->name, problem.text);

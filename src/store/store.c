@@ -218,10 +218,16 @@ static int64_t turn(struct weir_store *store) {
     pthread_mutex_lock(&store->mutex);
     bool watch_now = store->watch_now;
     store->watch_now = false;
+    bool looks = watch_now || now_ns >= store->next_watch_ns;
+    store->looks_begun += looks;
     pthread_mutex_unlock(&store->mutex);
-    if (watch_now || now_ns >= store->next_watch_ns) {
+    if (looks) {
         store->next_watch_ns = now_ns + watch_ns;
         store__watch(store);
+        pthread_mutex_lock(&store->mutex);
+        store->looks_done = store->looks_begun;
+        pthread_cond_broadcast(&store->done);
+        pthread_mutex_unlock(&store->mutex);
         note_turn(store, 0, committed_bytes(store));
     }
     if (store->look_for_dead && now_ns >= store->next_dead_ns)
@@ -267,6 +273,21 @@ void weir_store_look(struct weir_store *store) {
     store->watch_now = true;
     pthread_cond_signal(&store->wake);
     pthread_mutex_unlock(&store->mutex);
+}
+
+bool weir_store_look_through(struct weir_store *store, int64_t timeout_ms) {
+    int64_t until_ns = weir_clock_monotonic_ns() + timeout_ms * MS;
+    const struct timespec until = {.tv_sec = until_ns / (1000 * MS), .tv_nsec = until_ns % (1000 * MS)};
+    int code = 0;
+    pthread_mutex_lock(&store->mutex);
+    uint64_t wanted = store->looks_begun + 1; /* one that is under way may have asked already */
+    store->watch_now = true;
+    pthread_cond_signal(&store->wake);
+    while (store->looks_done < wanted && code == 0 && !store->stop)
+        code = pthread_cond_timedwait(&store->done, &store->mutex, &until);
+    bool done = store->looks_done >= wanted;
+    pthread_mutex_unlock(&store->mutex);
+    return done;
 }
 
 void weir_store_nudge(struct weir_store *store) {
@@ -345,7 +366,7 @@ static void init_locks(struct weir_store *store) {
     (void)pthread_condattr_init(&monotonic);
     (void)pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
     (void)pthread_cond_init(&store->wake, &monotonic);
-    (void)pthread_cond_init(&store->done, NULL);
+    (void)pthread_cond_init(&store->done, &monotonic);
     (void)pthread_condattr_destroy(&monotonic);
 }
 

@@ -269,6 +269,9 @@ void weir_store_watch_objects(struct weir_store *store, struct weir_loop *loop,
                               void *context);
 /* Looks for changes at once: a change on another connection of this process is seen by the watchers without delay. Any thread. */
 void weir_store_look(struct weir_store *store);
+/* The same, and waits until it was done, at most so long: what was there before the call is on its way to the watchers' loops when this gives true.
+ * Not from the store's own thread. */
+bool weir_store_look_through(struct weir_store *store, int64_t timeout_ms);
 
 /* Before `loop` ends: its watchers are gone and replies to it are dropped when this returns. (Messages that were
  * posted before still run.) Not needed when the store is freed before the loop. */

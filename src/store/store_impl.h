@@ -109,6 +109,7 @@ struct weir_store {
     _Atomic bool nudged;
     /* under the mutex */
     bool stop, watch_now;
+    uint64_t looks_begun, looks_done; /* of store__watch */
     struct store__operation *queue, **queue_end;
     size_t queued;
     struct store__operation *current;
