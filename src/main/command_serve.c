@@ -44,13 +44,17 @@ static void on_watch(void *argument) {
 static void write_metrics(void *context, bool openmetrics, struct weir_buffer *out) {
     struct main__server *server = context;
     struct weir_store_health health;
+    struct weir_trail_state trail;
     weir_store_health(server->store, &health);
+    weir_trail_state(server->trail, &trail);
     const struct weir_metrics_facts facts = {.store_available = health.available,
                                              .journal_available = health.journal_available,
                                              .ingested_records = health.ingested_records,
                                              .journal_backlog_bytes = health.journal_backlog_bytes,
                                              .store_cpu_ns = health.cpu_ns,
                                              .control_cpu_ns = server->control_cpu_ns,
+                                             .audit_sink_behind = trail.behind,
+                                             .audit_sink_failures = trail.failures,
                                              .version = WEIR_VERSION,
                                              .environment = server->board.environment,
                                              .revision = server->board.revision,
@@ -115,6 +119,7 @@ static void on_stop_signal(uv_signal_t *handle, int signal_number) {
 static void on_reload_signal(uv_signal_t *handle, int signal_number) {
     (void)signal_number;
     struct main__server *server = handle->data;
+    weir_trail_reopen(server->trail);
     if (!server->stopping)
         main__publish_file(server);
 }
@@ -230,6 +235,16 @@ static enum weir_status load_keys(struct main__server *server, struct weir_error
                : weir_fail(error, WEIR_ETIMEOUT, "the keys could not be loaded from the store in time");
 }
 
+static enum weir_status start_trail(struct main__server *server, struct weir_error *error) {
+    const struct main__settings *settings = &server->settings;
+    const struct weir_trail_settings trail = {.store_directory = settings->data_dir,
+                                              .environment = settings->environment,
+                                              .retention_ms = settings->audit.retention_ms,
+                                              .sink = settings->audit.sink,
+                                              .log = log_of(server)};
+    return weir_trail_new(&trail, &server->trail, error);
+}
+
 static enum weir_status start_threads(struct main__server *server, struct weir_error *error) {
     const struct main__settings *settings = &server->settings;
     const struct weir_operator_settings operator_settings = {
@@ -342,6 +357,8 @@ static enum weir_status boot(struct main__server *server, struct weir_arena *are
     if (status == WEIR_OK)
         status = load_keys(server, error);
     if (status == WEIR_OK)
+        status = start_trail(server, error);
+    if (status == WEIR_OK)
         status = start_threads(server, error);
     if (status == WEIR_OK)
         main__publish_watch(server);
@@ -354,6 +371,7 @@ static void shut(struct main__server *server) {
         weir_worker_join(&server->workers[i]);
     main__keys_over(server);
     weir_operator_free(&server->operator_plane);
+    weir_trail_free(&server->trail); /* sends what the last operations have left */
     main__keys_release(server);
     weir_timer_stop(&server->watch);
     weir_store_free(&server->store); /* ingests what is left */

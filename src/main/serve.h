@@ -6,6 +6,7 @@
 #include "main/simulator.h"
 #include "net/listener.h"
 #include "operator/operator.h"
+#include "operator/trail.h"
 
 #include <pthread.h>
 
@@ -46,6 +47,7 @@ struct main__server {
     int *sockets;
     int operator_socket;
     struct weir_operator *operator_plane;
+    struct weir_trail *trail;
     struct weir_tls *plane_tls;
     struct weir_networks plane_networks; /* operator.allow, in `plane_arena` */
     struct weir_arena *plane_arena;
