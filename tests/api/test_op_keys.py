@@ -42,11 +42,11 @@ def answered(gateway, key):
 
 def entries(operator, **filters):
     query = "&".join(f"{name}={value}" for name, value in filters.items())
-    return operator.get(f"/api/v1/audit?limit=1000&{query}").json()["data"]
+    return operator.all(f"/api/v1/audit-logs?{query}")
 
 
 def only_entry(operator, action, resource_id):
-    found = [entry for entry in entries(operator, resource_id=resource_id) if entry["action"] == action]
+    found = [entry for entry in entries(operator, resource_id=resource_id) if (entry["action"], entry["result"]) == (action, "success")]
     assert len(found) == 1, found
     return found[0]
 
@@ -64,6 +64,7 @@ def test_a_key_is_shown_once_and_works_on_every_worker_when_the_answer_is_there(
     assert shown.json() == {name: value for name, value in made.items() if name != "key"} | {"last_used_at": shown.json()["last_used_at"]}
     assert list(shown.json()["tags"]) == ["a", "b"]
     assert not KEY.search(json.dumps([operator.all("/api/v1/keys"), entries(operator, resource_id=made["id"])]))
+    assert gateway.chat(headers={"authorization": f"Bearer {made['key']}"}).status == 200
     until(lambda: operator.get(f"/api/v1/keys/{made['id']}").json()["last_used_at"], "the key's last use")
 
 

@@ -80,7 +80,7 @@ def test_a_workspace_lives_and_goes(operator):
     operator.delete(f"{path}?confirm={name}", status=204)
     assert operator.get(path, status=404).reason == "not_there"
     assert operator.get(f"{path}/users/ada", status=404).reason == "not_there"
-    told = {(entry["action"], entry["resource_id"]) for entry in entries(operator, workspace=name)}
+    told = {(entry["action"], entry["resource_id"]) for entry in entries(operator, org_id=name)}
     assert {("workspaces.delete", name), ("teams.delete", "red"), ("users.delete", "ada")} <= told
     # The name is free again, and nothing of the one before is in it.
     operator.post("/api/v1/workspaces", {"id": name}, status=201)
