@@ -363,3 +363,10 @@ const struct weir_model *weir_revision_model(const struct weir_revision *revisio
 const struct weir_provider *weir_revision_provider(const struct weir_revision *revision, struct weir_span name) {
     return weir_map_find(revision->provider_by_name, name);
 }
+
+const struct weir_plan *weir_revision_plan(const struct weir_revision *revision, struct weir_span id) {
+    for (size_t i = 0; i < revision->plan_count; i++)
+        if (weir_span_equal(revision->plans[i].id, id))
+            return &revision->plans[i];
+    return NULL;
+}

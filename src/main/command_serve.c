@@ -22,132 +22,6 @@ static const struct weir_log *log_of(const struct main__server *server) {
     return &server->gateway.log;
 }
 
-static void log_problems(const struct main__server *server, const char *event, const struct weir_buffer *problems) {
-    struct weir_span rest = weir_buffer_span(problems), line;
-    while (rest.length > 0) {
-        (void)weir_span_split(rest, '\n', &line, &rest);
-        if (line.length > 0)
-            weir_log(log_of(server), WEIR_LOG_ERROR, event, WEIR_LOG_S("problem", line));
-    }
-}
-
-/* --- published states --- */
-
-struct released_message {
-    struct weir_message message;
-    struct main__published *published;
-};
-
-static void run_released(struct weir_message *message) {
-    struct released_message *released = WEIR_CONTAINER_OF(message, struct released_message, message);
-    main__published_free(&released->published);
-    weir_memory_free(released);
-}
-
-/* A worker has let go of a state; the last one sends it to be freed. */
-static void on_released(void *context, const struct weir_published *base) {
-    struct main__server *server = context;
-    struct main__published *published = (struct main__published *)(uintptr_t)base;
-    if (atomic_fetch_sub(&published->holders, 1) != 1)
-        return;
-    struct released_message *released = weir_memory_new(1, sizeof *released);
-    if (released == NULL)
-        return; /* it stays in memory; the next reload has more luck */
-    *released = (struct released_message){.message = {.run = run_released}, .published = published};
-    weir_loop_post(server->loop, &released->message);
-}
-
-static void set_live(struct main__server *server, struct main__published *published) {
-    server->live = published;
-    server->board.revision = published->revision->number;
-    server->board.provider_count = published->revision->provider_count;
-}
-
-/* --- reload --- */
-
-static void warn_about_restarts(struct main__server *server, struct main__settings *fresh) {
-    struct weir_config_section before[MAIN_SECTION_COUNT], after[MAIN_SECTION_COUNT];
-    struct weir_buffer names;
-    weir_buffer_init(&names, 64 * WEIR_KIB);
-    main__settings_sections(&server->settings, before);
-    main__settings_sections(fresh, after);
-    weir_config_needs_restart(before, after, MAIN_SECTION_COUNT, &names);
-    struct weir_span rest = weir_buffer_span(&names), name;
-    while (rest.length > 0) {
-        (void)weir_span_split(rest, '\n', &name, &rest);
-        if (name.length > 0)
-            weir_log(log_of(server), WEIR_LOG_WARNING, "setting_needs_restart", WEIR_LOG_S("setting", name));
-    }
-    weir_buffer_release(&names);
-}
-
-static void on_revision_saved(void *context, enum weir_status status, uint64_t number, const struct weir_error *error);
-
-struct reload {
-    struct main__server *server;
-    struct main__published *published;
-};
-
-static void reload(struct main__server *server) {
-    struct weir_buffer problems;
-    struct main__settings fresh = {.environment = NULL};
-    struct weir_arena *arena = weir_arena_new(0, 4 * WEIR_MAX_CONFIG_BYTES);
-    struct reload *pending = weir_memory_new(1, sizeof *pending);
-    weir_buffer_init(&problems, WEIR_MIB);
-    enum weir_status status = arena == NULL || pending == NULL
-                                  ? WEIR_ENOMEM
-                                  : main__settings_load(arena, server->config_path, &fresh, &problems);
-    if (status == WEIR_OK)
-        status = main__implicit_catalog(arena, &fresh, server->simulator.pid > 0 ? server->simulator.base_url : NULL);
-    if (status == WEIR_OK && fresh.catalog.providers.count == 0) {
-        weir_buffer_append(&problems, WEIR_SPAN("providers: the file names none any more, nor does the environment\n"));
-        status = WEIR_EINVAL;
-    }
-    if (status == WEIR_OK) {
-        warn_about_restarts(server, &fresh);
-        *pending = (struct reload){.server = server};
-        status = main__published_new(arena, &fresh, server->tls_cache, &pending->published, &problems);
-        arena = NULL;
-    }
-    if (status == WEIR_OK)
-        status = weir_store_revision_save(server->store, server->loop,
-                                          weir_span_of_string(pending->published->revision->hash),
-                                          pending->published->canonical, on_revision_saved, pending);
-    if (status != WEIR_OK) {
-        log_problems(server, "reload_refused", &problems);
-        weir_log(log_of(server), WEIR_LOG_ERROR, "reload_refused", WEIR_LOG_T("status", weir_status_name(status)),
-                 WEIR_LOG_T("effect", "nothing has changed"));
-        if (pending != NULL)
-            main__published_free(&pending->published);
-        weir_memory_free(pending);
-        weir_arena_free(&arena);
-    }
-    weir_buffer_release(&problems);
-}
-
-static void on_revision_saved(void *context, enum weir_status status, uint64_t number, const struct weir_error *error) {
-    struct reload *pending = context;
-    struct main__server *server = pending->server;
-    struct main__published *published = pending->published;
-    weir_memory_free(pending);
-    if (status != WEIR_OK || server->stopping) {
-        weir_log(log_of(server), WEIR_LOG_ERROR, "reload_refused",
-                 WEIR_LOG_T("problem", error != NULL ? error->text : "the store is away"),
-                 WEIR_LOG_T("effect", "nothing has changed"));
-        main__published_free(&published);
-        return;
-    }
-    published->revision->number = number;
-    published->holders = server->worker_count;
-    set_live(server, published);
-    main__plane_allow(server, &published->settings);
-    for (unsigned i = 0; i < server->worker_count; i++)
-        if (weir_worker_publish(server->workers[i], &published->base) != WEIR_OK)
-            on_released(server, &published->base);
-    weir_log(log_of(server), WEIR_LOG_INFO, "revision_published", WEIR_LOG_I("revision", number),
-             WEIR_LOG_T("hash", published->revision->hash));
-}
-
 /* --- what the control thread watches --- */
 
 static void on_watch(void *argument) {
@@ -232,6 +106,7 @@ static void stop(struct main__server *server) {
     int64_t timeout_ms = server->live->settings.general.shutdown_timeout_ms;
     server->stopping = true;
     server->board.draining = true;
+    main__publish_close(server);
     weir_log(log_of(server), WEIR_LOG_INFO, "draining", WEIR_LOG_I("timeout_ms", timeout_ms));
     stop_workers(server, timeout_ms);
 }
@@ -246,7 +121,7 @@ static void on_reload_signal(uv_signal_t *handle, int signal_number) {
     struct main__server *server = handle->data;
     weir_trail_reopen(server->trail);
     if (!server->stopping)
-        reload(server);
+        main__publish_file(server);
 }
 
 struct signals {
@@ -343,28 +218,6 @@ static enum weir_status open_store(struct main__server *server, struct weir_rand
     return weir_store_new(&settings, random, &server->store, error);
 }
 
-static enum weir_status publish_first(struct main__server *server, struct weir_arena *arena, struct weir_error *error) {
-    struct weir_buffer problems;
-    struct main__published *published = NULL;
-    weir_buffer_init(&problems, WEIR_MIB);
-    enum weir_status status = main__published_new(arena, &server->settings, server->tls_cache, &published, &problems);
-    if (status != WEIR_OK)
-        (void)weir_fail(error, status, "%.*s", (int)(problems.length < 390 ? problems.length : 390),
-                        problems.at != NULL ? problems.at : "");
-    weir_buffer_release(&problems);
-    if (status == WEIR_OK)
-        status = weir_store_revision_first(server->store, weir_span_of_string(published->revision->hash),
-                                           published->canonical, &published->revision->number, error);
-    if (status != WEIR_OK) {
-        main__published_free(&published);
-        return status;
-    }
-    published->holders = server->worker_count + 1; /* the workers, and `first` */
-    server->first = published;
-    set_live(server, published);
-    return WEIR_OK;
-}
-
 /* Keys, and which workspaces are suspended, are there before the first request can come. */
 static enum weir_status load_keys(struct main__server *server, struct weir_error *error) {
     int64_t until_ns = weir_clock_monotonic_ns() + (int64_t)KEYS_WAIT_MS * 1000000;
@@ -401,7 +254,7 @@ static enum weir_status start_threads(struct main__server *server, struct weir_e
         .local_operator = server->gateway.is_dev,
         .session_ms = settings->operator_plane.session_ms,
         .rotation_due_us = settings->keys.rotation_due_ms * 1000,
-        .hooks = {.keys_changed = main__keys_changed, .context = server},
+        .hooks = {.publish = main__publish_wish, .keys_changed = main__keys_changed, .context = server},
         .board = &server->board,
         .brand_upper = server->gateway.brand_upper,
         .loopback_only = main__is_loopback_address(settings->operator_plane.listen),
@@ -437,7 +290,7 @@ static void fill_gateway(struct main__server *server) {
                                             .part = "gateway"};
     server->gateway.write_metrics = write_metrics;
     server->gateway.context = server;
-    server->gateway.on_released = on_released;
+    server->gateway.on_released = main__on_released;
     server->gateway.on_stopped = on_stopped;
     server->board.store_available = true;
     server->board.journal_available = true;
@@ -483,7 +336,7 @@ static enum weir_status boot(struct main__server *server, struct weir_arena *are
         return status;
     }
     log.part = "control";
-    status = publish_first(server, arena, error);
+    status = main__publish_first(server, arena, error);
     if (status == WEIR_OK)
         status = weir_loop_new(&log, &server->loop, error);
     if (status == WEIR_OK)
@@ -507,10 +360,13 @@ static enum weir_status boot(struct main__server *server, struct weir_arena *are
         status = start_trail(server, error);
     if (status == WEIR_OK)
         status = start_threads(server, error);
+    if (status == WEIR_OK)
+        main__publish_watch(server);
     return status;
 }
 
 static void shut(struct main__server *server) {
+    main__publish_close(server);
     for (unsigned i = 0; server->workers != NULL && i < server->worker_count; i++)
         weir_worker_join(&server->workers[i]);
     main__keys_over(server);
@@ -523,6 +379,7 @@ static void shut(struct main__server *server) {
         while (weir_loop_run_once(server->loop))
             (void)usleep(NAP_US);
     weir_loop_free(&server->loop);
+    main__publish_free(server);
     main__published_free(&server->first);
     weir_keys_free(&server->gateway.keys);
     weir_metrics_free(&server->gateway.metrics);

@@ -11,7 +11,7 @@ static const struct {
     const char *prose;
 } commands[] = {
     {"serve", main__serve, "run the gateway: data plane and operator plane"},
-    {"key", main__key, "create, list and revoke API keys"},
+    {"key", main__key, "create, list, rotate and revoke API keys"},
     {"operator", main__operator, "create and disable operators, their tokens and passwords"},
     {"ledger", main__ledger, "list and export what was used and charged"},
     {"audit", main__audit, "verify, list and export the audit trail"},

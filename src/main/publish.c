@@ -215,7 +215,7 @@ static enum weir_status load_prices(const struct main__settings *settings, struc
     return status;
 }
 
-static enum weir_status hash_settings(struct main__published *published) {
+static enum weir_status hash_settings(struct main__published *published, const struct main__plans *plans) {
     struct weir_config_section sections[MAIN_SECTION_COUNT];
     struct weir_buffer text;
     unsigned char digest[32];
@@ -226,6 +226,7 @@ static enum weir_status hash_settings(struct main__published *published) {
     weir_buffer_append(&text, WEIR_SPAN("prices: "));
     weir_buffer_append(&text, weir_prices_version(published->prices));
     weir_buffer_append_byte(&text, '\n');
+    main__plans_write(plans, &text);
     enum weir_status status = weir_buffer_status(&text);
     if (status == WEIR_OK)
         status = weir_arena_dup(published->revision->arena, weir_buffer_span(&text), &published->canonical);
@@ -268,8 +269,8 @@ static enum weir_status read_trusted_proxies(struct main__published *published, 
 }
 
 enum weir_status main__published_new(struct weir_arena *arena, const struct main__settings *settings,
-                                     struct main__tls_cache *cache, struct main__published **published,
-                                     struct weir_buffer *problems) {
+                                     const struct main__plans *plans, struct main__tls_cache *cache,
+                                     struct main__published **published, struct weir_buffer *problems) {
     struct main__published *made = weir_memory_new(1, sizeof *made);
     if (made == NULL) {
         weir_arena_free(&arena);
@@ -298,7 +299,9 @@ enum weir_status main__published_new(struct weir_arena *arena, const struct main
     if (status == WEIR_OK)
         status = read_trusted_proxies(made, &trusted_proxies, problems);
     if (status == WEIR_OK)
-        status = hash_settings(made);
+        status = main__plans_compile(plans, made->revision, problems);
+    if (status == WEIR_OK)
+        status = hash_settings(made, plans);
     if (status != WEIR_OK) {
         main__published_free(&made);
         return status;

@@ -490,7 +490,7 @@ static void revisions_through_the_thread(void **state) {
     uint64_t number = 0;
     assert_int_equal(weir_store_revision_first(store, WEIR_SPAN("h1"), WEIR_SPAN("text"), &number, &error), WEIR_OK);
     assert_true(number == 1);
-    assert_int_equal(weir_store_revision_save(store, answers.loop, WEIR_SPAN("h2"), WEIR_SPAN("x"), on_revision,
+    assert_int_equal(weir_store_revision_save(store, answers.loop, WEIR_SPAN("h2"), WEIR_SPAN("x"), "file", on_revision,
                                               &answers),
                      WEIR_OK);
     assert_true(turn_until(answers.loop, &answers.replies, 1));
