@@ -4,7 +4,7 @@
  * process, not a power loss. Where that matters (keys, and journal segments about to be deleted) the log file is
  * forced explicitly (store__sqlite_flush). One connection, one thread at a time; the mutexes of the library are off.
  */
-#include "store/sqlite_impl.h"
+#include "store/sqlite_records.h"
 
 #include "base/clock.h"
 #include "base/memory.h"
@@ -92,6 +92,10 @@ static enum weir_status run_plain(struct weir_engine *engine, enum store__sql wh
 
 enum weir_status store__sqlite_begin(struct weir_engine *engine, struct weir_error *error) {
     return run_plain(engine, STORE__SQL_BEGIN, "begin a transaction", error);
+}
+
+enum weir_status store__sqlite_begin_to_read(struct weir_engine *engine, struct weir_error *error) {
+    return run_plain(engine, STORE__SQL_BEGIN_TO_READ, "begin to read", error);
 }
 
 enum weir_status store__sqlite_end(struct weir_engine *engine, enum weir_status status, struct weir_error *error) {
@@ -197,6 +201,7 @@ static void engine_close(struct weir_engine **engine) {
     if (closing == NULL)
         return;
     store__dictionary_clear(closing);
+    store__records_release(closing);
     for (size_t i = 0; i < STORE__SQL_COUNT; i++)
         (void)sqlite3_finalize(closing->statements[i]);
     (void)sqlite3_close(closing->database);
@@ -280,6 +285,10 @@ const struct weir_engine_ops weir_engine_sqlite = {
     .lease_define = store__sqlite_lease_define,
     .lease_take = store__sqlite_lease_take,
     .lease_return = store__sqlite_lease_return,
+    .record_settings = store__sqlite_record_settings,
+    .record_upkeep = store__sqlite_record_upkeep,
+    .record_list = store__sqlite_record_list,
+    .record_find = store__sqlite_record_find,
     .flush = store__sqlite_flush,
     .set_patience = set_patience,
 };

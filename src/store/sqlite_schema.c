@@ -64,6 +64,13 @@ static const struct {
         "CREATE TABLE issued("
         " id TEXT PRIMARY KEY, provider INTEGER NOT NULL, model INTEGER NOT NULL, workspace INTEGER NOT NULL,"
         " created_utc_us INTEGER NOT NULL) WITHOUT ROWID;"},
+    /* A row a day of request records, whose tables are made as the days come (sqlite_records.h). */
+    {4,
+     "CREATE TABLE record_partition("
+     " day INTEGER PRIMARY KEY, first_number INTEGER NOT NULL, next_number INTEGER NOT NULL, records INTEGER NOT NULL,"
+     " first_start_utc_us INTEGER NOT NULL, last_start_utc_us INTEGER NOT NULL, indexed_to INTEGER NOT NULL,"
+     " merged_to INTEGER NOT NULL, dropping INTEGER NOT NULL);"
+     "INSERT INTO meta(name, value) VALUES('record_id_key', randomblob(16));"},
 };
 enum { MIGRATION_COUNT = sizeof(migrations) / sizeof(migrations[0]) };
 
