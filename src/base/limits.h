@@ -23,8 +23,12 @@
 #define WEIR_MAX_TAG_BYTES ((size_t)64)
 #define WEIR_MAX_CLIENT_REQUEST_ID_BYTES ((size_t)128)
 #define WEIR_MAX_CONFIG_BYTES (4 * WEIR_MIB)
-#define WEIR_MAX_KEY_BYTES ((size_t)128)      /* a whole API key */
-#define WEIR_MAX_SECRET_BYTES (64 * WEIR_KIB) /* a secret in a file */
-#define WEIR_MAX_ATTEMPTS 8U                  /* of one request */
+#define WEIR_MAX_KEY_BYTES ((size_t)128)       /* a whole API key */
+#define WEIR_MAX_RULES_BYTES (64 * WEIR_KIB)   /* what a key may, as JSON */
+#define WEIR_MAX_RULE_NAMES ((size_t)256)      /* in one list of it */
+#define WEIR_MAX_RULE_NAME_BYTES ((size_t)256) /* one of them */
+#define WEIR_MAX_RULE_STARS ((size_t)8)        /* in one of them */
+#define WEIR_MAX_SECRET_BYTES (64 * WEIR_KIB)  /* a secret in a file */
+#define WEIR_MAX_ATTEMPTS 8U                   /* of one request */
 
 #endif

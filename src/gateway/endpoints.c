@@ -1,17 +1,20 @@
 /* The paths of the data plane: one row each. */
 #include "gateway/impl.h"
 
+/* What a key must be able to do, by areas of the gateway. */
+static const char inference[] = "inference";
+
 /* What providers make: the model says where it goes. */
-#define MAKES(row_name, row_path, row_format, row_bodies)                                              \
-    {                                                                                                  \
-        .name = row_name, .method = "POST", .path = row_path, .needs_key = true, .bodies = row_bodies, \
-        .place = PLACE_OF_MODEL, .format = &weir_format_##row_format                                   \
+#define MAKES(row_name, row_path, row_format, row_bodies)                                                 \
+    {                                                                                                     \
+        .name = row_name, .method = "POST", .path = row_path, .needs_key = true, .capability = inference, \
+        .bodies = row_bodies, .place = PLACE_OF_MODEL, .format = &weir_format_##row_format                \
     }
 /* What is done with something that a provider keeps: its id says where it goes. */
-#define KEPT(row_name, row_method, row_path)                                                               \
-    {                                                                                                      \
-        .name = row_name, .method = row_method, .path = row_path, .needs_key = true, .place = PLACE_OF_ID, \
-        .is_free = true                                                                                    \
+#define KEPT(row_name, row_method, row_path)                                                                  \
+    {                                                                                                         \
+        .name = row_name, .method = row_method, .path = row_path, .needs_key = true, .capability = inference, \
+        .place = PLACE_OF_ID, .is_free = true                                                                 \
     }
 #define LOCAL(row_name, row_path, function) \
     { .name = row_name, .method = "GET", .path = row_path, .answer = function }
@@ -28,6 +31,7 @@ static const struct gateway__endpoint endpoints[] = {
      .method = "POST",
      .path = "/v1/responses",
      .needs_key = true,
+     .capability = inference,
      .bodies = BODY_JSON,
      .place = PLACE_OF_MODEL,
      .format = &weir_format_responses,
@@ -38,6 +42,7 @@ static const struct gateway__endpoint endpoints[] = {
      .method = "GET",
      .path = "/v1/responses/{id}",
      .needs_key = true,
+     .capability = inference,
      .place = PLACE_OF_ID,
      .format = &weir_format_responses,
      .is_free = true},
@@ -48,6 +53,7 @@ static const struct gateway__endpoint endpoints[] = {
      .method = "POST",
      .path = "/v1/responses/input_tokens",
      .needs_key = true,
+     .capability = inference,
      .bodies = BODY_JSON,
      .place = PLACE_OF_MODEL,
      .format = &weir_format_responses,
@@ -66,6 +72,7 @@ static const struct gateway__endpoint endpoints[] = {
      .method = "POST",
      .path = "/v1/files",
      .needs_key = true,
+     .capability = inference,
      .bodies = BODY_FORM,
      .place = PLACE_OF_PROVIDER,
      .format = &weir_format_files,
@@ -76,6 +83,7 @@ static const struct gateway__endpoint endpoints[] = {
      .method = "GET",
      .path = "/v1/files",
      .needs_key = true,
+     .capability = inference,
      .place = PLACE_OF_PROVIDER,
      .is_free = true,
      .lists = true},
@@ -85,6 +93,7 @@ static const struct gateway__endpoint endpoints[] = {
      .method = "GET",
      .path = "/v1/files/{id}/content",
      .needs_key = true,
+     .capability = inference,
      .place = PLACE_OF_ID,
      .format = &weir_format_files,
      .is_free = true},
@@ -92,6 +101,8 @@ static const struct gateway__endpoint endpoints[] = {
      .method = "POST",
      .path = "/v1/batches",
      .needs_key = true,
+     .capability = inference,
+     .hides_models = true,
      .bodies = BODY_JSON,
      .place = PLACE_OF_PROVIDER,
      .format = &weir_format_batches,
@@ -102,6 +113,7 @@ static const struct gateway__endpoint endpoints[] = {
      .method = "GET",
      .path = "/v1/batches",
      .needs_key = true,
+     .capability = inference,
      .place = PLACE_OF_PROVIDER,
      .is_free = true,
      .lists = true},
@@ -109,6 +121,7 @@ static const struct gateway__endpoint endpoints[] = {
      .method = "GET",
      .path = "/v1/batches/{id}",
      .needs_key = true,
+     .capability = inference,
      .place = PLACE_OF_ID,
      .is_free = true,
      .issues = true},
@@ -116,11 +129,22 @@ static const struct gateway__endpoint endpoints[] = {
      .method = "POST",
      .path = "/v1/batches/{id}/cancel",
      .needs_key = true,
+     .capability = inference,
      .place = PLACE_OF_ID,
      .is_free = true,
      .issues = true},
-    {.name = "models", .method = "GET", .path = "/v1/models", .needs_key = true, .answer = gateway__answer_models},
-    {.name = "model", .method = "GET", .path = "/v1/models/*", .needs_key = true, .answer = gateway__answer_model},
+    {.name = "models",
+     .method = "GET",
+     .path = "/v1/models",
+     .needs_key = true,
+     .capability = inference,
+     .answer = gateway__answer_models},
+    {.name = "model",
+     .method = "GET",
+     .path = "/v1/models/*",
+     .needs_key = true,
+     .capability = inference,
+     .answer = gateway__answer_model},
     LOCAL("metrics", "/metrics", gateway__answer_metrics),
 };
 /* OPTIONS on any known path: a browser's preflight, or a question for the methods. */

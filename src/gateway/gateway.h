@@ -59,6 +59,7 @@ struct weir_published {
     const struct weir_prices *prices;
     const struct weir_gateway_settings *settings;
     struct weir_tls *const *tls; /* one a provider, NULL for plain HTTP */
+    struct weir_networks trusted_proxies;
 };
 
 /* What all workers share. Filled by main before the first worker starts; the pointers outlive them. */
@@ -83,6 +84,8 @@ struct weir_gateway {
     void *context;
     /* Called on a worker's thread when it has let go of a published state. */
     void (*on_released)(void *context, const struct weir_published *published);
+    /* Called on a worker's thread when it has done what weir_worker_check_keys asked. */
+    void (*on_keys_checked)(void *context, unsigned worker, uint64_t number);
     /* Called on a worker's thread as the last thing that it does. */
     void (*on_stopped)(void *context);
 };
@@ -96,6 +99,9 @@ WEIR_MUST enum weir_status weir_worker_start(const struct weir_gateway *gateway,
                                              struct weir_worker **worker, struct weir_error *error);
 /* From the control thread: the worker goes over to `published` for new requests; on_released tells when the one before is free. */
 WEIR_MUST enum weir_status weir_worker_publish(struct weir_worker *worker, const struct weir_published *published);
+/* From the control thread, behind a change of the table of keys: the worker ends the answers in flight of every revoked key that says so, then calls
+ * on_keys_checked with `number`, or with a later one where it was asked again meanwhile. A worker that is ending may not come to it. */
+void weir_worker_check_keys(struct weir_worker *worker, uint64_t number);
 /* From the control thread: new requests are refused, the rest is drained for at most `timeout_ms`; then the thread ends. The worker is
  * counted in *busy_workers before. */
 void weir_worker_stop(struct weir_worker *worker, int64_t timeout_ms);

@@ -63,6 +63,10 @@ struct weir_worker {
     bool draining, told_quiet;
     int64_t refusals_until_ns; /* record.c: refusals of unknown callers in this second */
     unsigned refusals;
+    uint64_t keys_epoch; /* what requests that begin now may hold of the table of keys is of this epoch at least */
+    struct weir_message keys_message;
+    _Atomic uint64_t keys_number;
+    _Atomic bool keys_posted; /* keys_message is on its way */
 };
 
 enum gateway__next {
@@ -88,12 +92,14 @@ struct gateway__endpoint {
     const char *method; /* "GET", "POST", "DELETE" */
     const char *path;   /* {id}: one segment; ends in '*': any byte or more */
     bool needs_key;
-    unsigned bodies; /* BODY_… that it takes; 0: whatever comes goes through */
+    const char *capability; /* that the key must have; NULL where none is needed */
+    unsigned bodies;        /* BODY_… that it takes; 0: whatever comes goes through */
     enum gateway__place place;
     const struct weir_format *format; /* NULL: its bodies go through unread */
     bool is_free;                     /* costs nothing: its answer is left as it is */
     bool issues;                      /* its answer has ids that the provider gives out */
     bool lists;                       /* its answer shows what others own too: theirs is left out */
+    bool hides_models;                /* which models it uses stands where we do not read */
     bool once; /* never sent twice: a connection of its own, so that none turns out to be closed */
     enum gateway__next (*answer)(struct weir_request *request); /* answered here, without a provider */
 };
@@ -210,6 +216,7 @@ struct weir_request {
     struct weir_timer deadline;
 
     /* who, what, where */
+    uint64_t keys_epoch; /* `key` was found under this one or a later one */
     const struct weir_key *key;
     const struct weir_dialect *dialect;
     struct weir_call call;
@@ -256,10 +263,12 @@ enum gateway__next gateway__fail(struct weir_request *request, enum weir_reason 
 /* --- the rows --- */
 enum gateway__next gateway__step_admit(struct weir_request *request);
 enum gateway__next gateway__step_identify(struct weir_request *request);
+enum gateway__next gateway__step_authorize(struct weir_request *request);
 enum gateway__next gateway__step_read(struct weir_request *request);
 enum gateway__next gateway__step_local(struct weir_request *request);
 enum gateway__next gateway__step_understand(struct weir_request *request);
 enum gateway__next gateway__step_locate(struct weir_request *request);
+enum gateway__next gateway__step_authorize_model(struct weir_request *request);
 enum gateway__next gateway__step_route(struct weir_request *request);
 enum gateway__next gateway__step_reserve(struct weir_request *request);
 enum gateway__next gateway__step_send(struct weir_request *request);
@@ -276,9 +285,16 @@ void gateway__fill_story(struct weir_request *request);
 /* A record of a request that reached no provider, which the ledger does not know. */
 void gateway__record_unbilled(struct weir_request *request);
 
+/* --- authorize.c --- */
+/* The client's address, through the proxies that are trusted. */
+void gateway__find_client_address(struct weir_request *request);
+bool gateway__model_allowed(const struct weir_request *request, struct weir_span model);
+
 /* --- requests.c: beginnings and ends --- */
 extern const struct weir_http_handler gateway__handler;
 void gateway__request_free(struct weir_request *request);
+/* Ends it from outside, for this reason: the upstream is closed, the client is told. One that has said all only stops waiting. */
+void gateway__request_cut(struct weir_request *request, enum weir_reason reason);
 /* Room for a body of that length, before any of it has come. */
 void gateway__body_reserve(struct weir_request *request, size_t length);
 /* Ends every request's life at shutdown. */
@@ -400,6 +416,11 @@ static inline int64_t gateway__since_start_us(const struct weir_request *request
 static inline uint32_t gateway__record_us(const struct weir_request *request, int64_t now_ns) {
     int64_t us = gateway__since_start_us(request, now_ns);
     return us > UINT32_MAX ? UINT32_MAX : (uint32_t)us;
+}
+
+/* Ended before its answer was whole, and neither weir nor a provider is to blame. */
+static inline bool gateway__is_aborted(const struct weir_request *request) {
+    return request->reason == WEIR_REASON_CLIENT_CLOSED || request->reason == WEIR_REASON_KEY_REVOKED_MEANWHILE;
 }
 
 static inline const struct weir_gateway_settings *gateway__settings(const struct weir_request *request) {

@@ -19,9 +19,10 @@ enum gateway__next gateway__answer_health(struct weir_request *request) {
 enum gateway__next gateway__answer_metrics(struct weir_request *request) {
     const struct weir_texts *allow = &gateway__settings(request)->metrics.allow;
     bool allowed = false;
+    /* Who scrapes is in our own network: what a proxy says of others does not count. */
+    struct weir_span peer = weir_span_of_string(weir_http_connection_peer(request->connection));
     for (size_t i = 0; i < allow->count; i++)
-        allowed = allowed || weir_span_equal(allow->at[i], WEIR_SPAN("*")) ||
-                  weir_span_equal(allow->at[i], request->client_address);
+        allowed = allowed || weir_span_equal(allow->at[i], WEIR_SPAN("*")) || weir_span_equal(allow->at[i], peer);
     if (!allowed)
         return gateway__fail(request, WEIR_REASON_ADDRESS_NOT_ALLOWED, NULL, NULL);
     const struct weir_span *accept = weir_http_head_find(request->head, WEIR_SPAN("accept"));
@@ -45,7 +46,7 @@ static void write_model(struct weir_json_writer *writer, struct weir_span id, st
     weir_json_write_end(writer);
 }
 
-/* Configured models, then those that the price file knows of the provider that takes every name. */
+/* Configured models, then those that the price file knows of the provider that takes every name; of all these what the key may use. */
 enum gateway__next gateway__answer_models(struct weir_request *request) {
     const struct weir_revision *revision = request->held->published->revision;
     const struct weir_prices *prices = request->held->published->prices;
@@ -57,13 +58,16 @@ enum gateway__next gateway__answer_models(struct weir_request *request) {
     weir_json_member_text(&writer, "object", "list");
     weir_json_write_name(&writer, "data");
     weir_json_write_array(&writer);
-    for (size_t i = 0; i < revision->model_count; i++)
+    for (size_t i = 0; i < revision->model_count; i++) {
+        if (!gateway__model_allowed(request, revision->models[i].name))
+            continue;
         write_model(&writer, revision->models[i].name, revision->models[i].targets[0].provider->name,
                     revision->created_utc_us);
+    }
     for (size_t i = 0; revision->catch_all != NULL && i < weir_prices_count(prices); i++) {
         const struct weir_price *price = weir_prices_at(prices, i);
         if (price->variant.length == 0 && weir_span_equal(price->provider, revision->catch_all->price_name) &&
-            weir_revision_model(revision, price->model) == NULL)
+            weir_revision_model(revision, price->model) == NULL && gateway__model_allowed(request, price->model))
             write_model(&writer, price->model, revision->catch_all->name, revision->created_utc_us);
     }
     weir_json_write_end(&writer);
@@ -81,6 +85,9 @@ enum gateway__next gateway__answer_model(struct weir_request *request) {
         return gateway__fail(request, WEIR_REASON_FIELD_INVALID, "model", "the path's escapes are not valid");
     struct weir_candidates candidates;
     struct weir_span asked = weir_span_of(name, length);
+    if (!gateway__model_allowed(request, asked))
+        return gateway__fail(request, WEIR_REASON_KEY_MODEL_NOT_ALLOWED, "model", "'%.*s'",
+                             (int)(length < 100 ? length : 100), name);
     const struct weir_revision *revision = request->held->published->revision;
     if (weir_route_candidates(revision, asked, 0, &candidates) != WEIR_OK || candidates.count == 0 ||
         (candidates.model == NULL &&

@@ -13,13 +13,16 @@ static const struct {
 } steps[] = {
     {"admit", gateway__step_admit, 0, WEIR_STAGE_RECEIVED}, /* may anything be served now */
     {"identify", gateway__step_identify, 0,
-     WEIR_STAGE_IDENTIFIED},                          /* who asks: from the head alone, before a body is taken */
-    {"read", gateway__step_read, 0, WEIR_STAGE_READ}, /* the body, counted as it comes */
-    {"local", gateway__step_local, 0, WEIR_STAGE_UNDERSTOOD},           /* what needs no provider is answered here */
-    {"understand", gateway__step_understand, 0, WEIR_STAGE_UNDERSTOOD}, /* what is asked */
-    {"locate", gateway__step_locate, 0, WEIR_STAGE_ROUTED},             /* who issued the id that it names */
-    {"route", gateway__step_route, 0, WEIR_STAGE_ROUTED},               /* who can serve it */
-    {"reserve", gateway__step_reserve, 0, WEIR_STAGE_RESERVED},         /* what it may cost at most */
+     WEIR_STAGE_IDENTIFIED}, /* who asks: from the head alone, before a body is taken */
+    {"authorize", gateway__step_authorize, 0,
+     WEIR_STAGE_AUTHORIZED},                                  /* may its key do this, as far as the head tells */
+    {"read", gateway__step_read, 0, WEIR_STAGE_READ},         /* the body, counted as it comes */
+    {"local", gateway__step_local, 0, WEIR_STAGE_UNDERSTOOD}, /* what needs no provider is answered here */
+    {"understand", gateway__step_understand, 0, WEIR_STAGE_UNDERSTOOD},       /* what is asked */
+    {"locate", gateway__step_locate, 0, WEIR_STAGE_ROUTED},                   /* who issued the id that it names */
+    {"authorize model", gateway__step_authorize_model, 0, WEIR_STAGE_ROUTED}, /* may its key use this model */
+    {"route", gateway__step_route, 0, WEIR_STAGE_ROUTED},                     /* who can serve it */
+    {"reserve", gateway__step_reserve, 0, WEIR_STAGE_RESERVED},               /* what it may cost at most */
     {"send", gateway__step_send, RETRY_FROM, WEIR_STAGE_SENT}, /* one attempt a turn, and the relay of its answer */
     {"settle", gateway__step_settle, ALWAYS,
      WEIR_STAGE_ANSWERED}, /* what it did cost, unless that was known before the terminal bytes */

@@ -84,6 +84,7 @@ static struct weir_request *request_new(struct weir_worker *worker) {
     /* Which model's limit counts is known once the body is read. */
     request->body.max_bytes = (size_t)(largest > limit ? largest : limit);
     request->worker = worker;
+    request->keys_epoch = worker->keys_epoch;
     request->held = worker->live;
     gateway__held_ref(request->held);
     weir_list_append(&worker->requests, &request->link);
@@ -199,15 +200,18 @@ static void on_drain(void *owner) {
 static const struct weir_http_request_events request_events = {
     .on_body = on_body, .place = place, .on_complete = on_complete, .on_gone = on_gone, .on_drain = on_drain};
 
-static void on_deadline(void *owner) {
-    struct weir_request *request = owner;
+void gateway__request_cut(struct weir_request *request, enum weir_reason reason) {
     gateway__upstream_end(request, false);
     if (request->relay.complete) { /* only the upstream's leftovers were waited for */
         gateway__resume(request, NEXT);
         return;
     }
-    gateway__attempt_ended(request, WEIR_REASON_REQUEST_DEADLINE);
-    gateway__resume(request, gateway__fail(request, WEIR_REASON_REQUEST_DEADLINE, NULL, NULL));
+    gateway__attempt_ended(request, reason);
+    gateway__resume(request, gateway__fail(request, reason, NULL, NULL));
+}
+
+static void on_deadline(void *owner) {
+    gateway__request_cut(owner, WEIR_REASON_REQUEST_DEADLINE);
 }
 
 /* --- what a head tells --- */
@@ -272,9 +276,7 @@ static void take_ids(struct weir_request *request) {
     if (tags != NULL)
         take_tags(request, *tags);
     take_trace(request);
-    if (weir_arena_dup(request->arena, weir_span_of_string(weir_http_connection_peer(request->connection)),
-                       &request->client_address) != WEIR_OK)
-        request->client_address = WEIR_SPAN("");
+    gateway__find_client_address(request);
 }
 
 /* Copies the head: its bytes stand in the loop's read buffer. */

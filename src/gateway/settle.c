@@ -66,7 +66,6 @@ static void fill_usage(struct weir_request *request, enum weir_usage_source sour
 static void fill_entry(struct weir_request *request, enum weir_usage_source source, int64_t cost_cu_milli) {
     const struct weir_published *published = request->held->published;
     struct weir_ledger_entry *entry = &request->entry;
-    bool aborted = request->reason == WEIR_REASON_CLIENT_CLOSED;
     entry->request_id = request->id;
     entry->client_request_id = request->client_request_id;
     entry->trace_id = request->trace_id;
@@ -87,7 +86,7 @@ static void fill_entry(struct weir_request *request, enum weir_usage_source sour
     entry->usage = request->usage;
     entry->revision = published->revision->number;
     entry->usage_source = (uint8_t)source;
-    entry->outcome = aborted                               ? WEIR_OUTCOME_ABORTED
+    entry->outcome = gateway__is_aborted(request)          ? WEIR_OUTCOME_ABORTED
                      : request->reason != WEIR_REASON_NONE ? WEIR_OUTCOME_ERROR
                                                            : WEIR_OUTCOME_OK;
     entry->reason = (uint16_t)request->reason;

@@ -161,8 +161,7 @@ static int64_t since_start_us(const struct weir_request *request, int64_t now_ns
 enum gateway__next gateway__step_record(struct weir_request *request) {
     const char *endpoint = request->endpoint != NULL ? request->endpoint->name : "none";
     struct weir_ledger_entry *entry = &request->entry;
-    bool aborted = request->reason == WEIR_REASON_CLIENT_CLOSED;
-    unsigned status = aborted ? 499 : request->status;
+    unsigned status = request->reason == WEIR_REASON_CLIENT_CLOSED ? 499 : request->status;
     int64_t now_ns = weir_loop_now_ns(request->worker->loop);
     bool streamed = request->relay.mode == RELAY_STREAM || request->relay.mode == RELAY_DRAIN;
     const struct weir_provider *provider = request->target != NULL ? request->target->provider : NULL;
@@ -200,7 +199,7 @@ enum gateway__next gateway__step_record(struct weir_request *request) {
         .upstream_model = request->target != NULL ? request->target->model : WEIR_SPAN(""),
         .status = status,
         .reason = request->reason,
-        .outcome = weir_span_of_string(weir_outcome_name(aborted                               ? WEIR_OUTCOME_ABORTED
+        .outcome = weir_span_of_string(weir_outcome_name(gateway__is_aborted(request)          ? WEIR_OUTCOME_ABORTED
                                                          : request->reason != WEIR_REASON_NONE ? WEIR_OUTCOME_ERROR
                                                                                                : WEIR_OUTCOME_OK)),
         .stream = streamed || request->call.stream,

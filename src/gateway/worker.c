@@ -20,7 +20,17 @@ static void on_accept(void *owner, struct weir_stream *stream) {
     weir_http_server_accept(worker->server, stream);
 }
 
-/* Once a second: the Date field, CPU time, connections, and the word that no key row is held. */
+/* Says from which epoch on this worker may hold rows: its oldest request's, for they stand in the order of their beginnings. */
+static void tell_keys_held(struct weir_worker *worker) {
+    struct weir_keys *keys = worker->gateway->keys;
+    uint64_t oldest = weir_keys_epoch(keys);
+    worker->keys_epoch = oldest;
+    if (!weir_list_is_empty(&worker->requests))
+        oldest = WEIR_CONTAINER_OF(worker->requests.next, struct weir_request, link)->keys_epoch;
+    weir_keys_quiet(keys, worker->index, oldest);
+}
+
+/* Once a second: the Date field, CPU time, connections, and which rows of keys are held no more. */
 static void on_second(void *argument) {
     struct weir_worker *worker = argument;
     weir_clock_format_http(weir_clock_utc_us(), worker->date);
@@ -28,7 +38,7 @@ static void on_second(void *argument) {
     int64_t connections = (int64_t)weir_http_server_connections(worker->server);
     weir_metrics_add_active(worker->metrics, 0, 0, connections - worker->connections_told);
     worker->connections_told = connections;
-    weir_keys_quiet(worker->gateway->keys, worker->index);
+    tell_keys_held(worker);
     weir_timer_start(worker->loop, &worker->second, 1000, on_second, worker);
 }
 
@@ -53,9 +63,7 @@ static void cut_requests(struct weir_worker *worker) {
     while (link != &worker->requests) {
         struct weir_request *request = WEIR_CONTAINER_OF(link, struct weir_request, link);
         link = link->next; /* ending a request touches no other */
-        gateway__upstream_end(request, false);
-        gateway__resume(request,
-                        request->relay.complete ? NEXT : gateway__fail(request, WEIR_REASON_SHUTTING_DOWN, NULL, NULL));
+        gateway__request_cut(request, WEIR_REASON_SHUTTING_DOWN);
     }
 }
 
@@ -98,6 +106,30 @@ static void run_publish(struct weir_message *message) {
         worker->gateway->on_released(worker->gateway->context, publish->published);
     }
     weir_memory_free(publish);
+}
+
+/* Ends the answers of keys that were revoked with the word to do so. */
+static void run_check_keys(struct weir_message *message) {
+    struct weir_worker *worker = WEIR_CONTAINER_OF(message, struct weir_worker, keys_message);
+    const struct weir_gateway *gateway = worker->gateway;
+    atomic_store(&worker->keys_posted, false); /* before anything is looked at: what changes from here on posts anew */
+    uint64_t number = atomic_load(&worker->keys_number);
+    struct weir_list *link = worker->requests.next;
+    while (link != &worker->requests) {
+        struct weir_request *request = WEIR_CONTAINER_OF(link, struct weir_request, link);
+        link = link->next; /* ending a request touches no other */
+        if (request->key != NULL && request->key->revoked && request->key->end_streams)
+            gateway__request_cut(request, WEIR_REASON_KEY_REVOKED_MEANWHILE);
+    }
+    gateway->on_keys_checked(gateway->context, worker->index, number);
+}
+
+void weir_worker_check_keys(struct weir_worker *worker, uint64_t number) {
+    atomic_store(&worker->keys_number, number);
+    if (atomic_exchange(&worker->keys_posted, true))
+        return;
+    worker->keys_message.run = run_check_keys;
+    weir_loop_post(worker->loop, &worker->keys_message);
 }
 
 struct stop_message {

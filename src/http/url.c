@@ -161,6 +161,25 @@ enum weir_status weir_url_query_find(struct weir_span query, struct weir_span na
     return WEIR_ENOTFOUND;
 }
 
+enum weir_status weir_url_query_next(struct weir_span *rest, char *out, struct weir_span *name,
+                                     struct weir_span *value) {
+    struct weir_span pair = WEIR_SPAN("");
+    while (pair.length == 0) {
+        if (rest->length == 0)
+            return WEIR_END;
+        weir_span_split(*rest, '&', &pair, rest);
+    }
+    struct weir_span raw_name, raw_value;
+    size_t name_length = 0, value_length = 0;
+    weir_span_split(pair, '=', &raw_name, &raw_value);
+    enum weir_status status = decode(raw_name, true, out, &name_length);
+    if (status == WEIR_OK)
+        status = decode(raw_value, true, out + name_length, &value_length);
+    *name = weir_span_of(out, name_length);
+    *value = weir_span_of(out + name_length, value_length);
+    return status;
+}
+
 bool weir_url_host_is_loopback(struct weir_span host) {
     if (weir_span_equal_ignore_case(host, WEIR_SPAN("localhost"))) {
         return true;

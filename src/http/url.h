@@ -24,6 +24,10 @@ WEIR_MUST enum weir_status weir_url_decode(struct weir_span span, char *out, siz
  * escape. `out` must have room for query.length bytes. */
 WEIR_MUST enum weir_status weir_url_query_find(struct weir_span query, struct weir_span name, char *out,
                                                size_t *length);
+/* Decodes the next parameter of *rest (a query, or what is left of one) and steps over it: name and value (with + for a space; empty without =) go to
+ * `out`, which has room for rest->length bytes, one behind the other. WEIR_END after the last; WEIR_EINVAL for a bad escape. Empty ones are passed over. */
+WEIR_MUST enum weir_status weir_url_query_next(struct weir_span *rest, char *out, struct weir_span *name,
+                                               struct weir_span *value);
 /* True when the host is a loopback name or address: localhost, *.localhost, 127.0.0.0/8, ::1. */
 bool weir_url_host_is_loopback(struct weir_span host);
 

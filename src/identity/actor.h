@@ -20,6 +20,12 @@ const char *weir_role_name(enum weir_role role); /* "viewer", …; "anyone" for 
 /* WEIR_ENOTFOUND for any other word. */
 WEIR_MUST enum weir_status weir_role_find(struct weir_span name, enum weir_role *role);
 
+/* Roles are no ladder (an auditor sees what an operator does not, an operator changes what an auditor does not), but some hold all of another:
+ * owner > admin > operator and auditor > viewer > nobody. */
+bool weir_role_within(enum weir_role inner, enum weir_role outer);
+/* The most that both may: what is left of a token for auditing once its owner is an operator is a viewer. */
+enum weir_role weir_role_common(enum weir_role a, enum weir_role b);
+
 enum weir_actor_kind {
     WEIR_ACTOR_UNKNOWN = 0,
     WEIR_ACTOR_TOKEN,   /* Authorization: Bearer, a token of an operator, or what POST /auth/login gave for one */

@@ -10,7 +10,8 @@
  *    "limits":{"requests_per_second":N,"requests_per_minute":N,"tokens_per_minute":N,"concurrent_requests":N,
  *              "cu_milli_per_day":N,"cu_milli_per_month":N,"cu_milli_total":N}}
  *
- * A member that is absent or null allows everything; an empty list allows nothing. Keys with the same rules share one compiled struct.
+ * A member that is absent or null allows everything, and so does a list with "*"; an empty list allows nothing. Upper and lower case differ. Keys with the same rules
+ * share one compiled struct. The limits are kept and shown, but nothing holds a request to them yet; so are the tools, as no tool passes through.
  */
 #ifndef WEIR_IDENTITY_RULES_H
 #define WEIR_IDENTITY_RULES_H
@@ -19,7 +20,7 @@
 #include "identity/addresses.h"
 
 struct weir_rule_list {
-    bool restricts; /* false: everything is allowed */
+    bool restricts; /* false: everything is allowed: nothing was said, or "*" */
     const struct weir_span *at;
     size_t count;
 };

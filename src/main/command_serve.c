@@ -148,16 +148,6 @@ static void on_revision_saved(void *context, enum weir_status status, uint64_t n
 
 /* --- what the control thread watches --- */
 
-static void on_keys(void *context, const struct weir_key_record *keys, size_t count) {
-    struct main__server *server = context;
-    for (size_t i = 0; i < count; i++)
-        if (weir_keys_apply(server->gateway.keys, &keys[i]) != WEIR_OK)
-            weir_log(log_of(server), WEIR_LOG_ERROR, "key_not_loaded", WEIR_LOG_T("key_id", keys[i].id));
-    weir_keys_collect(server->gateway.keys);
-    server->board.key_count = weir_keys_count(server->gateway.keys);
-    server->keys_loaded = true;
-}
-
 static void on_watch(void *argument) {
     struct main__server *server = argument;
     struct weir_store_health health;
@@ -167,6 +157,7 @@ static void on_watch(void *argument) {
     server->board.store_available = health.available;
     server->board.journal_available = health.journal_available;
     server->board.store_backlog_bytes = health.journal_backlog_bytes;
+    main__keys_turn(server);
     server->control_cpu_ns = weir_clock_thread_cpu_ns();
     if (was_available != is_available)
         weir_log(log_of(server), is_available ? WEIR_LOG_INFO : WEIR_LOG_ERROR,
@@ -189,6 +180,9 @@ static void write_metrics(void *context, bool openmetrics, struct weir_buffer *o
                                              .revision = server->board.revision,
                                              .ready = weir_board_is_ready(&server->board),
                                              .keys = server->board.key_count,
+                                             .keys_active = server->key_watch.active,
+                                             .keys_rotation_due = server->key_watch.rotation_due,
+                                             .keys_bytes = server->key_watch.bytes,
                                              .start_utc_us = server->board.start_utc_us};
     weir_metrics_write(server->gateway.metrics, &facts, openmetrics, out);
 }
@@ -365,25 +359,36 @@ static enum weir_status publish_first(struct main__server *server, struct weir_a
     return WEIR_OK;
 }
 
-/* Keys are there before the first request can come. */
+/* Keys, and which workspaces are suspended, are there before the first request can come. */
 static enum weir_status load_keys(struct main__server *server, struct weir_error *error) {
     int64_t until_ns = weir_clock_monotonic_ns() + (int64_t)KEYS_WAIT_MS * 1000000;
-    weir_store_watch_keys(server->store, server->loop, on_keys, server);
-    on_watch(server);
-    while (!server->keys_loaded && weir_clock_monotonic_ns() < until_ns) {
+    const struct main__key_watch *watch = &server->key_watch;
+    if (main__keys_open(server) != WEIR_OK)
+        return weir_fail(error, WEIR_ENOMEM, "no memory for keys");
+    while (!(watch->has_keys && watch->has_objects) && weir_clock_monotonic_ns() < until_ns) {
         (void)weir_loop_run_once(server->loop);
-        if (!server->keys_loaded)
+        if (!(watch->has_keys && watch->has_objects))
             (void)usleep(200);
     }
-    return server->keys_loaded ? WEIR_OK
-                               : weir_fail(error, WEIR_ETIMEOUT, "the keys could not be loaded from the store in time");
+    on_watch(server);
+    return watch->has_keys && watch->has_objects
+               ? WEIR_OK
+               : weir_fail(error, WEIR_ETIMEOUT, "the keys could not be loaded from the store in time");
 }
 
 static enum weir_status start_threads(struct main__server *server, struct weir_error *error) {
-    const struct weir_operator_settings operator_settings = {.board = &server->board,
+    const struct main__settings *settings = &server->settings;
+    const struct weir_operator_settings operator_settings = {.store_directory = settings->data_dir,
+                                                             .environment = settings->environment,
+                                                             .brand = settings->general.brand,
+                                                             .local_operator = server->gateway.is_dev,
+                                                             .session_ms = settings->operator_plane.session_ms,
+                                                             .rotation_due_us = settings->keys.rotation_due_ms * 1000,
+                                                             .hooks = {.keys_changed = main__keys_changed,
+                                                                       .context = server},
+                                                             .board = &server->board,
                                                              .brand_upper = server->gateway.brand_upper,
-                                                             .loopback_only =
-                                                                 !server->settings.operator_plane.allow_remote,
+                                                             .loopback_only = !settings->operator_plane.allow_remote,
                                                              .data_plane = server->data_url,
                                                              .write_metrics = write_metrics,
                                                              .context = server};
@@ -487,7 +492,9 @@ static enum weir_status boot(struct main__server *server, struct weir_arena *are
 static void shut(struct main__server *server) {
     for (unsigned i = 0; server->workers != NULL && i < server->worker_count; i++)
         weir_worker_join(&server->workers[i]);
+    main__keys_over(server);
     weir_operator_free(&server->operator_plane);
+    main__keys_release(server);
     weir_timer_stop(&server->watch);
     weir_store_free(&server->store); /* ingests what is left */
     if (server->loop != NULL)

@@ -257,6 +257,16 @@ static enum weir_status make_tls(struct main__published *published, struct main_
     return WEIR_OK;
 }
 
+static enum weir_status read_trusted_proxies(struct main__published *published, struct weir_networks *networks,
+                                             struct weir_buffer *problems) {
+    const struct weir_texts *texts = &published->settings.server.trusted_proxies;
+    struct weir_span bad = WEIR_SPAN("");
+    enum weir_status status = weir_networks_parse(published->revision->arena, texts->at, texts->count, networks, &bad);
+    if (status != WEIR_OK)
+        weir_buffer_printf(problems, "server.trusted_proxies: '%.*s' cannot be used\n", WEIR_SPAN_PRINT(bad));
+    return status;
+}
+
 enum weir_status main__published_new(struct weir_arena *arena, const struct main__settings *settings,
                                      struct main__tls_cache *cache, struct main__published **published,
                                      struct weir_buffer *problems) {
@@ -284,6 +294,9 @@ enum weir_status main__published_new(struct weir_arena *arena, const struct main
         status = load_prices(&made->settings, &made->prices, problems);
     if (status == WEIR_OK)
         status = make_tls(made, cache, problems);
+    struct weir_networks trusted_proxies = {.count = 0};
+    if (status == WEIR_OK)
+        status = read_trusted_proxies(made, &trusted_proxies, problems);
     if (status == WEIR_OK)
         status = hash_settings(made);
     if (status != WEIR_OK) {
@@ -294,7 +307,8 @@ enum weir_status main__published_new(struct weir_arena *arena, const struct main
     made->base = (struct weir_published){.revision = made->revision,
                                          .prices = made->prices,
                                          .settings = &made->settings.gateway,
-                                         .tls = made->tls};
+                                         .tls = made->tls,
+                                         .trusted_proxies = trusted_proxies};
     *published = made;
     return WEIR_OK;
 }

@@ -51,6 +51,15 @@ static void check_addresses(const struct main__settings *settings, struct weir_b
         weir_buffer_printf(problems, "operator.listen: the data plane has the same address (server.listen)\n");
 }
 
+static void check_networks(const char *setting, const struct weir_texts *texts, struct weir_buffer *problems) {
+    struct weir_network network;
+    for (size_t i = 0; i < texts->count; i++)
+        if (weir_network_parse(texts->at[i], &network) != WEIR_OK)
+            weir_buffer_printf(problems,
+                               "%s: expected addresses or networks like 10.0.0.0/8 or 2001:db8::/32, got '%.*s'\n",
+                               setting, WEIR_SPAN_PRINT(texts->at[i]));
+}
+
 static void check_tls(const struct main__settings *settings, struct weir_buffer *problems) {
     struct weir_span certificate = settings->server.tls_certificate, key = settings->server.tls_key;
     struct weir_error error = {.text = ""};
@@ -102,6 +111,7 @@ void main__settings_check(const struct main__settings *settings, struct weir_buf
         weir_buffer_printf(problems, "brand: expected 1 to 16 lower-case letters and digits, got '%.*s'\n",
                            WEIR_SPAN_PRINT(settings->general.brand));
     check_addresses(settings, problems);
+    check_networks("server.trusted_proxies", &settings->server.trusted_proxies, problems);
     check_tls(settings, problems);
     check_origins(settings, problems);
     for (size_t i = 0; i < settings->catalog.providers.count; i++)

@@ -14,9 +14,10 @@ struct weir_operator;
 /* What the rest of the process does for operations. Each is called on the operations thread and may wait for another thread. NULL: it cannot
  * be done in this process (tests). */
 struct weir_operator_hooks {
-    /* Makes and publishes a new revision from the file and the store as they are now. WEIR_OK: *number is live (the old one when nothing
-     * changed); else nothing has changed and `problems` says why, a line each. */
-    enum weir_status (*publish)(void *context, uint64_t *number, struct weir_buffer *problems);
+    /* Makes and publishes a new revision from the store as it is now and the settings file: as it is now where `read_file`, else as it was
+     * read last. WEIR_OK: *number is live (the old one when nothing changed); else nothing has changed and `problems` says why, a line each:
+     * WEIR_EBUSY when the process is about to end. The store's write lock must not be held: another thread saves the revision. */
+    enum weir_status (*publish)(void *context, bool read_file, uint64_t *number, struct weir_buffer *problems);
     /* Revoked keys are refused, and answers in flight end where wanted, when this returns. */
     void (*keys_changed)(void *context);
     void *context;
@@ -45,6 +46,8 @@ struct weir_operator_settings {
 WEIR_MUST enum weir_status weir_operator_new(struct weir_loop *loop, int fd,
                                              const struct weir_operator_settings *settings,
                                              struct weir_operator **plane, struct weir_error *error);
+/* An operation that runs goes on to its end: until then this runs turns of the loop, so it is not called from within one. What waits is answered with
+ * shutting_down. */
 void weir_operator_free(struct weir_operator **plane);
 
 #endif

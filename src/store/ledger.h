@@ -42,10 +42,11 @@ enum { WEIR_MAX_ISSUED = 3 };
 enum weir_stage {
     WEIR_STAGE_UNKNOWN = 0, /* of an entry from before stages were told */
     WEIR_STAGE_RECEIVED,    /* its head was read; may anything be served */
-    WEIR_STAGE_IDENTIFIED,  /* its key, and what the key may */
+    WEIR_STAGE_IDENTIFIED,  /* its key */
+    WEIR_STAGE_AUTHORIZED,  /* what the key may, as far as the head tells */
     WEIR_STAGE_READ,        /* its body */
     WEIR_STAGE_UNDERSTOOD,  /* what the body asks */
-    WEIR_STAGE_ROUTED,      /* who can serve it */
+    WEIR_STAGE_ROUTED,      /* who can serve it, of what the key may use */
     WEIR_STAGE_RESERVED,    /* what it may cost */
     WEIR_STAGE_SENT,        /* to providers */
     WEIR_STAGE_ANSWERED

@@ -55,6 +55,13 @@ enum weir_status store__sqlite_statement(struct weir_engine *engine, enum store_
     return WEIR_OK;
 }
 
+enum weir_status store__sqlite_prepare(struct weir_engine *engine, const char *sql, const char *what,
+                                       sqlite3_stmt **statement, struct weir_error *error) {
+    if (sqlite3_prepare_v2(engine->database, sql, -1, statement, NULL) == SQLITE_OK)
+        return WEIR_OK;
+    return store__sqlite_fail(engine, what, error);
+}
+
 enum weir_status store__sqlite_run(struct weir_engine *engine, sqlite3_stmt *statement, const char *what,
                                    struct weir_error *error) {
     int code = sqlite3_step(statement);
@@ -65,12 +72,13 @@ enum weir_status store__sqlite_run(struct weir_engine *engine, sqlite3_stmt *sta
     return status;
 }
 
-enum weir_status store__sqlite_integer(struct weir_engine *engine, sqlite3_stmt *statement, const char *what,
-                                       int64_t *value, struct weir_error *error) {
+enum weir_status store__sqlite_integers(struct weir_engine *engine, sqlite3_stmt *statement, const char *what,
+                                        int64_t *values, int count, struct weir_error *error) {
     enum weir_status status = WEIR_OK;
     int code = sqlite3_step(statement);
     if (code == SQLITE_ROW) {
-        *value = sqlite3_column_int64(statement, 0);
+        for (int i = 0; i < count; i++)
+            values[i] = sqlite3_column_int64(statement, i);
         /* To the end: with RETURNING the row exists only once the statement is done. */
         if (sqlite3_step(statement) != SQLITE_DONE)
             status = store__sqlite_fail(engine, what, error);
@@ -83,6 +91,11 @@ enum weir_status store__sqlite_integer(struct weir_engine *engine, sqlite3_stmt 
     return status;
 }
 
+enum weir_status store__sqlite_integer(struct weir_engine *engine, sqlite3_stmt *statement, const char *what,
+                                       int64_t *value, struct weir_error *error) {
+    return store__sqlite_integers(engine, statement, what, value, 1, error);
+}
+
 static enum weir_status run_plain(struct weir_engine *engine, enum store__sql which, const char *what,
                                   struct weir_error *error) {
     sqlite3_stmt *statement = NULL;
@@ -90,25 +103,55 @@ static enum weir_status run_plain(struct weir_engine *engine, enum store__sql wh
     return status == WEIR_OK ? store__sqlite_run(engine, statement, what, error) : status;
 }
 
+/* --- transactions ---
+ * Inside a work the transactions of single operations become savepoints: one that fails takes back what it did and
+ * leaves the rest. After some failures (no space, no memory, a disk that refuses) SQLite takes back everything by
+ * itself; whatever comes then inside the same work is refused, for it would stand alone. */
+static enum weir_status begin(struct weir_engine *engine, enum store__sql outermost, struct weir_error *error) {
+    bool nested = engine->depth > 0;
+    if (nested && sqlite3_get_autocommit(engine->database) != 0)
+        return weir_fail(error, WEIR_EIO, "the database has taken back what this belongs to");
+    enum weir_status status = run_plain(engine, nested ? STORE__SQL_SAVEPOINT : outermost, "begin a transaction",
+                                        error);
+    if (status == WEIR_OK)
+        engine->depth++;
+    return status;
+}
+
 enum weir_status store__sqlite_begin(struct weir_engine *engine, struct weir_error *error) {
-    return run_plain(engine, STORE__SQL_BEGIN, "begin a transaction", error);
+    return begin(engine, STORE__SQL_BEGIN, error);
 }
 
 enum weir_status store__sqlite_begin_to_read(struct weir_engine *engine, struct weir_error *error) {
-    return run_plain(engine, STORE__SQL_BEGIN_TO_READ, "begin to read", error);
+    return begin(engine, STORE__SQL_BEGIN_TO_READ, error);
 }
 
 enum weir_status store__sqlite_end(struct weir_engine *engine, enum weir_status status, struct weir_error *error) {
+    weir_bug_on(engine->depth == 0);
+    bool nested = --engine->depth > 0;
     if (status == WEIR_OK)
-        status = run_plain(engine, STORE__SQL_COMMIT, "commit a transaction", error);
+        status = run_plain(engine, nested ? STORE__SQL_RELEASE : STORE__SQL_COMMIT, "commit a transaction", error);
     if (status != WEIR_OK) {
-        /* SQLite has rolled back by itself after some failures; a second time is refused, which is as good. */
+        /* Where SQLite has rolled back by itself there is nothing left to do. */
         if (sqlite3_get_autocommit(engine->database) == 0) {
-            (void)run_plain(engine, STORE__SQL_ROLLBACK, "roll back a transaction", NULL);
+            (void)run_plain(engine, nested ? STORE__SQL_ROLLBACK_NESTED : STORE__SQL_ROLLBACK, "roll back", NULL);
+            if (nested)
+                (void)run_plain(engine, STORE__SQL_RELEASE, "roll back", NULL);
         }
         store__dictionary_clear(engine); /* it may know numbers that were taken back */
     }
     return status;
+}
+
+enum weir_status store__sqlite_end_durably(struct weir_engine *engine, enum weir_status status,
+                                           struct weir_error *error) {
+    status = store__sqlite_end(engine, status, error);
+    return status == WEIR_OK && engine->depth == 0 ? store__sqlite_flush(engine, error) : status;
+}
+
+static enum weir_status work_begin(struct weir_engine *engine, struct weir_error *error) {
+    weir_bug_on(engine->depth > 0);
+    return store__sqlite_begin(engine, error);
 }
 
 enum weir_status store__sqlite_flush(struct weir_engine *engine, struct weir_error *error) {
@@ -185,7 +228,9 @@ static enum weir_status create_file(const char *location, struct weir_error *err
                      : weir_fail(error, WEIR_EIO, "cannot protect the database %s: %s", location, strerror(code));
 }
 
-static enum weir_status settle_in(struct weir_engine *engine, const char *environment, struct weir_error *error) {
+/* `migration` is NULL, or the migration is only tried. */
+static enum weir_status settle_in(struct weir_engine *engine, const char *environment,
+                                  struct weir_store_migration *migration, struct weir_error *error) {
     static const char pragmas[] =
         "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA wal_autocheckpoint = 2000;"
         "PRAGMA journal_size_limit = 67108864; PRAGMA cache_size = -8192;"
@@ -193,6 +238,8 @@ static enum weir_status settle_in(struct weir_engine *engine, const char *enviro
     if (sqlite3_exec(engine->database, pragmas, NULL, NULL, NULL) != SQLITE_OK) {
         return store__sqlite_fail(engine, "open the database", error);
     }
+    if (migration != NULL)
+        return store__sqlite_try_schema(engine, environment, migration, error);
     return store__sqlite_prepare_schema(engine, environment, error);
 }
 
@@ -213,17 +260,16 @@ static void set_patience(struct weir_engine *engine, unsigned milliseconds) {
     (void)sqlite3_busy_timeout(engine->database, (int)milliseconds);
 }
 
-static enum weir_status engine_open(const char *location, const char *environment, struct weir_engine **engine,
-                                    struct weir_error *error) {
-    enum weir_status status = create_file(location, error);
-    if (status != WEIR_OK)
-        return status;
+static enum weir_status open_database(const char *location, const char *environment,
+                                      struct weir_store_migration *migration, struct weir_engine **engine,
+                                      struct weir_error *error) {
+    enum weir_status status = WEIR_OK;
     struct weir_engine *opened = weir_memory_new(1, sizeof(*opened));
     if (opened == NULL)
         return weir_fail(error, WEIR_ENOMEM, "no memory to open the database");
     opened->zone.number = -1;
     opened->data_version = -1;
-    opened->keys_changed = true;
+    opened->self_changed = true;
     int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE;
     if (sqlite3_open_v2(location, &opened->database, flags, NULL) != SQLITE_OK) {
         status = weir_fail(error, WEIR_EIO, "cannot open the database %s: %s", location,
@@ -235,7 +281,7 @@ static enum weir_status engine_open(const char *location, const char *environmen
     /* Changing to WAL and recovering a log answer "busy" at once, whatever the patience is. */
     int64_t deadline_ns = weir_clock_monotonic_ns() + (int64_t)OPEN_PATIENCE_MS * 1000000;
     do {
-        status = settle_in(opened, environment, error);
+        status = settle_in(opened, environment, migration, error);
         if (status == WEIR_EBUSY)
             (void)usleep(10000);
     } while (status == WEIR_EBUSY && weir_clock_monotonic_ns() < deadline_ns);
@@ -247,6 +293,20 @@ static enum weir_status engine_open(const char *location, const char *environmen
     return WEIR_OK;
 }
 
+static enum weir_status engine_open(const char *location, const char *environment, struct weir_engine **engine,
+                                    struct weir_error *error) {
+    enum weir_status status = create_file(location, error);
+    return status == WEIR_OK ? open_database(location, environment, NULL, engine, error) : status;
+}
+
+static enum weir_status try_migration(const char *location, const char *environment,
+                                      struct weir_store_migration *migration, struct weir_error *error) {
+    struct weir_engine *engine = NULL;
+    enum weir_status status = open_database(location, environment, migration, &engine, error);
+    engine_close(&engine);
+    return status;
+}
+
 static bool engine_changed(struct weir_engine *engine) {
     sqlite3_stmt *statement = NULL;
     int64_t version = engine->data_version;
@@ -254,9 +314,9 @@ static bool engine_changed(struct weir_engine *engine) {
         return false;
     if (store__sqlite_integer(engine, statement, "look for changes", &version, NULL) != WEIR_OK)
         return false;
-    /* The version grows with other connections' commits alone; our own changes to keys are noted as they happen. */
-    bool changed = engine->keys_changed || version != engine->data_version;
-    engine->keys_changed = false;
+    /* The version grows with other connections' commits alone; our own are noted as they happen. */
+    bool changed = engine->self_changed || version != engine->data_version;
+    engine->self_changed = false;
     engine->data_version = version;
     return changed;
 }
@@ -265,6 +325,7 @@ const struct weir_engine_ops weir_engine_sqlite = {
     .name = "sqlite",
     .open = engine_open,
     .close = engine_close,
+    .try_migration = try_migration,
     .key_insert = store__sqlite_key_insert,
     .key_revoke = store__sqlite_key_revoke,
     .key_each = store__sqlite_key_each,
@@ -289,6 +350,26 @@ const struct weir_engine_ops weir_engine_sqlite = {
     .record_upkeep = store__sqlite_record_upkeep,
     .record_list = store__sqlite_record_list,
     .record_find = store__sqlite_record_find,
+    .work_begin = work_begin,
+    .work_end = store__sqlite_end_durably,
+    .key_update = store__sqlite_key_update,
+    .key_get = store__sqlite_key_get,
+    .key_find = store__sqlite_key_find,
+    .key_list = store__sqlite_key_list,
+    .key_last_use = store__sqlite_key_last_use,
+    .object_create = store__sqlite_object_create,
+    .object_update = store__sqlite_object_update,
+    .object_remove = store__sqlite_object_remove,
+    .object_get = store__sqlite_object_get,
+    .object_find = store__sqlite_object_find,
+    .object_list = store__sqlite_object_list,
+    .object_each = store__sqlite_object_each,
+    .object_sweep = store__sqlite_object_sweep,
+    .audit_append = store__sqlite_audit_append,
+    .audit_each = store__sqlite_audit_each,
+    .audit_verify = store__sqlite_audit_verify,
+    .audit_prune = store__sqlite_audit_prune,
+    .revision_list = store__sqlite_revision_list,
     .flush = store__sqlite_flush,
     .set_patience = set_patience,
 };

@@ -1,7 +1,7 @@
 /* The SQLite engine's inside: the connection, its cached statements, and the small helpers its files share.
  *
- * All SQL that is prepared once stands in sqlite_statements.def, the schema in sqlite_schema.c; only the ledger
- * listing composes its text (sqlite_ledger.c), from fixed pieces. Values are always bound.
+ * All SQL that is prepared once stands in sqlite_statements.def, the schema in sqlite_schema.c; only listings
+ * with filters compose their text, from fixed pieces. Values are always bound.
  */
 #ifndef WEIR_STORE_SQLITE_IMPL_H
 #define WEIR_STORE_SQLITE_IMPL_H
@@ -10,6 +10,16 @@
 #include "store/store.h"
 
 #include <sqlite3.h>
+
+/* The columns of a row as the readers of keys, objects and audit entries expect them. */
+#define STORE__KEY_COLUMNS                                                                                        \
+    "id, hash, name, workspace, hint, created_utc_us, expires_utc_us, revoked_utc_us, change, rowid, team, user," \
+    " family, rules, tags, replaced_by, updated_utc_us, version, end_streams"
+#define STORE__OBJECT_COLUMNS \
+    "kind, number, parent, id, handle, text, version, created_utc_us, updated_utc_us, expires_utc_us, change, removed"
+#define STORE__AUDIT_COLUMNS                                                                                            \
+    "sequence, utc_us, result, previous, hash, actor_kind, actor_id, actor_name, actor_role, actor_address, workspace," \
+    " action, resource_type, resource_id, resource_name, changes, request, reason, message"
 
 enum store__sql {
 #define X(name, text) STORE__SQL_##name,
@@ -46,6 +56,7 @@ struct weir_engine {
     sqlite3 *database;
     sqlite3_stmt *statements[STORE__SQL_COUNT];
     struct store__dictionary dictionary;
+    unsigned depth; /* of begun transactions: above 1 they are savepoints */
     /* of the ingest transaction */
     bool ingesting;
     bool opens_remembered; /* any unfinished open is in the table: a close may have one to forget */
@@ -54,7 +65,7 @@ struct weir_engine {
     struct store__records *records; /* NULL: nothing was done with records yet */
     /* of `changed` */
     int64_t data_version;
-    bool keys_changed;
+    bool self_changed; /* this connection has changed a key or an object */
 };
 
 /* --- sqlite.c --- */
@@ -69,15 +80,24 @@ WEIR_MUST enum weir_status store__sqlite_run(struct weir_engine *engine, sqlite3
 /* The first column of the first row; WEIR_ENOTFOUND without one. Resets. */
 WEIR_MUST enum weir_status store__sqlite_integer(struct weir_engine *engine, sqlite3_stmt *statement, const char *what,
                                                  int64_t *value, struct weir_error *error);
+/* As above, the first `count` columns. */
+WEIR_MUST enum weir_status store__sqlite_integers(struct weir_engine *engine, sqlite3_stmt *statement, const char *what,
+                                                  int64_t *values, int count, struct weir_error *error);
+/* A statement that is composed; the caller finalizes it. */
+WEIR_MUST enum weir_status store__sqlite_prepare(struct weir_engine *engine, const char *sql, const char *what,
+                                                 sqlite3_stmt **statement, struct weir_error *error);
+/* Takes the write lock; inside a transaction: begins a part of it that can fail by itself. */
 WEIR_MUST enum weir_status store__sqlite_begin(struct weir_engine *engine, struct weir_error *error);
-/* A transaction that sees one state and writes nothing. */
+/* The same without the lock: what is read inside is of one moment. */
 WEIR_MUST enum weir_status store__sqlite_begin_to_read(struct weir_engine *engine, struct weir_error *error);
 /* Commits when `status` is WEIR_OK, else rolls back; gives what came of it. */
 WEIR_MUST enum weir_status store__sqlite_end(struct weir_engine *engine, enum weir_status status,
                                              struct weir_error *error);
+/* The same, and the outermost one is on the disk afterwards. */
+WEIR_MUST enum weir_status store__sqlite_end_durably(struct weir_engine *engine, enum weir_status status,
+                                                     struct weir_error *error);
 /* Everything committed is on the disk afterwards. */
 WEIR_MUST enum weir_status store__sqlite_flush(struct weir_engine *engine, struct weir_error *error);
-
 /* Binds one value after the other and remembers the first failure (no memory). Spans must live until the statement is
  * reset. */
 struct store__binder {
@@ -98,11 +118,20 @@ WEIR_MUST enum weir_status store__binder_run(struct weir_engine *engine, struct 
                                              struct weir_error *error);
 /* Bytes of a column, valid until the next step. */
 struct weir_span store__column_span(sqlite3_stmt *statement, int column);
+/* How many rows a listing gives: 0 is the usual number. */
+static inline size_t store__limit(size_t wanted, size_t usual, size_t most) {
+    if (wanted == 0)
+        return usual;
+    return wanted < most ? wanted : most;
+}
 
 /* --- sqlite_schema.c --- */
 /* Creates or migrates, in one transaction, and checks whose database it is. */
 WEIR_MUST enum weir_status store__sqlite_prepare_schema(struct weir_engine *engine, const char *environment,
                                                         struct weir_error *error);
+/* Tries the migration and takes it back. */
+WEIR_MUST enum weir_status store__sqlite_try_schema(struct weir_engine *engine, const char *environment,
+                                                    struct weir_store_migration *migration, struct weir_error *error);
 
 /* --- sqlite_dictionary.c --- */
 /* The number of a text, 0 for the empty one; a new one gets its row inside the running transaction. */
@@ -118,14 +147,56 @@ WEIR_MUST enum weir_status store__dictionary_text(struct weir_engine *engine, in
 void store__dictionary_trim(struct weir_engine *engine);
 void store__dictionary_clear(struct weir_engine *engine);
 
-/* --- sqlite_keys.c, sqlite_ingest.c, sqlite_ledger.c, sqlite_issued.c, sqlite_leases.c: operations, as in struct
- * weir_engine_ops --- */
+/* --- sqlite_keys.c, sqlite_objects.c, sqlite_audit.c, sqlite_ingest.c, sqlite_ledger.c, sqlite_issued.c,
+ * sqlite_leases.c: operations, as in struct weir_engine_ops --- */
 enum weir_status store__sqlite_key_insert(struct weir_engine *engine, struct weir_key_record *key,
                                           struct weir_error *error);
 enum weir_status store__sqlite_key_revoke(struct weir_engine *engine, struct weir_span id, int64_t utc_us,
                                           struct weir_error *error);
 enum weir_status store__sqlite_key_each(struct weir_engine *engine, uint64_t after, weir_key_visit visit, void *context,
                                         struct weir_error *error);
+enum weir_status store__sqlite_key_update(struct weir_engine *engine, struct weir_key_record *key,
+                                          uint64_t expected_version, struct weir_error *error);
+enum weir_status store__sqlite_key_get(struct weir_engine *engine, struct weir_span id, struct weir_arena *arena,
+                                       struct weir_key_record *key, struct weir_error *error);
+enum weir_status store__sqlite_key_find(struct weir_engine *engine, const unsigned char hash[WEIR_KEY_HASH_SIZE],
+                                        struct weir_arena *arena, struct weir_key_record *key,
+                                        struct weir_error *error);
+enum weir_status store__sqlite_key_list(struct weir_engine *engine, const struct weir_key_query *query,
+                                        weir_key_visit visit, void *context, struct weir_error *error);
+enum weir_status store__sqlite_key_last_use(struct weir_engine *engine, struct weir_span id, int64_t *utc_us,
+                                            struct weir_error *error);
+
+enum weir_status store__sqlite_object_create(struct weir_engine *engine, struct weir_object *object,
+                                             struct weir_error *error);
+enum weir_status store__sqlite_object_update(struct weir_engine *engine, struct weir_object *object,
+                                             uint64_t expected_version, struct weir_error *error);
+enum weir_status store__sqlite_object_remove(struct weir_engine *engine, enum weir_object_kind kind,
+                                             struct weir_span parent, struct weir_span id, uint64_t expected_version,
+                                             int64_t utc_us, struct weir_error *error);
+enum weir_status store__sqlite_object_get(struct weir_engine *engine, enum weir_object_kind kind,
+                                          struct weir_span parent, struct weir_span id, struct weir_arena *arena,
+                                          struct weir_object *object, struct weir_error *error);
+enum weir_status store__sqlite_object_find(struct weir_engine *engine, enum weir_object_kind kind,
+                                           struct weir_span handle, struct weir_arena *arena,
+                                           struct weir_object *object, struct weir_error *error);
+enum weir_status store__sqlite_object_list(struct weir_engine *engine, const struct weir_object_query *query,
+                                           weir_object_visit visit, void *context, struct weir_error *error);
+enum weir_status store__sqlite_object_each(struct weir_engine *engine, uint64_t after, weir_object_visit visit,
+                                           void *context, struct weir_error *error);
+enum weir_status store__sqlite_object_sweep(struct weir_engine *engine, int64_t utc_us, uint64_t *removed,
+                                            struct weir_error *error);
+
+enum weir_status store__sqlite_audit_append(struct weir_engine *engine, struct weir_audit_entry *entry,
+                                            struct weir_error *error);
+enum weir_status store__sqlite_audit_each(struct weir_engine *engine, const struct weir_audit_query *query,
+                                          weir_audit_visit visit, void *context, struct weir_error *error);
+enum weir_status store__sqlite_audit_verify(struct weir_engine *engine, struct weir_audit_verification *verification,
+                                            struct weir_error *error);
+enum weir_status store__sqlite_audit_prune(struct weir_engine *engine, int64_t before_utc_us, size_t limit,
+                                           uint64_t *removed, struct weir_error *error);
+enum weir_status store__sqlite_revision_list(struct weir_engine *engine, uint64_t before_number, size_t limit,
+                                             weir_revision_visit visit, void *context, struct weir_error *error);
 
 enum weir_status store__sqlite_ingest_begin(struct weir_engine *engine, struct weir_error *error);
 enum weir_status store__sqlite_ingest_entry(struct weir_engine *engine, const struct weir_ledger_entry *entry,

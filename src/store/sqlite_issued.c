@@ -74,12 +74,9 @@ enum weir_status store__sqlite_issued_find(struct weir_engine *engine, const str
                                            struct weir_arena *arena, struct weir_issued *found,
                                            struct weir_error *error) {
     struct last last = {.texts = {WEIR_SPAN(""), WEIR_SPAN(""), WEIR_SPAN("")}};
-    sqlite3_stmt *begin = NULL;
     store__dictionary_trim(engine);
     /* One transaction, so that the file is locked and looked at once and not for each id. */
-    enum weir_status status = store__sqlite_statement(engine, STORE__SQL_BEGIN_TO_READ, &begin, error);
-    if (status == WEIR_OK)
-        status = store__sqlite_run(engine, begin, "begin to read", error);
+    enum weir_status status = store__sqlite_begin_to_read(engine, error);
     if (status != WEIR_OK)
         return status;
     for (size_t i = 0; i < count && status == WEIR_OK; i++) {

@@ -31,12 +31,33 @@ enum weir_status store__sqlite_revision_save(struct weir_engine *engine, struct 
     if (status != WEIR_OK)
         return status;
     int64_t given = 0;
-    status = store__sqlite_end(engine, revision_save(engine, hash, text, utc_us, &given, error), error);
-    if (status == WEIR_OK)
-        status = store__sqlite_flush(engine, error);
+    status = store__sqlite_end_durably(engine, revision_save(engine, hash, text, utc_us, &given, error), error);
     if (status == WEIR_OK)
         *number = (uint64_t)given;
     return status;
+}
+
+enum weir_status store__sqlite_revision_list(struct weir_engine *engine, uint64_t before_number, size_t limit,
+                                             weir_revision_visit visit, void *context, struct weir_error *error) {
+    enum { DEFAULT_LIMIT = 100, MAX_LIMIT = 1000 };
+    sqlite3_stmt *statement = NULL;
+    enum weir_status status = store__sqlite_statement(engine, STORE__SQL_REVISION_LIST, &statement, error);
+    if (status != WEIR_OK)
+        return status;
+    struct store__binder binder = store__binder_of(statement);
+    store__bind_integer(&binder, before_number == 0 || before_number > INT64_MAX ? INT64_MAX : (int64_t)before_number);
+    store__bind_integer(&binder, (int64_t)store__limit(limit, DEFAULT_LIMIT, MAX_LIMIT));
+    int code;
+    while ((code = sqlite3_step(statement)) == SQLITE_ROW) {
+        status = visit(context, (uint64_t)sqlite3_column_int64(statement, 0), store__column_span(statement, 1),
+                       sqlite3_column_int64(statement, 2), store__column_span(statement, 3));
+        if (status != WEIR_OK)
+            break;
+    }
+    if (code != SQLITE_ROW && code != SQLITE_DONE)
+        status = store__sqlite_fail(engine, "read the revisions", error);
+    (void)sqlite3_reset(statement);
+    return status == WEIR_END ? WEIR_OK : status;
 }
 
 /* --- leases --- */

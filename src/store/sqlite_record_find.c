@@ -208,15 +208,12 @@ enum weir_status store__sqlite_record_find(struct weir_engine *engine, struct we
         add_hash(search, weir_span_of((const char *)uuid.bytes, sizeof(uuid.bytes)));
     else if (weir_hex_parse(id, bytes, sizeof(bytes)) == WEIR_OK)
         add_hash(search, weir_span_of((const char *)bytes, sizeof(bytes)));
-    bool own = sqlite3_get_autocommit(engine->database) != 0;
-    if (own)
-        status = store__sqlite_begin_to_read(engine, error);
+    status = store__sqlite_begin_to_read(engine, error);
     if (status == WEIR_OK) {
         status = find_in_days(search, error);
         if (status == WEIR_END)
             status = WEIR_OK;
-        if (own)
-            status = store__sqlite_end(engine, status, error);
+        status = store__sqlite_end(engine, status, error);
     }
     weir_memory_free(search);
     return status;

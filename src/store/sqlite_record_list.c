@@ -347,8 +347,7 @@ enum weir_status store__sqlite_record_list(struct weir_engine *engine, const str
     *page = (struct weir_record_page){.next_number = 0};
     store__dictionary_trim(engine);
     enum weir_status status = store__record_id_key(engine, error);
-    bool own = sqlite3_get_autocommit(engine->database) != 0; /* else it is within somebody's work */
-    if (status == WEIR_OK && own)
+    if (status == WEIR_OK)
         status = store__sqlite_begin_to_read(engine, error);
     if (status != WEIR_OK)
         return status;
@@ -356,5 +355,5 @@ enum weir_status store__sqlite_record_list(struct weir_engine *engine, const str
     status = list_days(&listing, error);
     if (status == WEIR_END)
         status = WEIR_OK;
-    return own ? store__sqlite_end(engine, status, error) : status;
+    return store__sqlite_end(engine, status, error);
 }

@@ -1,16 +1,21 @@
 /* The schema: a list of steps, each applied once and in order, all that are missing in one transaction.
  *
- * A released step is never edited; a change is a new row. `meta` says which step a database has reached and which
- * environment it belongs to; both are checked before anything else is read. docs/decisions/0002-journal-and-ledger.md
- * says why the tables look as they do.
+ * A released step is never edited; a change is a new row. `meta` says how far a database has come (schema_step), which
+ * version of the tables a program must know at least to use it (schema_version), and which environment it belongs to;
+ * all are checked before anything else is read. A step that only adds (tables, columns that are NULL or have a
+ * default, indexes) leaves schema_version as it is, so that the release before this one still runs on what this one
+ * has migrated; it looks at schema_version alone. docs/decisions/0015-additive-migrations.md has the rules,
+ * 0002-journal-and-ledger.md says why the tables of requests look as they do.
  */
 #include "store/sqlite_impl.h"
 
 static const struct {
-    int64_t version;
+    int64_t step;
+    int64_t version;  /* what a program must know at least once it is taken */
+    const char *what; /* for people */
     const char *sql;
 } migrations[] = {
-    {1,
+    {1, 1, "keys, ledger, journal cursors, revisions, leases",
      "CREATE TABLE meta(name TEXT PRIMARY KEY, value NOT NULL) WITHOUT ROWID;"
 
      "CREATE TABLE api_key("
@@ -56,16 +61,84 @@ static const struct {
      ") WITHOUT ROWID;"},
     /* What a chat completion has not: its rows stay as they are, an entry with any of this has a second row. unit is
      * enum weir_unit; NULL is 0. issued: its ids, as sqlite_more.c writes them. */
-    {2, "CREATE TABLE ledger_more("
-        " sequence INTEGER PRIMARY KEY, input_audio_tokens INTEGER, input_image_tokens INTEGER,"
-        " output_audio_tokens INTEGER, output_image_tokens INTEGER, unit INTEGER, units INTEGER, issued BLOB);"
+    {2, 2, "usage beyond text tokens, issued ids",
+     "CREATE TABLE ledger_more("
+     " sequence INTEGER PRIMARY KEY, input_audio_tokens INTEGER, input_image_tokens INTEGER,"
+     " output_audio_tokens INTEGER, output_image_tokens INTEGER, unit INTEGER, units INTEGER, issued BLOB);"
 
-        /* provider, model and workspace are numbers of the dictionary, 0 for none. */
-        "CREATE TABLE issued("
-        " id TEXT PRIMARY KEY, provider INTEGER NOT NULL, model INTEGER NOT NULL, workspace INTEGER NOT NULL,"
-        " created_utc_us INTEGER NOT NULL) WITHOUT ROWID;"},
+     /* provider, model and workspace are numbers of the dictionary, 0 for none. */
+     "CREATE TABLE issued("
+     " id TEXT PRIMARY KEY, provider INTEGER NOT NULL, model INTEGER NOT NULL, workspace INTEGER NOT NULL,"
+     " created_utc_us INTEGER NOT NULL) WITHOUT ROWID;"},
+    /* A program that knows only version 2 goes on inserting keys: its rows have no more than they had. What a new
+     * column of a key has nothing to say in is NULL. */
+    {3, 2, "keys' owners and rules, objects of operators, audit trail",
+     "ALTER TABLE api_key ADD COLUMN team TEXT;"
+     "ALTER TABLE api_key ADD COLUMN user TEXT;"
+     "ALTER TABLE api_key ADD COLUMN family TEXT;"
+     "ALTER TABLE api_key ADD COLUMN rules TEXT;"
+     "ALTER TABLE api_key ADD COLUMN tags TEXT;"
+     "ALTER TABLE api_key ADD COLUMN replaced_by TEXT;"
+     "ALTER TABLE api_key ADD COLUMN updated_utc_us INTEGER NOT NULL DEFAULT 0;"
+     "ALTER TABLE api_key ADD COLUMN version INTEGER NOT NULL DEFAULT 1;"
+     "ALTER TABLE api_key ADD COLUMN end_streams INTEGER NOT NULL DEFAULT 0;"
+     /* Listings are in order of the row's number, which follows in every index. */
+     "CREATE INDEX api_key_by_workspace ON api_key(workspace);"
+     "CREATE INDEX api_key_by_team ON api_key(team) WHERE team IS NOT NULL;"
+     "CREATE INDEX api_key_by_user ON api_key(user) WHERE user IS NOT NULL;"
+     "CREATE INDEX api_key_by_family ON api_key(family) WHERE family IS NOT NULL;"
+     "CREATE INDEX api_key_by_hint ON api_key(hint);"
+     "CREATE INDEX api_key_by_age ON api_key(created_utc_us) WHERE revoked_utc_us = 0 AND replaced_by IS NULL;"
+
+     /* What is removed keeps its row for a while, without its text, so that who watches learns of it. */
+     "CREATE TABLE object("
+     " number INTEGER PRIMARY KEY, kind INTEGER NOT NULL, parent TEXT NOT NULL, id TEXT NOT NULL, handle TEXT,"
+     " text TEXT NOT NULL, version INTEGER NOT NULL, created_utc_us INTEGER NOT NULL,"
+     " updated_utc_us INTEGER NOT NULL, expires_utc_us INTEGER NOT NULL, removed INTEGER NOT NULL,"
+     " change INTEGER NOT NULL UNIQUE);"
+     "CREATE UNIQUE INDEX object_by_id ON object(kind, parent, id) WHERE removed = 0;"
+     "CREATE UNIQUE INDEX object_by_handle ON object(kind, handle) WHERE removed = 0 AND handle IS NOT NULL;"
+     "CREATE INDEX object_by_kind ON object(kind) WHERE removed = 0;"
+     "CREATE INDEX object_by_parent ON object(kind, parent) WHERE removed = 0;"
+     "CREATE INDEX object_by_expiry ON object(expires_utc_us) WHERE removed = 0 AND expires_utc_us > 0;"
+     "CREATE INDEX object_removed ON object(updated_utc_us) WHERE removed = 1;"
+
+     /* Texts are NULL when empty. `meta` holds the newest entry (audit_head) and the last one that retention removed
+      * (audit_anchor), each as its number and its hash in hexadecimal. */
+     "CREATE TABLE audit("
+     " sequence INTEGER PRIMARY KEY, utc_us INTEGER NOT NULL, result INTEGER NOT NULL, previous BLOB NOT NULL,"
+     " hash BLOB NOT NULL, actor_kind TEXT, actor_id TEXT, actor_name TEXT, actor_role TEXT, actor_address TEXT,"
+     " workspace TEXT, action TEXT, resource_type TEXT, resource_id TEXT, resource_name TEXT, changes TEXT,"
+     " request TEXT, reason TEXT, message TEXT);"
+     "CREATE INDEX audit_by_actor ON audit(actor_id) WHERE actor_id IS NOT NULL;"
+     "CREATE INDEX audit_by_actor_name ON audit(actor_name) WHERE actor_name IS NOT NULL;"
+     "CREATE INDEX audit_by_workspace ON audit(workspace) WHERE workspace IS NOT NULL;"
+     "CREATE INDEX audit_by_action ON audit(action);"
+     "CREATE INDEX audit_by_resource ON audit(resource_id) WHERE resource_id IS NOT NULL;"
+     "CREATE INDEX audit_by_type ON audit(resource_type);"
+     "CREATE INDEX audit_by_result ON audit(result) WHERE result <> 0;"
+     "CREATE TABLE audit_zone("
+     " zone INTEGER PRIMARY KEY, first_utc_us INTEGER NOT NULL, last_utc_us INTEGER NOT NULL);"
+
+     /* The plans that are there from the beginning, and the workspaces that keys name already. */
+     "WITH plan(number, id, name, rate, month, price, overage) AS (VALUES"
+     " (1, 'free', 'Free', 2, 10000000000, 0, 'false'),"
+     " (2, 'developer', 'Developer', 10, 29000000000, 29000000000, 'true'),"
+     " (3, 'startup', 'Startup', 50, 99000000000, 99000000000, 'true'),"
+     " (4, 'enterprise', 'Enterprise', 200, 499000000000, 499000000000, 'true'))"
+     "INSERT INTO object(number, kind, parent, id, text, version, created_utc_us, updated_utc_us, expires_utc_us,"
+     " removed, change)"
+     " SELECT number, 1, '', id, json_object('name', name, 'requests_per_second', rate, 'cu_milli_per_month', month,"
+     " 'price_cu_milli_per_month', price, 'overage', json(overage)), 1, strftime('%s') * 1000000,"
+     " strftime('%s') * 1000000, 0, 0, number FROM plan ORDER BY number;"
+     "INSERT INTO object(number, kind, parent, id, text, version, created_utc_us, updated_utc_us, expires_utc_us,"
+     " removed, change)"
+     " SELECT 4 + row_number() OVER (), 2, '', id, json_object('name', id, 'plan', 'free', 'suspended',"
+     " json('false')), 1, strftime('%s') * 1000000, strftime('%s') * 1000000, 0, 0, 4 + row_number() OVER ()"
+     " FROM (SELECT 'default' AS id UNION ALL SELECT * FROM"
+     " (SELECT DISTINCT workspace FROM api_key WHERE workspace <> 'default' ORDER BY 1));"},
     /* A row a day of request records, whose tables are made as the days come (sqlite_records.h). */
-    {4,
+    {4, 2, "request records",
      "CREATE TABLE record_partition("
      " day INTEGER PRIMARY KEY, first_number INTEGER NOT NULL, next_number INTEGER NOT NULL, records INTEGER NOT NULL,"
      " first_start_utc_us INTEGER NOT NULL, last_start_utc_us INTEGER NOT NULL, indexed_to INTEGER NOT NULL,"
@@ -131,59 +204,97 @@ static enum weir_status check_environment(struct weir_engine *engine, const char
     return status;
 }
 
-static enum weir_status read_version(struct weir_engine *engine, int64_t *version, struct weir_error *error) {
+struct state {
+    int64_t step;    /* 0: a new file */
+    int64_t version; /* what a program must know at least */
+};
+
+static enum weir_status read_state(struct weir_engine *engine, struct state *state, struct weir_error *error) {
     int64_t tables = 0;
     enum weir_status status = count(engine, "SELECT count(*) FROM sqlite_master", &tables, error);
-    if (status != WEIR_OK)
+    *state = (struct state){.step = 0};
+    if (status != WEIR_OK || tables == 0)
         return status;
-    *version = 0;
-    if (tables == 0)
-        return WEIR_OK;
     status = count(engine, "SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name = 'meta'", &tables, error);
     if (status != WEIR_OK)
         return status;
     if (tables == 0)
         return weir_fail(error, WEIR_EINVAL, "the file is a database of another program");
-    status = count(engine, "SELECT value FROM meta WHERE name = 'schema_version'", version, error);
+    status = count(engine, "SELECT value FROM meta WHERE name = 'schema_version'", &state->version, error);
     if (status == WEIR_ENOTFOUND)
         return weir_fail(error, WEIR_ECORRUPT, "the database does not say its version");
+    if (status != WEIR_OK)
+        return status;
+    status = count(engine, "SELECT value FROM meta WHERE name = 'schema_step'", &state->step, error);
+    if (status == WEIR_ENOTFOUND) {
+        /* Written by a program from before steps were counted by themselves. */
+        state->step = state->version;
+        status = WEIR_OK;
+    }
     return status;
 }
 
-static enum weir_status migrate(struct weir_engine *engine, const char *environment, struct weir_error *error) {
-    int64_t version = 0;
-    enum weir_status status = read_version(engine, &version, error);
+static enum weir_status migrate(struct weir_engine *engine, const char *environment, struct state *before,
+                                struct weir_error *error) {
+    enum weir_status status = read_state(engine, before, error);
     if (status != WEIR_OK)
         return status;
-    const int64_t newest = migrations[MIGRATION_COUNT - 1].version;
-    if (version > newest) {
+    const int64_t newest = migrations[MIGRATION_COUNT - 1].step;
+    if (before->version > newest) {
         return weir_fail(
             error, WEIR_EDENIED,
             "the database has version %lld of the tables, and this program knows versions up to %lld: start the "
             "newer program, or restore a backup",
-            (long long)version, (long long)newest);
+            (long long)before->version, (long long)newest);
     }
-    if (version > 0) {
+    if (before->step > 0) {
         status = check_environment(engine, environment, error);
-        if (status != WEIR_OK || version == newest)
+        if (status != WEIR_OK || before->step >= newest)
             return status;
     }
     for (size_t i = 0; i < MIGRATION_COUNT && status == WEIR_OK; i++) {
-        if (migrations[i].version > version)
+        if (migrations[i].step > before->step)
             status = exec(engine, migrations[i].sql, error);
     }
-    if (status == WEIR_OK && version == 0) {
+    if (status == WEIR_OK && before->step == 0) {
         status = meta_write(engine, "environment", weir_span_of_string(environment), 0, error);
     }
+    if (status == WEIR_OK) {
+        status = meta_write(engine, "schema_version", WEIR_SPAN(""), migrations[MIGRATION_COUNT - 1].version, error);
+    }
     if (status == WEIR_OK)
-        status = meta_write(engine, "schema_version", WEIR_SPAN(""), newest, error);
+        status = meta_write(engine, "schema_step", WEIR_SPAN(""), newest, error);
     return status;
 }
 
 enum weir_status store__sqlite_prepare_schema(struct weir_engine *engine, const char *environment,
                                               struct weir_error *error) {
+    struct state before;
     enum weir_status status = store__sqlite_begin(engine, error);
     if (status != WEIR_OK)
         return status;
-    return store__sqlite_end(engine, migrate(engine, environment, error), error);
+    return store__sqlite_end(engine, migrate(engine, environment, &before, error), error);
+}
+
+enum weir_status store__sqlite_try_schema(struct weir_engine *engine, const char *environment,
+                                          struct weir_store_migration *migration, struct weir_error *error) {
+    struct state before = {.step = 0};
+    enum weir_status status = store__sqlite_begin(engine, error);
+    if (status != WEIR_OK)
+        return status;
+    status = migrate(engine, environment, &before, error);
+    /* Anything but WEIR_OK takes it back. */
+    status = store__sqlite_end(engine, status == WEIR_OK ? WEIR_END : status, error);
+    if (status != WEIR_END)
+        return status;
+    *migration = (struct weir_store_migration){.from_step = before.step, .to_step = before.step};
+    for (size_t i = 0; i < MIGRATION_COUNT; i++) {
+        if (migrations[i].step <= before.step)
+            continue;
+        migration->to_step = migrations[i].step;
+        weir_bug_on(migration->count == WEIR_STORE_MIGRATION_STEPS);
+        migration->steps[migration->count++] = migrations[i].what;
+        migration->ends_older_programs = migration->ends_older_programs || migrations[i].version > before.version;
+    }
+    return WEIR_OK;
 }

@@ -3,7 +3,7 @@
  * One thread owns the database connection. It waits on a condition variable, wakes for operations and for workers
  * that took a segment, and by itself every 50 ms while something is written (10 ms with journal.sync: group), every
  * 250 ms otherwise. What it does in a turn, in this order: answer operations, hand out segments, force the journal to
- * the disk, read the journal into the ledger, look for changed keys. A database that cannot be used is tried again
+ * the disk, read the journal into the ledger, look for changed keys and objects. A database that cannot be used is tried again
  * with growing pauses and never waited for: the journal grows meanwhile, and the data plane goes on.
  */
 #include "store/store_impl.h"
@@ -165,7 +165,7 @@ static uint64_t committed_bytes(const struct weir_store *store) {
     return sum;
 }
 
-/* Reads until nothing is left, an operation waits, or the database refuses. */
+/* Reads until nothing is left, an operation or a watcher waits, or the database refuses. */
 static void ingest_all(struct weir_store *store, int64_t now_ns) {
     size_t records = 0;
     enum weir_status status;
@@ -180,7 +180,7 @@ static void ingest_all(struct weir_store *store, int64_t now_ns) {
             (void)store__note(store, status, &error);
         note_turn(store, records, committed_bytes(store));
         pthread_mutex_lock(&store->mutex);
-        waiting = store->queue != NULL;
+        waiting = store->queue != NULL || store->watch_now || weir_clock_monotonic_ns() >= store->next_watch_ns;
         pthread_mutex_unlock(&store->mutex);
         if (records > 0)
             supply_segments(store, now_ns);
@@ -218,10 +218,16 @@ static int64_t turn(struct weir_store *store) {
     pthread_mutex_lock(&store->mutex);
     bool watch_now = store->watch_now;
     store->watch_now = false;
+    bool looks = watch_now || now_ns >= store->next_watch_ns;
+    store->looks_begun += looks;
     pthread_mutex_unlock(&store->mutex);
-    if (watch_now || now_ns >= store->next_watch_ns) {
+    if (looks) {
         store->next_watch_ns = now_ns + watch_ns;
-        store__watch_keys(store);
+        store__watch(store);
+        pthread_mutex_lock(&store->mutex);
+        store->looks_done = store->looks_begun;
+        pthread_cond_broadcast(&store->done);
+        pthread_mutex_unlock(&store->mutex);
         note_turn(store, 0, committed_bytes(store));
     }
     if (store->look_for_dead && now_ns >= store->next_dead_ns)
@@ -262,6 +268,28 @@ static void *thread_main(void *argument) {
     }
     store__run_operations(store);
     return NULL;
+}
+
+void weir_store_look(struct weir_store *store) {
+    pthread_mutex_lock(&store->mutex);
+    store->watch_now = true;
+    pthread_cond_signal(&store->wake);
+    pthread_mutex_unlock(&store->mutex);
+}
+
+bool weir_store_look_through(struct weir_store *store, int64_t timeout_ms) {
+    int64_t until_ns = weir_clock_monotonic_ns() + timeout_ms * MS;
+    const struct timespec until = {.tv_sec = until_ns / (1000 * MS), .tv_nsec = until_ns % (1000 * MS)};
+    int code = 0;
+    pthread_mutex_lock(&store->mutex);
+    uint64_t wanted = store->looks_begun + 1; /* one that is under way may have asked already */
+    store->watch_now = true;
+    pthread_cond_signal(&store->wake);
+    while (store->looks_done < wanted && code == 0 && !store->stop)
+        code = pthread_cond_timedwait(&store->done, &store->mutex, &until);
+    bool done = store->looks_done >= wanted;
+    pthread_mutex_unlock(&store->mutex);
+    return done;
 }
 
 void weir_store_nudge(struct weir_store *store) {
@@ -341,7 +369,7 @@ static void init_locks(struct weir_store *store) {
     (void)pthread_condattr_init(&monotonic);
     (void)pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
     (void)pthread_cond_init(&store->wake, &monotonic);
-    (void)pthread_cond_init(&store->done, NULL);
+    (void)pthread_cond_init(&store->done, &monotonic);
     (void)pthread_condattr_destroy(&monotonic);
 }
 
@@ -488,6 +516,15 @@ enum weir_status weir_store_direct_open(const char *directory, const char *envir
         status = weir_fail(error, WEIR_ENOTFOUND, "there is no database at %s", path);
     }
     return status == WEIR_OK ? weir_engine_sqlite.open(path, environment, engine, error) : status;
+}
+
+enum weir_status weir_store_direct_migration(const char *directory, const char *environment,
+                                             struct weir_store_migration *migration, struct weir_error *error) {
+    char path[PATH_MAX];
+    enum weir_status status = store__database_path(directory, path, sizeof(path), error);
+    if (status == WEIR_OK && access(path, F_OK) != 0)
+        status = weir_fail(error, WEIR_ENOTFOUND, "there is no database at %s", path);
+    return status == WEIR_OK ? weir_engine_sqlite.try_migration(path, environment, migration, error) : status;
 }
 
 void weir_store_direct_close(struct weir_engine **engine) {

@@ -86,6 +86,15 @@ typedef enum weir_status (*weir_object_visit)(void *context, const struct weir_o
 typedef enum weir_status (*weir_audit_visit)(void *context, const struct weir_audit_entry *entry);
 typedef enum weir_status (*weir_record_visit)(void *context, const struct weir_record *record);
 
+/* What opening would do to the database. */
+enum { WEIR_STORE_MIGRATION_STEPS = 64 };
+struct weir_store_migration {
+    int64_t from_step, to_step; /* the same: nothing to do */
+    size_t count;
+    const char *steps[WEIR_STORE_MIGRATION_STEPS]; /* words on each; static storage */
+    bool ends_older_programs;                      /* programs that run on it now would refuse it afterwards */
+};
+
 /* A position in one journal series. */
 struct weir_journal_cursor {
     struct weir_uuid instance;
@@ -102,6 +111,9 @@ struct weir_engine_ops {
     enum weir_status (*open)(const char *location, const char *environment, struct weir_engine **engine,
                              struct weir_error *error);
     void (*close)(struct weir_engine **engine);
+    /* As open of a database that exists, but the migration is taken back and nothing is left open. */
+    enum weir_status (*try_migration)(const char *location, const char *environment,
+                                      struct weir_store_migration *migration, struct weir_error *error);
     enum weir_status (*key_insert)(struct weir_engine *engine, struct weir_key_record *key, struct weir_error *error);
     /* By id. WEIR_ENOTFOUND; revoking twice keeps the first time. */
     enum weir_status (*key_revoke)(struct weir_engine *engine, struct weir_span id, int64_t utc_us,
@@ -274,6 +286,9 @@ void weir_store_watch_objects(struct weir_store *store, struct weir_loop *loop,
                               void *context);
 /* Looks for changes at once: a change on another connection of this process is seen by the watchers without delay. Any thread. */
 void weir_store_look(struct weir_store *store);
+/* The same, and waits until it was done, at most so long: what was there before the call is on its way to the watchers' loops when this gives true.
+ * Not from the store's own thread. */
+bool weir_store_look_through(struct weir_store *store, int64_t timeout_ms);
 
 /* Before `loop` ends: its watchers are gone and replies to it are dropped when this returns. (Messages that were
  * posted before still run.) Not needed when the store is freed before the loop. */
@@ -311,5 +326,11 @@ WEIR_MUST enum weir_status weir_store_revision_first(struct weir_store *store, s
 WEIR_MUST enum weir_status weir_store_direct_open(const char *directory, const char *environment, bool create,
                                                   struct weir_engine **engine, struct weir_error *error);
 void weir_store_direct_close(struct weir_engine **engine);
+/* A dry run: opens <directory>/weir.db, goes through the whole migration and takes it back; the database is as it was. It holds the write lock
+ * meanwhile: what others write waits. The statuses are those of opening: WEIR_EDENIED for another environment or for a
+ * database that needs a newer program. WEIR_ENOTFOUND: there is none. */
+WEIR_MUST enum weir_status weir_store_direct_migration(const char *directory, const char *environment,
+                                                       struct weir_store_migration *migration,
+                                                       struct weir_error *error);
 
 #endif

@@ -1,5 +1,6 @@
 /* The store thread's inside, shared by store.c (life and loop), store_boot.c (directories, the dead), store_ingest.c
- * (journal to ledger), store_retention.c (records' upkeep), store_operations.c (messages) and store_keys.c (watching keys).
+ * (journal to ledger), store_retention.c (records' upkeep), store_operations.c (messages) and store_watch.c (watching
+ * keys and objects).
  *
  * One mutex guards the queue, the watchers' list and the health; it is never held over a call of the engine.
  * Everything else belongs to the store thread from the moment it runs.
@@ -78,7 +79,9 @@ struct store__operation {
 struct store__watcher {
     struct store__watcher *next;
     struct weir_loop *loop; /* NULL: forgotten */
+    /* the one or the other */
     void (*on_keys)(void *context, const struct weir_key_record *keys, size_t count);
+    void (*on_objects)(void *context, const struct weir_object *objects, size_t count);
     void *context;
     uint64_t seen;    /* the newest change that was sent */
     bool dirty, told; /* the store thread's */
@@ -107,6 +110,7 @@ struct weir_store {
     _Atomic bool nudged;
     /* under the mutex */
     bool stop, watch_now;
+    uint64_t looks_begun, looks_done; /* of store__watch */
     struct store__operation *queue, **queue_end;
     size_t queued;
     struct store__operation *current;
@@ -156,9 +160,9 @@ void store__upkeep(struct weir_store *store, int64_t now_ns);
 /* Runs everything that is queued. */
 void store__run_operations(struct weir_store *store);
 
-/* --- store_keys.c --- */
-/* Sends changed keys to whom they are new. */
-void store__watch_keys(struct weir_store *store);
+/* --- store_watch.c --- */
+/* Sends changed keys and objects to whom they are new. */
+void store__watch(struct weir_store *store);
 void store__watchers_release(struct weir_store *store);
 
 #endif

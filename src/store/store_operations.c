@@ -5,6 +5,7 @@
  * dropped.
  */
 #include "store/store_impl.h"
+#include "store/texts.h"
 
 #include "base/clock.h"
 #include "base/memory.h"
@@ -118,16 +119,22 @@ static enum weir_status run_key_insert(struct weir_store *store, struct store__o
 
 enum weir_status weir_store_key_insert(struct weir_store *store, struct weir_loop *loop,
                                        const struct weir_key_record *key, weir_store_reply reply, void *context) {
-    struct store__operation *operation = operation_new(loop, key->name.length + key->workspace.length);
+    struct weir_key_record copy = *key;
+    struct weir_span *texts[STORE__KEY_TEXTS];
+    size_t bytes = 0;
+    store__key_texts(&copy, texts);
+    for (size_t i = 0; i < STORE__KEY_TEXTS; i++)
+        bytes += texts[i]->length;
+    struct store__operation *operation = operation_new(loop, bytes);
     if (operation == NULL)
         return WEIR_ENOMEM;
     char *at = operation->bytes;
     operation->run = run_key_insert;
     operation->reply = reply;
     operation->context = context;
-    operation->key = *key;
-    operation->key.name = keep(&at, key->name);
-    operation->key.workspace = keep(&at, key->workspace);
+    for (size_t i = 0; i < STORE__KEY_TEXTS; i++)
+        *texts[i] = keep(&at, *texts[i]);
+    operation->key = copy;
     return submit(store, operation);
 }
 

@@ -413,6 +413,11 @@ static void write_row(struct exposition *exposition, const struct weir_metrics_f
     case TELEMETRY__STORE_UP: write_integer(exposition, metric, none, facts->store_available); return;
     case TELEMETRY__JOURNAL_UP: write_integer(exposition, metric, none, facts->journal_available); return;
     case TELEMETRY__KEYS: write_integer(exposition, metric, none, (int64_t)facts->keys); return;
+    case TELEMETRY__KEYS_ACTIVE: write_integer(exposition, metric, none, (int64_t)facts->keys_active); return;
+    case TELEMETRY__KEYS_ROTATION_DUE:
+        write_integer(exposition, metric, none, (int64_t)facts->keys_rotation_due);
+        return;
+    case TELEMETRY__KEYS_BYTES: write_integer(exposition, metric, none, (int64_t)facts->keys_bytes); return;
     case TELEMETRY__REVISION: write_integer(exposition, metric, none, (int64_t)facts->revision); return;
     case TELEMETRY__BUILD_INFO: write_build_info(exposition, facts); return;
     case TELEMETRY__START_TIME: write_decimal(exposition, metric, none, facts->start_utc_us, 6); return;

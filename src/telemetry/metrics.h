@@ -49,7 +49,7 @@ struct weir_metrics_facts {
     const char *environment;
     uint64_t revision;
     bool ready;
-    size_t keys;
+    size_t keys, keys_active, keys_rotation_due, keys_bytes;
     int64_t start_utc_us;
 };
 /* Prometheus text format 0.0.4, or OpenMetrics 1.0.0 when asked. */

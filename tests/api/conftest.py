@@ -9,9 +9,10 @@ import pathlib
 
 import pytest
 
-pytest.register_assert_rewrite("harness.clients")  # it compares: a difference must show
+pytest.register_assert_rewrite("harness.clients", "harness.operator")  # they compare: a difference must show
 
 from harness.clients import Pair, client_settings
+from harness.operator import Operator, exercised
 from harness.processes import Gateway, Simulator, default_settings
 from harness.upstream import Upstream
 
@@ -20,6 +21,12 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 
 def pytest_addoption(parser):
     parser.addoption("--write", action="store_true", help="write the pages of docs/reference that tests make from what they see")
+
+
+def pytest_sessionfinish():
+    """For tools/run_tests: which operations of the operator plane were answered well."""
+    if os.environ.get("WEIR_OPERATIONS_SEEN"):
+        pathlib.Path(os.environ["WEIR_OPERATIONS_SEEN"]).write_text("\n".join(sorted(exercised)) + "\n")
 
 
 @pytest.fixture(scope="session")
@@ -53,6 +60,12 @@ def gateway(weir_binary, sim, module_folder):
     instance = Gateway(weir_binary, module_folder / "gateway", default_settings(sim)).start()
     yield instance
     instance.close()
+
+
+@pytest.fixture(scope="module")
+def operator(gateway):
+    """The operator plane of the module's gateway; every answer is held against its OpenAPI document."""
+    return Operator(gateway)
 
 
 @pytest.fixture(scope="module")

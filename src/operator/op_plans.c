@@ -1,0 +1,67 @@
+/* Plans: subscription tiers. They steer traffic, so every change of one is a new revision, live before the answer goes out. */
+#include "operator/operations_table.h"
+#include "operator/op_objects.h"
+
+static const struct operator__member plan_members[] = {
+    {.name = "name", .is_id = true},
+    {.name = "requests_per_second", .otherwise = "null"},
+    {.name = "cu_milli_per_month", .otherwise = "null"},
+    {.name = "price_cu_milli_per_month", .otherwise = "null"},
+    {.name = "overage", .otherwise = "false"},
+    {.name = NULL},
+};
+
+static enum weir_status refuse_in_use(struct operator__change *change) {
+    bool is_used = false;
+    const struct weir_object_query query = {.kind = WEIR_OBJECT_WORKSPACE,
+                                            .filter_count = 1,
+                                            .filters = {{.member = "plan", .value = change->object.id}}};
+    enum weir_status status = operator__object_any(change->call, &query, &is_used);
+    if (status != WEIR_OK || !is_used)
+        return status;
+    return weir_operation_fail(change->call, WEIR_REASON_STILL_IN_USE, NULL,
+                               "workspaces have the plan %.*s: give them another first",
+                               WEIR_SPAN_PRINT(change->object.id));
+}
+
+/* The change is in the store and stays, whatever comes of publishing it: who watches the store tries again. */
+static void publish_plans(struct weir_operation_call *call) {
+    const struct weir_operator_hooks *hooks = &weir_operation_settings(call)->hooks;
+    struct weir_buffer problems;
+    uint64_t number = 0;
+    if (hooks->publish == NULL)
+        return;
+    weir_buffer_init(&problems, WEIR_MIB);
+    if (hooks->publish(hooks->context, false, &number, &problems) == WEIR_OK) {
+        const char *text = weir_arena_format(weir_operation_arena(call), "%llu", (unsigned long long)number);
+        if (text != NULL)
+            weir_operation_set_header(call, "x-weir-revision", weir_span_of_string(text));
+    }
+    weir_buffer_release(&problems);
+}
+
+static const struct operator__kind plans = {.kind = WEIR_OBJECT_PLAN,
+                                            .type = "plan",
+                                            .members = plan_members,
+                                            .may_remove = refuse_in_use,
+                                            .after = publish_plans};
+
+enum weir_status operator__plans_list(struct weir_operation_call *call) {
+    return operator__object_list(call, &plans, NULL, 0);
+}
+
+enum weir_status operator__plans_create(struct weir_operation_call *call) {
+    return operator__object_create(call, &plans);
+}
+
+enum weir_status operator__plans_get(struct weir_operation_call *call) {
+    return operator__object_get(call, &plans);
+}
+
+enum weir_status operator__plans_update(struct weir_operation_call *call) {
+    return operator__object_update(call, &plans);
+}
+
+enum weir_status operator__plans_delete(struct weir_operation_call *call) {
+    return operator__object_remove(call, &plans);
+}

@@ -1,0 +1,181 @@
+/* Workspaces: the tenants that own keys, teams and users, and have a plan. */
+#include "operator/operations_table.h"
+#include "operator/key_changes.h"
+#include "operator/op_objects.h"
+
+enum { PAGE = 1000 };
+
+static const struct operator__member capture_members[] = {
+    {.name = "content", .otherwise = "false"},
+    {.name = "redact", .otherwise = "[]"},
+    {.name = NULL},
+};
+static const struct operator__member workspace_members[] = {
+    {.name = "name", .is_id = true},
+    {.name = "plan", .otherwise = "null"},
+    {.name = "suspended", .otherwise = "false"},
+    {.name = "capture", .otherwise = "{}", .inner = capture_members},
+    {.name = "tags", .otherwise = "{}"},
+    {.name = "notes", .otherwise = "\"\""},
+    {.name = NULL},
+};
+
+struct weir_span weir_workspace_new_text(struct weir_arena *arena, struct weir_span id) {
+    return operator__canonical(arena, workspace_members, NULL, id);
+}
+
+static enum weir_status check_plan(struct operator__change *change) {
+    struct weir_object plan;
+    struct weir_engine *engine = NULL;
+    const struct weir_engine_ops *store = weir_operation_store(change->call, &engine);
+    struct weir_error error = {.text = ""};
+    struct weir_span id = operator__field(change->fields, "plan");
+    if (yyjson_is_null(yyjson_obj_get(change->fields, "plan")))
+        return WEIR_OK;
+    enum weir_status status = store->object_get(engine, WEIR_OBJECT_PLAN, WEIR_SPAN(""), id,
+                                                weir_operation_arena(change->call), &plan, &error);
+    if (status == WEIR_ENOTFOUND)
+        return weir_operation_fail(change->call, WEIR_REASON_FIELD_INVALID, "plan", "there is no plan %.*s",
+                                   WEIR_SPAN_PRINT(id));
+    return status == WEIR_OK ? WEIR_OK : weir_operation_store_failed(change->call, status, "the plan", &error);
+}
+
+/* --- how many keys --- */
+
+struct counts {
+    int64_t now_utc_us, last, active, total;
+    size_t seen;
+};
+
+static enum weir_status count_key(void *context, const struct weir_key_record *key) {
+    struct counts *counts = context;
+    bool is_active = key->revoked_utc_us == 0 && (key->expires_utc_us == 0 || key->expires_utc_us > counts->now_utc_us);
+    counts->active += is_active;
+    counts->total++;
+    counts->seen++;
+    counts->last = key->number;
+    return WEIR_OK;
+}
+
+static enum weir_status show_keys(struct weir_operation_call *call, const struct weir_object *object) {
+    struct weir_error error = {.text = ""};
+    struct weir_engine *engine = NULL;
+    const struct weir_engine_ops *store = weir_operation_store(call, &engine);
+    struct counts counts = {.now_utc_us = weir_operation_now_utc_us(call)};
+    struct weir_key_query query = {.workspace = object->id, .limit = PAGE};
+    do {
+        counts.seen = 0;
+        query.after_number = counts.last;
+        enum weir_status status = store->key_list(engine, &query, count_key, &counts, &error);
+        if (status != WEIR_OK)
+            return weir_operation_store_failed(call, status, "the keys", &error);
+    } while (counts.seen == PAGE);
+    struct weir_json_writer *writer = weir_operation_writer(call);
+    weir_json_write_name(writer, "keys");
+    weir_json_write_object(writer);
+    weir_json_member_int64(writer, "active", counts.active);
+    weir_json_member_int64(writer, "total", counts.total);
+    weir_json_write_end(writer);
+    return WEIR_OK;
+}
+
+/* --- removing --- */
+
+struct members_of {
+    struct weir_operation_call *call;
+    struct weir_arena *arena;
+    struct weir_object at[PAGE];
+    size_t count;
+    enum weir_status status;
+};
+
+/* No operation may run inside a visit, and what is removed must not be listed meanwhile: they are kept first. */
+static enum weir_status keep_one(void *context, const struct weir_object *object) {
+    struct members_of *members = context;
+    struct weir_object *kept = &members->at[members->count++];
+    *kept = *object;
+    enum weir_status status = weir_arena_dup(members->arena, object->id, &kept->id);
+    if (status == WEIR_OK)
+        status = weir_arena_dup(members->arena, object->parent, &kept->parent);
+    if (status == WEIR_OK)
+        status = weir_arena_dup(members->arena, object->text, &kept->text);
+    return status;
+}
+
+static enum weir_status drop_all(struct operator__change *change, enum weir_object_kind kind, const char *type,
+                                 const char *action) {
+    const struct operator__kind dropped = {.kind = kind, .type = type};
+    struct weir_error error = {.text = ""};
+    struct weir_engine *engine = NULL;
+    const struct weir_engine_ops *store = weir_operation_store(change->call, &engine);
+    struct weir_arena *arena = weir_operation_arena(change->call);
+    const struct weir_object_query query = {.kind = kind, .parent = change->object.id, .limit = PAGE};
+    struct members_of *members = weir_arena_alloc(arena, sizeof *members);
+    if (members == NULL)
+        return weir_operation_store_failed(change->call, WEIR_ENOMEM, "the workspace", NULL);
+    members->arena = arena;
+    do {
+        members->count = 0;
+        enum weir_status status = store->object_list(engine, &query, keep_one, members, &error);
+        if (status != WEIR_OK)
+            return weir_operation_store_failed(change->call, status, type, &error);
+        for (size_t i = 0; i < members->count; i++) {
+            status = operator__object_drop(change->call, &dropped, &members->at[i], action);
+            if (status != WEIR_OK)
+                return status;
+        }
+    } while (members->count == PAGE);
+    return WEIR_OK;
+}
+
+static enum weir_status refuse_or_empty(struct operator__change *change) {
+    bool is_used = false;
+    if (weir_span_equal(change->object.id, WEIR_SPAN("default")))
+        return weir_operation_fail(change->call, WEIR_REASON_STATE_CONFLICT, NULL,
+                                   "the workspace default stays: keys without a workspace belong to it");
+    const struct weir_key_query query = {.workspace = change->object.id};
+    enum weir_status status = operator__key_any_active(change->call, &query, &is_used);
+    if (status != WEIR_OK)
+        return status;
+    if (is_used)
+        return weir_operation_fail(change->call, WEIR_REASON_STILL_IN_USE, NULL,
+                                   "the workspace %.*s has active keys: revoke them first",
+                                   WEIR_SPAN_PRINT(change->object.id));
+    status = drop_all(change, WEIR_OBJECT_USER, "user", "users.delete");
+    return status == WEIR_OK ? drop_all(change, WEIR_OBJECT_TEAM, "team", "teams.delete") : status;
+}
+
+static const struct operator__kind workspaces = {
+    .kind = WEIR_OBJECT_WORKSPACE,
+    .type = "workspace",
+    .members = workspace_members,
+    .check = check_plan,
+    .may_remove = refuse_or_empty,
+    .show_more = show_keys,
+    .after = operator__keys_changed /* suspending is in effect when the answer is there */};
+
+enum weir_status operator__workspaces_list(struct weir_operation_call *call) {
+    struct weir_object_filter filters[2];
+    size_t count = 0;
+    struct weir_span plan = weir_operation_query_text(call, "plan");
+    if (plan.length > 0)
+        filters[count++] = (struct weir_object_filter){.member = "plan", .value = plan};
+    count += operator__flag_filter(call, "suspended", &filters[count]);
+    return operator__object_list(call, &workspaces, filters, count);
+}
+
+enum weir_status operator__workspaces_create(struct weir_operation_call *call) {
+    return operator__object_create(call, &workspaces);
+}
+
+enum weir_status operator__workspaces_get(struct weir_operation_call *call) {
+    return operator__object_get(call, &workspaces);
+}
+
+enum weir_status operator__workspaces_update(struct weir_operation_call *call) {
+    return operator__object_update(call, &workspaces);
+}
+
+enum weir_status operator__workspaces_delete(struct weir_operation_call *call) {
+    return operator__object_remove(call, &workspaces);
+}
