@@ -10,13 +10,17 @@
 enum { UNKNOWN_A_SECOND = 50, MOST_TEXT_BYTES = 300 };
 static const int64_t second_ns = 1000000000;
 
+static struct weir_span at_most(struct weir_span text, size_t length) {
+    return text.length > length ? weir_span_first(text, length) : text;
+}
+
 static struct weir_span masked(struct weir_request *request, struct weir_span text) {
     struct weir_buffer out;
     struct weir_span copy;
     if (text.length == 0)
         return text;
     weir_buffer_init(&out, (size_t)4 * MOST_TEXT_BYTES);
-    weir_redact(weir_span_first(text, MOST_TEXT_BYTES), WEIR_REDACT_SECRETS | WEIR_REDACT_EMAILS, &out);
+    weir_redact(at_most(text, MOST_TEXT_BYTES), WEIR_REDACT_SECRETS | WEIR_REDACT_EMAILS, &out);
     if (weir_buffer_status(&out) != WEIR_OK || weir_arena_dup(request->arena, weir_buffer_span(&out), &copy) != WEIR_OK)
         copy = WEIR_SPAN("");
     weir_buffer_release(&out);
@@ -46,9 +50,9 @@ static struct weir_span path_of(struct weir_request *request) {
     const struct weir_http_head *head = request->head;
     if (request->endpoint != NULL || head->method.length == 0)
         return WEIR_SPAN("");
-    const char *text = weir_arena_format(
-        request->arena, "%.*s %.*s", WEIR_SPAN_PRINT(weir_span_first(head->method, 16)),
-        WEIR_SPAN_PRINT(weir_span_first(head->path, weir_span_index(weir_span_first(head->path, 200), '?'))));
+    struct weir_span method = at_most(head->method, 16);
+    struct weir_span path = at_most(weir_span_first(head->path, weir_span_index(head->path, '?')), 200);
+    const char *text = weir_arena_format(request->arena, "%.*s %.*s", WEIR_SPAN_PRINT(method), WEIR_SPAN_PRINT(path));
     return text != NULL ? masked(request, weir_span_of_string(text)) : WEIR_SPAN("");
 }
 

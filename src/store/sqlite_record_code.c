@@ -37,15 +37,20 @@ static char *put_bytes(char *out, struct weir_span span) {
     return out + span.length;
 }
 
+/* The journal has cut them already, between characters. */
+static struct weir_span bounded(struct weir_span text) {
+    return weir_span_of(text.at, text.length < MAX_TEXT_BYTES ? text.length : MAX_TEXT_BYTES);
+}
+
 static char *put_string(char *out, struct weir_span text) {
-    text = weir_span_first(text, MAX_TEXT_BYTES);
+    text = bounded(text);
     return put_bytes(put(out, text.length), text);
 }
 
 static char *put_text(char *out, struct weir_span text, int64_t number) {
     if (number > 0 || text.length == 0)
         return put(out, (uint64_t)number << 1);
-    text = weir_span_first(text, MAX_TEXT_BYTES);
+    text = bounded(text);
     return put_bytes(put(out, (uint64_t)text.length << 1 | 1), text);
 }
 

@@ -114,26 +114,24 @@ static enum weir_status step(struct weir_engine *engine, struct store__partition
     return status == WEIR_OK ? store__partition_write(engine, partition, error) : status;
 }
 
-/* The oldest partition with something to do, and whether it is the newest. WEIR_ENOTFOUND: none. */
+/* From the oldest on, until something was to be done. Each is read by itself: what is done may drop tables, which a statement in the middle of
+ * its rows would forbid. */
 static enum weir_status each_partition(struct weir_engine *engine, int64_t utc_us, struct weir_error *error) {
-    sqlite3_stmt *each = NULL;
-    enum weir_status status = store__sqlite_statement(engine, STORE__SQL_PARTITION_EACH, &each, error);
-    if (status != WEIR_OK)
-        return status;
-    struct store__partition partition;
-    int code = sqlite3_step(each);
-    status = WEIR_AGAIN;
-    while (status == WEIR_AGAIN && code == SQLITE_ROW) {
-        store__partition_of_row(each, &partition);
-        code = sqlite3_step(each);
-        bool is_newest = code == SQLITE_DONE;
-        if (is_newest)
-            (void)sqlite3_reset(each); /* it may be dropped now */
-        status = step(engine, &partition, is_newest, utc_us, error);
+    struct store__partition newest, partition = {.day = 0};
+    enum weir_status status = store__partition_newest(engine, &newest, error);
+    if (status == WEIR_ENOTFOUND)
+        return WEIR_AGAIN;
+    while (status == WEIR_OK) {
+        status = store__partition_after(engine, partition.day, &partition, error);
+        if (status == WEIR_ENOTFOUND)
+            return WEIR_AGAIN;
+        if (status != WEIR_OK)
+            break;
+        status = step(engine, &partition, partition.day == newest.day, utc_us, error);
+        if (status != WEIR_AGAIN)
+            break;
+        status = WEIR_OK;
     }
-    if (status == WEIR_AGAIN && code != SQLITE_DONE)
-        status = store__sqlite_fail(engine, "read the days of request records", error);
-    (void)sqlite3_reset(each);
     return status;
 }
 

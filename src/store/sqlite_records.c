@@ -81,51 +81,47 @@ enum weir_status store__record_id_key(struct weir_engine *engine, struct weir_er
 }
 
 /* --- partitions --- */
-void store__partition_of_row(sqlite3_stmt *row, struct store__partition *partition) {
-    *partition = (struct store__partition){.day = sqlite3_column_int64(row, 0),
-                                           .first = sqlite3_column_int64(row, 1),
-                                           .next = sqlite3_column_int64(row, 2),
-                                           .records = sqlite3_column_int64(row, 3),
-                                           .first_start_utc_us = sqlite3_column_int64(row, 4),
-                                           .last_start_utc_us = sqlite3_column_int64(row, 5),
-                                           .indexed_to = sqlite3_column_int64(row, 6),
-                                           .merged_to = sqlite3_column_int64(row, 7),
-                                           .dropping = sqlite3_column_int(row, 8) != 0};
-}
-
-/* The statement's next row; WEIR_ENOTFOUND: there is none. It is reset by the caller. */
-static enum weir_status partition_step(struct weir_engine *engine, sqlite3_stmt *statement,
+/* The first row of one of the PARTITION statements; WEIR_ENOTFOUND: there is none. `day` is bound where the statement takes one. */
+static enum weir_status partition_read(struct weir_engine *engine, enum store__sql which, int64_t day,
                                        struct store__partition *partition, struct weir_error *error) {
-    int code = sqlite3_step(statement);
-    if (code == SQLITE_ROW) {
-        store__partition_of_row(statement, partition);
-        return WEIR_OK;
-    }
-    return code == SQLITE_DONE ? WEIR_ENOTFOUND : store__sqlite_fail(engine, "read the days of request records", error);
-}
-
-static enum weir_status partition_newest(struct weir_engine *engine, struct store__partition *partition,
-                                         struct weir_error *error) {
-    sqlite3_stmt *statement = NULL;
-    enum weir_status status = store__sqlite_statement(engine, STORE__SQL_PARTITION_NEWEST, &statement, error);
+    sqlite3_stmt *row = NULL;
+    enum weir_status status = store__sqlite_statement(engine, which, &row, error);
     if (status != WEIR_OK)
         return status;
-    status = partition_step(engine, statement, partition, error);
-    (void)sqlite3_reset(statement);
+    if (sqlite3_bind_parameter_count(row) > 0)
+        (void)sqlite3_bind_int64(row, 1, day);
+    int code = sqlite3_step(row);
+    if (code == SQLITE_ROW) {
+        *partition = (struct store__partition){.day = sqlite3_column_int64(row, 0),
+                                               .first = sqlite3_column_int64(row, 1),
+                                               .next = sqlite3_column_int64(row, 2),
+                                               .records = sqlite3_column_int64(row, 3),
+                                               .first_start_utc_us = sqlite3_column_int64(row, 4),
+                                               .last_start_utc_us = sqlite3_column_int64(row, 5),
+                                               .indexed_to = sqlite3_column_int64(row, 6),
+                                               .merged_to = sqlite3_column_int64(row, 7),
+                                               .dropping = sqlite3_column_int(row, 8) != 0};
+    } else {
+        status = code == SQLITE_DONE ? WEIR_ENOTFOUND
+                                     : store__sqlite_fail(engine, "read the days of request records", error);
+    }
+    (void)sqlite3_reset(row);
     return status;
+}
+
+enum weir_status store__partition_newest(struct weir_engine *engine, struct store__partition *partition,
+                                         struct weir_error *error) {
+    return partition_read(engine, STORE__SQL_PARTITION_NEWEST, 0, partition, error);
 }
 
 enum weir_status store__partition_before(struct weir_engine *engine, int64_t before, struct store__partition *partition,
                                          struct weir_error *error) {
-    sqlite3_stmt *statement = NULL;
-    enum weir_status status = store__sqlite_statement(engine, STORE__SQL_PARTITION_BEFORE, &statement, error);
-    if (status != WEIR_OK)
-        return status;
-    struct store__binder binder = store__binder_of(statement);
-    store__bind_integer(&binder, before == 0 ? INT64_MAX : before);
-    status = partition_step(engine, statement, partition, error);
-    (void)sqlite3_reset(statement);
-    return status;
+    return partition_read(engine, STORE__SQL_PARTITION_BEFORE, before == 0 ? INT64_MAX : before, partition, error);
+}
+
+enum weir_status store__partition_after(struct weir_engine *engine, int64_t after, struct store__partition *partition,
+                                        struct weir_error *error) {
+    return partition_read(engine, STORE__SQL_PARTITION_AFTER, after, partition, error);
 }
 
 enum weir_status store__partition_write(struct weir_engine *engine, const struct store__partition *partition,
@@ -221,7 +217,7 @@ static enum weir_status load(struct weir_engine *engine, struct weir_error *erro
     int64_t today = day_of(weir_clock_utc_us());
     enum weir_status status = store__record_id_key(engine, error);
     if (status == WEIR_OK)
-        status = partition_newest(engine, &newest, error);
+        status = store__partition_newest(engine, &newest, error);
     bool none = status == WEIR_ENOTFOUND;
     if (status != WEIR_OK && !none)
         return status;

@@ -98,11 +98,14 @@ WEIR_MUST enum weir_status store__record_prepare(struct weir_engine *engine, con
 /* Runs a statement that gives no row. */
 WEIR_MUST enum weir_status store__record_exec(struct weir_engine *engine, const char *format, int64_t day,
                                               struct weir_error *error);
+/* Of all partitions the newest; the one that follows the day `after`. WEIR_ENOTFOUND. */
+WEIR_MUST enum weir_status store__partition_newest(struct weir_engine *engine, struct store__partition *partition,
+                                                   struct weir_error *error);
+WEIR_MUST enum weir_status store__partition_after(struct weir_engine *engine, int64_t after,
+                                                  struct store__partition *partition, struct weir_error *error);
 /* The newest partition with day < before (0: the newest of all), dropping ones left out. WEIR_ENOTFOUND. */
 WEIR_MUST enum weir_status store__partition_before(struct weir_engine *engine, int64_t before,
                                                    struct store__partition *partition, struct weir_error *error);
-/* Of a row of one of the PARTITION statements. */
-void store__partition_of_row(sqlite3_stmt *row, struct store__partition *partition);
 WEIR_MUST enum weir_status store__partition_write(struct weir_engine *engine, const struct store__partition *partition,
                                                   struct weir_error *error);
 WEIR_MUST enum weir_status store__record_id_key(struct weir_engine *engine, struct weir_error *error);
