@@ -7,6 +7,7 @@
 #include "base/memory.h"
 #include "main/arguments.h"
 #include "main/commands.h"
+#include "main/owner.h"
 #include "main/serve.h"
 
 #include <errno.h>
@@ -139,6 +140,7 @@ static void on_revision_saved(void *context, enum weir_status status, uint64_t n
     published->revision->number = number;
     published->holders = server->worker_count;
     set_live(server, published);
+    main__plane_allow(server, &published->settings);
     for (unsigned i = 0; i < server->worker_count; i++)
         if (weir_worker_publish(server->workers[i], &published->base) != WEIR_OK)
             on_released(server, &published->base);
@@ -168,13 +170,17 @@ static void on_watch(void *argument) {
 static void write_metrics(void *context, bool openmetrics, struct weir_buffer *out) {
     struct main__server *server = context;
     struct weir_store_health health;
+    struct weir_trail_state trail;
     weir_store_health(server->store, &health);
+    weir_trail_state(server->trail, &trail);
     const struct weir_metrics_facts facts = {.store_available = health.available,
                                              .journal_available = health.journal_available,
                                              .ingested_records = health.ingested_records,
                                              .journal_backlog_bytes = health.journal_backlog_bytes,
                                              .store_cpu_ns = health.cpu_ns,
                                              .control_cpu_ns = server->control_cpu_ns,
+                                             .audit_sink_behind = trail.behind,
+                                             .audit_sink_failures = trail.failures,
                                              .version = WEIR_VERSION,
                                              .environment = server->board.environment,
                                              .revision = server->board.revision,
@@ -238,6 +244,7 @@ static void on_stop_signal(uv_signal_t *handle, int signal_number) {
 static void on_reload_signal(uv_signal_t *handle, int signal_number) {
     (void)signal_number;
     struct main__server *server = handle->data;
+    weir_trail_reopen(server->trail);
     if (!server->stopping)
         reload(server);
 }
@@ -365,33 +372,45 @@ static enum weir_status load_keys(struct main__server *server, struct weir_error
     const struct main__key_watch *watch = &server->key_watch;
     if (main__keys_open(server) != WEIR_OK)
         return weir_fail(error, WEIR_ENOMEM, "no memory for keys");
+    on_watch(server);
     while (!(watch->has_keys && watch->has_objects) && weir_clock_monotonic_ns() < until_ns) {
         (void)weir_loop_run_once(server->loop);
         if (!(watch->has_keys && watch->has_objects))
             (void)usleep(200);
     }
-    on_watch(server);
     return watch->has_keys && watch->has_objects
                ? WEIR_OK
                : weir_fail(error, WEIR_ETIMEOUT, "the keys could not be loaded from the store in time");
 }
 
+static enum weir_status start_trail(struct main__server *server, struct weir_error *error) {
+    const struct main__settings *settings = &server->settings;
+    const struct weir_trail_settings trail = {.store_directory = settings->data_dir,
+                                              .environment = settings->environment,
+                                              .retention_ms = settings->audit.retention_ms,
+                                              .sink = settings->audit.sink,
+                                              .log = log_of(server)};
+    return weir_trail_new(&trail, &server->trail, error);
+}
+
 static enum weir_status start_threads(struct main__server *server, struct weir_error *error) {
     const struct main__settings *settings = &server->settings;
-    const struct weir_operator_settings operator_settings = {.store_directory = settings->data_dir,
-                                                             .environment = settings->environment,
-                                                             .brand = settings->general.brand,
-                                                             .local_operator = server->gateway.is_dev,
-                                                             .session_ms = settings->operator_plane.session_ms,
-                                                             .rotation_due_us = settings->keys.rotation_due_ms * 1000,
-                                                             .hooks = {.keys_changed = main__keys_changed,
-                                                                       .context = server},
-                                                             .board = &server->board,
-                                                             .brand_upper = server->gateway.brand_upper,
-                                                             .loopback_only = !settings->operator_plane.allow_remote,
-                                                             .data_plane = server->data_url,
-                                                             .write_metrics = write_metrics,
-                                                             .context = server};
+    const struct weir_operator_settings operator_settings = {
+        .store_directory = settings->data_dir,
+        .environment = settings->environment,
+        .brand = settings->general.brand,
+        .local_operator = server->gateway.is_dev,
+        .session_ms = settings->operator_plane.session_ms,
+        .rotation_due_us = settings->keys.rotation_due_ms * 1000,
+        .hooks = {.keys_changed = main__keys_changed, .context = server},
+        .board = &server->board,
+        .brand_upper = server->gateway.brand_upper,
+        .loopback_only = main__is_loopback_address(settings->operator_plane.listen),
+        .tls = server->plane_tls,
+        .allow = server->plane_networks,
+        .data_plane = server->data_url,
+        .write_metrics = write_metrics,
+        .context = server};
     enum weir_status status = weir_operator_new(server->loop, server->operator_socket, &operator_settings,
                                                 &server->operator_plane, error);
     for (unsigned i = 0; status == WEIR_OK && i < server->worker_count; i++) {
@@ -483,7 +502,13 @@ static enum weir_status boot(struct main__server *server, struct weir_arena *are
     if (status == WEIR_OK && server->demo)
         status = main__demo_prepare(server, error);
     if (status == WEIR_OK)
+        status = main__owner_prepare(server, error);
+    if (status == WEIR_OK)
+        status = main__plane_prepare(server, error);
+    if (status == WEIR_OK)
         status = load_keys(server, error);
+    if (status == WEIR_OK)
+        status = start_trail(server, error);
     if (status == WEIR_OK)
         status = start_threads(server, error);
     return status;
@@ -494,6 +519,7 @@ static void shut(struct main__server *server) {
         weir_worker_join(&server->workers[i]);
     main__keys_over(server);
     weir_operator_free(&server->operator_plane);
+    weir_trail_free(&server->trail); /* sends what the last operations have left */
     main__keys_release(server);
     weir_timer_stop(&server->watch);
     weir_store_free(&server->store); /* ingests what is left */
@@ -506,6 +532,7 @@ static void shut(struct main__server *server) {
     weir_metrics_free(&server->gateway.metrics);
     weir_issued_free(&server->gateway.issued);
     weir_tls_free(&server->server_tls);
+    main__plane_release(server);
     main__tls_cache_free(&server->tls_cache);
     for (unsigned i = 0; server->sockets != NULL && i < server->worker_count; i++)
         if (server->sockets[i] >= 0)
@@ -571,6 +598,7 @@ int main__serve(int argc, char **argv) {
                  WEIR_LOG_T("environment", server.settings.environment), WEIR_LOG_I("workers", server.worker_count),
                  WEIR_LOG_I("revision", server.live->revision->number),
                  WEIR_LOG_T("data_dir", server.settings.data_dir), WEIR_LOG_T("version", WEIR_VERSION));
+        main__owner_print(&server);
         if (server.demo)
             main__demo_print(&server);
         weir_loop_run(server.loop);

@@ -12,7 +12,9 @@ static const struct {
 } commands[] = {
     {"serve", main__serve, "run the gateway: data plane and operator plane"},
     {"key", main__key, "create, list and revoke API keys"},
+    {"operator", main__operator, "create and disable operators, their tokens and passwords"},
     {"ledger", main__ledger, "list and export what was used and charged"},
+    {"audit", main__audit, "verify, list and export the audit trail"},
     {"config", main__config, "check a settings file; explain settings"},
     {"prices", main__prices, "import a price map; list prices"},
     {"sim", weir_sim_main, "run the provider simulator"},

@@ -6,6 +6,7 @@
 #include "main/simulator.h"
 #include "net/listener.h"
 #include "operator/operator.h"
+#include "operator/trail.h"
 
 #include <pthread.h>
 
@@ -43,6 +44,11 @@ struct main__server {
     int *sockets;
     int operator_socket;
     struct weir_operator *operator_plane;
+    struct weir_trail *trail;
+    struct weir_tls *plane_tls;
+    struct weir_networks plane_networks; /* operator.allow, in `plane_arena` */
+    struct weir_arena *plane_arena;
+    struct weir_secret *owner_token; /* between the first start's making it and printing it */
     struct weir_timer watch;
     char data_address[80], operator_address[80], data_url[128], brand_upper[24];
     _Atomic int64_t control_cpu_ns;

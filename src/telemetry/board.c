@@ -62,6 +62,8 @@ unsigned weir_board_write_health(const struct weir_board *board, enum weir_healt
                 "requests go on; usage waits in the journal until the store is back");
     write_check(&writer, "journal", board->journal_available, "unavailable",
                 "free disk space where the data directory is");
+    write_check(&writer, "operator_plane", !board->operator_plane_open, "open",
+                "set operator.allow and TLS for it, and drop operator.allow_remote");
     write_check(&writer, "providers", board->provider_count > 0, "none", "configure one under `providers`");
     weir_json_write_end(&writer);
     weir_json_write_end(&writer);

@@ -11,7 +11,8 @@ struct weir_board {
     _Atomic bool draining; /* SIGTERM has come */
     _Atomic bool store_available;
     _Atomic bool journal_available;
-    _Atomic bool simulator; /* answers come from the built-in simulator */
+    _Atomic bool simulator;           /* answers come from the built-in simulator */
+    _Atomic bool operator_plane_open; /* it listens beyond loopback without both a list of addresses and TLS */
     _Atomic uint64_t revision;
     _Atomic uint64_t provider_count;
     _Atomic uint64_t key_count;

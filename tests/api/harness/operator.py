@@ -15,6 +15,7 @@ that never was is a failure (tools/run_tests).
 """
 import json
 import re
+import secrets
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
@@ -104,9 +105,20 @@ class Operator:
             _documents[binary] = Document(call(self.gateway.operator, "GET", "/api/v1/openapi.json").json())
         return _documents[binary]
 
+    @property
+    def owner_token(self):
+        """The token that the first start has left in its file."""
+        return (self.gateway.data_folder / "owner-token").read_text().strip()
+
     def token(self, role):
-        """A token of an operator of that role."""
-        raise NotImplementedError(role)
+        """A token of an operator of that role, whom the first owner makes."""
+        if role not in self.tokens:
+            name = f"test-{role}-{secrets.token_hex(4)}"
+            owner = self.owner_token
+            made = self.post("/api/v1/operators", {"name": name, "role": role}, token=owner, status=201).json()
+            token = self.post(f"/api/v1/operators/{made['id']}/tokens", {"name": "test"}, token=owner, status=201).json()
+            self.tokens[role] = token["token"]
+        return self.tokens[role]
 
     def request(self, method, path, body=None, role=None, token=None, headers=None, status=None, **more):
         headers = dict(headers or {})
