@@ -42,6 +42,7 @@ struct weir_option {
     const char *unit;           /* "ms", "s", "bytes", …; for DURATION "ms" or "s" says what a bare number is */
     const struct weir_option_table *items; /* LIST */
     bool required;                         /* in a LIST's element */
+    bool references;   /* TEXTS: each names a secret (env:NAME, file:PATH) and is kept as written, as a SECRET is */
     bool live;         /* a running server takes a change (SIGHUP); otherwise it says that a restart is needed */
     const char *prose; /* one or two sentences for people */
 };

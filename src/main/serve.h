@@ -2,7 +2,9 @@
 #ifndef WEIR_MAIN_SERVE_H
 #define WEIR_MAIN_SERVE_H
 
+#include "main/backup_schedule.h"
 #include "main/publish.h"
+#include "main/sealing.h"
 #include "main/simulator.h"
 #include "net/listener.h"
 #include "operator/operator.h"
@@ -46,6 +48,8 @@ struct main__server {
     int *sockets;
     int operator_socket;
     struct weir_operator *operator_plane;
+    struct weir_sealing *sealing;
+    struct main__backup_schedule *backups; /* NULL: none are configured */
     struct weir_timer watch;
     char data_address[80], operator_address[80], data_url[128], brand_upper[24];
     _Atomic int64_t control_cpu_ns;

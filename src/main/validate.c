@@ -105,6 +105,14 @@ static void check_provider(const struct weir_provider_settings *provider, size_t
                            index);
 }
 
+static void check_sealing(const struct main__settings *settings, struct weir_buffer *problems) {
+    const struct weir_texts *previous = &settings->secrets.previous_sealing_keys;
+    if (previous->count > 0 && settings->secrets.sealing_key.length == 0)
+        weir_buffer_printf(problems, "secrets.previous_sealing_keys: there is no secrets.sealing_key to seal with\n");
+    if (settings->backup.seal && settings->secrets.sealing_key.length == 0)
+        weir_buffer_printf(problems, "backup.seal: there is no secrets.sealing_key to seal with\n");
+}
+
 void main__settings_check(const struct main__settings *settings, struct weir_buffer *problems) {
     const struct weir_provider_settings *providers = settings->catalog.providers.at;
     if (!is_brand(settings->general.brand))
@@ -114,6 +122,7 @@ void main__settings_check(const struct main__settings *settings, struct weir_buf
     check_networks("server.trusted_proxies", &settings->server.trusted_proxies, problems);
     check_tls(settings, problems);
     check_origins(settings, problems);
+    check_sealing(settings, problems);
     for (size_t i = 0; i < settings->catalog.providers.count; i++)
         check_provider(&providers[i], i, problems);
     if (settings->catalog.providers.count == 0 && settings->general.environment != ENVIRONMENT_DEV &&
