@@ -181,7 +181,7 @@ static enum weir_status note_revision(struct weir_store *store, const struct sto
                    operation->cause);
     struct weir_audit_entry entry = {.utc_us = utc_us,
                                      .actor_kind = WEIR_SPAN("system"),
-                                     .actor_name = WEIR_SPAN("system"),
+                                     .actor_name = WEIR_SPAN("weir"),
                                      .action = WEIR_SPAN("revision.save"),
                                      .resource_type = WEIR_SPAN("revision"),
                                      .resource_id = weir_span_of_string(id),
