@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""Writes what docs/reference takes from the sources: errors.md from the table of reasons, and the help texts in command-line.md.
+"""Writes what docs/reference takes from the sources: errors.md from the table of reasons, operations.md from the operator plane's operations, and the
+help texts in command-line.md.
 
     tools/write_reference.py [--check]       --check writes nothing and fails where a page is not in step
 
@@ -123,8 +124,16 @@ def command_page(binary):
     return HELP.sub(help_of, (ROOT / "docs/reference/command-line.md").read_text())
 
 
+def operations_page():
+    sys.path.insert(0, str(ROOT / "tools/operations"))
+    import reference
+    import rows
+    found, _, known = rows.read_all(ROOT / "src/operator/operations", ROOT / "src/base/reasons.def")
+    return reference.page(found, known)
+
+
 def main():
-    pages = {ROOT / "docs/reference/errors.md": errors_page()}
+    pages = {ROOT / "docs/reference/errors.md": errors_page(), ROOT / "docs/reference/operations.md": operations_page()}
     binary = program()
     if binary is None:
         print("write_reference: the program is not built: help texts are not compared")

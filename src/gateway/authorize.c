@@ -69,6 +69,10 @@ static enum gateway__next check_head(struct weir_request *request, const struct 
         return gateway__fail(request, WEIR_REASON_KEY_CAPABILITY_MISSING, NULL, "%.*s", WEIR_SPAN_PRINT(capability));
     if (!weir_rule_list_allows(&rules->endpoints, endpoint))
         return gateway__fail(request, WEIR_REASON_KEY_ENDPOINT_NOT_ALLOWED, NULL, "%.*s", WEIR_SPAN_PRINT(endpoint));
+    if (request->endpoint->hides_models && rules->models.restricts)
+        return gateway__fail(
+            request, WEIR_REASON_KEY_MODEL_NOT_ALLOWED, NULL,
+            "which models this uses stands in a file that is not read, and this key may not use all of them");
     return NEXT;
 }
 
@@ -115,10 +119,6 @@ enum gateway__next gateway__step_authorize_model(struct weir_request *request) {
     const struct weir_key *key = request->key;
     if (key == NULL || key->rules == NULL || !key->rules->models.restricts)
         return NEXT;
-    if (request->endpoint->hides_models)
-        return gateway__fail(
-            request, WEIR_REASON_KEY_MODEL_NOT_ALLOWED, NULL,
-            "which models this uses stands in a file that is not read, and this key may not use all of them");
     const struct weir_issued *issued = &request->issued;
     if (request->endpoint->place == PLACE_OF_ID && issued->model.length > 0 &&
         !target_allowed(request, issued->provider, issued->model))

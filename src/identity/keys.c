@@ -294,7 +294,8 @@ static struct slots *grow(struct weir_keys *keys, struct slots *old) {
     return grown;
 }
 
-static enum weir_status add(struct weir_keys *keys, struct slots *slots, const struct weir_key_record *record) {
+static enum weir_status add(struct weir_keys *keys, struct slots *slots, const struct weir_key_record *record,
+                            struct row **added) {
     size_t count = atomic_load_explicit(&keys->count, memory_order_relaxed) + 1;
     struct row *row = NULL;
     if (row_new(keys, record, &row) != WEIR_OK) {
@@ -312,12 +313,13 @@ static enum weir_status add(struct weir_keys *keys, struct slots *slots, const s
     size_t index = find_slot(slots, record->hash, &none);
     atomic_store_explicit(&slots->at[index], row, memory_order_release);
     atomic_store_explicit(&keys->count, count, memory_order_relaxed);
+    *added = row;
     return WEIR_OK;
 }
 
 /* A new row in the place of a known one, which waits for who holds it. */
 static enum weir_status replace(struct weir_keys *keys, _Atomic(struct row *) *slot,
-                                const struct weir_key_record *record) {
+                                const struct weir_key_record *record, struct row **replacing) {
     struct row *known = atomic_load_explicit(slot, memory_order_relaxed), *row = NULL;
     struct retired *retired = weir_memory_new(1, sizeof *retired);
     if (retired == NULL || row_new(keys, record, &row) != WEIR_OK) {
@@ -331,6 +333,7 @@ static enum weir_status replace(struct weir_keys *keys, _Atomic(struct row *) *s
     *keys->retired_end = retired;
     keys->retired_end = &retired->next;
     keys->bytes += sizeof *retired;
+    *replacing = row;
     return WEIR_OK;
 }
 
@@ -352,17 +355,14 @@ enum weir_status weir_keys_apply(struct weir_keys *keys, const struct weir_key_r
     struct row *known = NULL;
     size_t index = find_slot(slots, record->hash, &known);
     if (known == NULL) {
-        if (add(keys, slots, record) != WEIR_OK)
+        if (add(keys, slots, record, &known) != WEIR_OK)
             return weir_fail(error, WEIR_ENOMEM, "no memory for a key");
-        slots = atomic_load_explicit(&keys->slots, memory_order_relaxed);
-        (void)find_slot(slots, record->hash, &known);
     } else {
         bool changes = !says_the_same(&known->key, record);
         if (mark(known, record))
             keys->ending = true;
-        if (changes && replace(keys, &slots->at[index], record) != WEIR_OK)
+        if (changes && replace(keys, &slots->at[index], record, &known) != WEIR_OK)
             return weir_fail(error, WEIR_ENOMEM, "no memory for a changed key");
-        known = atomic_load_explicit(&slots->at[index], memory_order_relaxed);
     }
     weir_bug_on(known == NULL); /* it was found, or was added */
     return identity__rules_status(known->key.rules, error);

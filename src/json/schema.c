@@ -233,14 +233,24 @@ static bool matches(const char *pattern, struct weir_span text) {
     return found;
 }
 
+/* A second of its own stands at the end of a UTC day alone. */
+static bool is_date_time(struct weir_span text) {
+    const int64_t second_us = 1000000, day_us = 86400 * second_us;
+    int64_t utc_us;
+    if (text.length < 20 || (text.at[10] != 'T' && text.at[10] != 't') ||
+        weir_clock_parse_utc(text, &utc_us) != WEIR_OK)
+        return false;
+    bool is_leap = weir_span_equal(weir_span_of(text.at + 17, 2), WEIR_SPAN("60"));
+    return !is_leap || (utc_us % day_us + day_us) % day_us < second_us;
+}
+
 static bool is_of_format(const char *format, struct weir_span text) {
     int64_t utc_us;
     struct weir_uuid uuid;
-    bool has_time = weir_span_index(text, 'T') < text.length || weir_span_index(text, 't') < text.length;
     if (strcmp(format, "date-time") == 0)
-        return has_time && weir_clock_parse_utc(text, &utc_us) == WEIR_OK;
+        return is_date_time(text);
     if (strcmp(format, "date") == 0)
-        return !has_time && text.length == 10 && weir_clock_parse_utc(text, &utc_us) == WEIR_OK;
+        return text.length == 10 && weir_clock_parse_utc(text, &utc_us) == WEIR_OK;
     if (strcmp(format, "uuid") == 0)
         return weir_uuid_parse(text, &uuid) == WEIR_OK;
     return true;
@@ -449,10 +459,24 @@ static enum weir_status check(struct walk *walk, yyjson_val *schema, yyjson_val 
     return status;
 }
 
+/* A reference is a URI's fragment: percent-coded outside what a pointer is made of. */
 yyjson_val *weir_schema_find(yyjson_val *document, const char *pointer) {
+    char decoded[256];
+    size_t length = 0;
     if (pointer[0] != '#')
         return NULL;
-    return pointer[1] == '\0' ? document : yyjson_ptr_get(document, pointer + 1);
+    for (const char *at = pointer + 1; *at != '\0'; at++) {
+        unsigned char byte = (unsigned char)*at;
+        if (*at == '%') {
+            if (weir_hex_parse(weir_span_of(at + 1, strnlen(at + 1, 2)), &byte, 1) != WEIR_OK)
+                return NULL;
+            at += 2;
+        }
+        if (length == sizeof decoded)
+            return NULL;
+        decoded[length++] = (char)byte;
+    }
+    return length == 0 ? document : yyjson_ptr_getn(document, decoded, length);
 }
 
 enum weir_status weir_schema_check(yyjson_val *document, yyjson_val *schema, yyjson_val *value,

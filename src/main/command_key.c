@@ -340,9 +340,9 @@ static int key_create(struct session *session, const struct key_flags *flags) {
 
 /* --- rotating and revoking --- */
 
-static enum weir_status rotate(struct session *session, const char *id, int64_t overlap_us, int64_t expires_utc_us,
-                               struct weir_key_record *old, struct weir_key_record *fresh,
-                               struct weir_secret **secret) {
+static enum weir_status rotate_one(struct session *session, const char *id, int64_t overlap_us, int64_t expires_utc_us,
+                                   struct weir_key_record *old, struct weir_key_record *fresh,
+                                   struct weir_secret **secret) {
     struct weir_key_work *work = &session->work;
     enum weir_status status = begin(session);
     if (status != WEIR_OK)
@@ -375,7 +375,7 @@ static int key_rotate(struct session *session, const char *id, const struct key_
     }
     if (!read_expiry(flags, session->work.now_utc_us, &expires))
         return MAIN_EXIT_USAGE;
-    enum weir_status status = rotate(session, id, overlap_us, expires, &old, &fresh, &secret);
+    enum weir_status status = rotate_one(session, id, overlap_us, expires, &old, &fresh, &secret);
     if (status == WEIR_OK) {
         main__format_time(old.expires_utc_us, ends);
         fprintf(stderr, "%s works until %s; in its place:\n", old.id, ends);
@@ -406,8 +406,8 @@ static enum weir_status read_leaked(struct session *session, struct weir_key_rec
     return status;
 }
 
-static enum weir_status revoke(struct session *session, const char *id, const struct key_flags *flags,
-                               struct weir_key_record *key, bool *changed) {
+static enum weir_status revoke_one(struct session *session, const char *id, const struct key_flags *flags,
+                                   struct weir_key_record *key, bool *changed) {
     struct weir_key_work *work = &session->work;
     /* Before the store is locked: a person may type. */
     enum weir_status status = flags->leaked ? read_leaked(session, key) : WEIR_OK;
@@ -432,7 +432,7 @@ static enum weir_status revoke(struct session *session, const char *id, const st
 static int key_revoke(struct session *session, const char *id, const struct key_flags *flags) {
     struct weir_key_record key;
     bool changed = false;
-    enum weir_status status = revoke(session, id, flags, &key, &changed);
+    enum weir_status status = revoke_one(session, id, flags, &key, &changed);
     if (status == WEIR_ENOTFOUND)
         (void)weir_fail(&session->work.error, status, "there is no key with that id; see: weir key list");
     if (status != WEIR_OK)

@@ -7,6 +7,7 @@
 #include "base/memory.h"
 #include "main/arguments.h"
 #include "main/commands.h"
+#include "main/owner.h"
 #include "main/serve.h"
 
 #include <errno.h>
@@ -232,12 +233,12 @@ static enum weir_status load_keys(struct main__server *server, struct weir_error
     const struct main__key_watch *watch = &server->key_watch;
     if (main__keys_open(server) != WEIR_OK)
         return weir_fail(error, WEIR_ENOMEM, "no memory for keys");
+    on_watch(server);
     while (!(watch->has_keys && watch->has_objects) && weir_clock_monotonic_ns() < until_ns) {
         (void)weir_loop_run_once(server->loop);
         if (!(watch->has_keys && watch->has_objects))
             (void)usleep(200);
     }
-    on_watch(server);
     return watch->has_keys && watch->has_objects
                ? WEIR_OK
                : weir_fail(error, WEIR_ETIMEOUT, "the keys could not be loaded from the store in time");
@@ -284,6 +285,8 @@ static enum weir_status start_backups(struct main__server *server, struct weir_e
 static enum weir_status start_threads(struct main__server *server, struct weir_error *error) {
     const struct main__settings *settings = &server->settings;
     const bool has_backups = server->backups != NULL;
+static enum weir_status start_threads(struct main__server *server, struct weir_error *error) {
+    const struct main__settings *settings = &server->settings;
     const struct weir_operator_settings operator_settings = {
         .store_directory = settings->data_dir,
         .environment = settings->environment,
@@ -300,6 +303,12 @@ static enum weir_status start_threads(struct main__server *server, struct weir_e
         .board = &server->board,
         .brand_upper = server->gateway.brand_upper,
         .loopback_only = !settings->operator_plane.allow_remote,
+        .hooks = {.publish = main__publish_wish, .keys_changed = main__keys_changed, .context = server},
+        .board = &server->board,
+        .brand_upper = server->gateway.brand_upper,
+        .loopback_only = main__is_loopback_address(settings->operator_plane.listen),
+        .tls = server->plane_tls,
+        .allow = server->plane_networks,
         .data_plane = server->data_url,
         .write_metrics = write_metrics,
         .context = server};
@@ -391,6 +400,10 @@ static enum weir_status boot(struct main__server *server, struct weir_arena *are
     if (status == WEIR_OK && server->demo)
         status = main__demo_prepare(server, error);
     if (status == WEIR_OK)
+        status = main__owner_prepare(server, error);
+    if (status == WEIR_OK)
+        status = main__plane_prepare(server, error);
+    if (status == WEIR_OK)
         status = load_keys(server, error);
     if (status == WEIR_OK)
         status = open_sealing(server, error);
@@ -424,6 +437,7 @@ static void shut(struct main__server *server) {
     weir_metrics_free(&server->gateway.metrics);
     weir_issued_free(&server->gateway.issued);
     weir_tls_free(&server->server_tls);
+    main__plane_release(server);
     main__tls_cache_free(&server->tls_cache);
     for (unsigned i = 0; server->sockets != NULL && i < server->worker_count; i++)
         if (server->sockets[i] >= 0)
@@ -489,6 +503,7 @@ int main__serve(int argc, char **argv) {
                  WEIR_LOG_T("environment", server.settings.environment), WEIR_LOG_I("workers", server.worker_count),
                  WEIR_LOG_I("revision", server.live->revision->number),
                  WEIR_LOG_T("data_dir", server.settings.data_dir), WEIR_LOG_T("version", WEIR_VERSION));
+        main__owner_print(&server);
         if (server.demo)
             main__demo_print(&server);
         weir_loop_run(server.loop);

@@ -12,6 +12,7 @@ static const struct {
 } commands[] = {
     {"serve", main__serve, "run the gateway: data plane and operator plane"},
     {"key", main__key, "create, list, rotate and revoke API keys"},
+    {"operator", main__operator, "create and disable operators, their tokens and passwords"},
     {"ledger", main__ledger, "list and export what was used and charged"},
     {"config", main__config, "check a settings file; explain settings"},
     {"prices", main__prices, "import a price map; list prices"},

@@ -50,6 +50,10 @@ struct main__server {
     struct weir_operator *operator_plane;
     struct weir_sealing *sealing;
     struct main__backup_schedule *backups; /* NULL: none are configured */
+    struct weir_tls *plane_tls;
+    struct weir_networks plane_networks; /* operator.allow, in `plane_arena` */
+    struct weir_arena *plane_arena;
+    struct weir_secret *owner_token; /* between the first start's making it and printing it */
     struct weir_timer watch;
     char data_address[80], operator_address[80], data_url[128], brand_upper[24];
     _Atomic int64_t control_cpu_ns;
@@ -67,7 +71,7 @@ void main__publish_watch(struct main__server *server);
 /* Reads the file again and publishes it; the log says what came of it. */
 void main__publish_file(struct main__server *server);
 /* From another thread than the control thread, which it waits for: see weir_operator_hooks. */
-WEIR_MUST enum weir_status main__publish_wish(struct main__server *server, bool read_file, uint64_t *number,
+WEIR_MUST enum weir_status main__publish_wish(void *context, bool read_file, uint64_t *number,
                                               struct weir_buffer *problems);
 /* Who waits gives up; nothing is published any more. */
 void main__publish_close(struct main__server *server);

@@ -135,8 +135,9 @@ void main__demo_print(const struct main__server *server) {
         "export OPENAI_API_KEY=%s\n\n"
         "curl -s $OPENAI_BASE_URL/chat/completions -H \"Authorization: Bearer $OPENAI_API_KEY\" -H 'Content-Type: application/json' "
         "-d '{\"model\":\"%.*s\",\"messages\":[{\"role\":\"user\",\"content\":\"Hello\"}]}'\n\n"
-        "operator plane: http://%s\n",
-        server->data_url, key, WEIR_SPAN_PRINT(model), server->operator_address);
+        "operator plane: %s://%s\n",
+        server->data_url, key, WEIR_SPAN_PRINT(model), server->plane_tls != NULL ? "https" : "http",
+        server->operator_address);
     if (weir_span_equal(model, WEIR_SPAN("MODEL")))
         printf("Put a model's name that your provider has in place of MODEL.\n");
     if (server->board.simulator)

@@ -10,6 +10,7 @@
  */
 #include "base/clock.h"
 #include "base/memory.h"
+#include "main/owner.h"
 #include "main/serve.h"
 
 #include <errno.h>
@@ -192,6 +193,7 @@ static enum weir_status make(struct main__server *server, struct wish *wish) {
 static void publish(struct main__server *server, struct main__published *published) {
     published->holders = server->worker_count;
     set_live(server, published);
+    main__plane_allow(server, &published->settings);
     for (unsigned i = 0; i < server->worker_count; i++)
         if (weir_worker_publish(server->workers[i], &published->base) != WEIR_OK)
             main__on_released(server, &published->base);
@@ -317,8 +319,8 @@ static enum weir_status wait_for(struct wish *wish, const struct main__publisher
     return status;
 }
 
-enum weir_status main__publish_wish(struct main__server *server, bool read_file, uint64_t *number,
-                                    struct weir_buffer *problems) {
+enum weir_status main__publish_wish(void *context, bool read_file, uint64_t *number, struct weir_buffer *problems) {
+    struct main__server *server = context;
     struct wish *wish = wish_new(server, read_file, true);
     if (wish == NULL)
         return WEIR_ENOMEM;

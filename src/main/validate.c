@@ -1,6 +1,8 @@
 /* What can be wrong with settings beyond their types: the same for a start, a reload and `weir config check`. Each problem is a line that begins
  * with the setting. */
 #include "http/head.h"
+#include "identity/addresses.h"
+#include "main/owner.h"
 #include "main/settings.h"
 
 enum { ENVIRONMENT_DEV, ENVIRONMENT_STAGE, ENVIRONMENT_PROD };
@@ -42,10 +44,10 @@ static void check_addresses(const struct main__settings *settings, struct weir_b
         weir_buffer_printf(problems,
                            "operator.listen: expected an address and a port like 127.0.0.1:8000, got '%.*s'\n",
                            WEIR_SPAN_PRINT(plane));
-    else if (!main__is_loopback_address(plane) && !settings->operator_plane.allow_remote)
+    else if (main__plane_is_open(settings) && !settings->operator_plane.allow_remote)
         weir_buffer_printf(
             problems,
-            "operator.listen: %.*s is not a loopback address; set operator.allow_remote: true if that is meant\n",
+            "operator.listen: %.*s is not a loopback address; that needs operator.allow and TLS (operator.tls_certificate, operator.tls_key), or operator.allow_remote: true\n",
             WEIR_SPAN_PRINT(plane));
     else if (same)
         weir_buffer_printf(problems, "operator.listen: the data plane has the same address (server.listen)\n");
@@ -60,15 +62,15 @@ static void check_networks(const char *setting, const struct weir_texts *texts, 
                                setting, WEIR_SPAN_PRINT(texts->at[i]));
 }
 
-static void check_tls(const struct main__settings *settings, struct weir_buffer *problems) {
-    struct weir_span certificate = settings->server.tls_certificate, key = settings->server.tls_key;
+static void check_tls(const char *section, struct weir_span certificate, struct weir_span key,
+                      struct weir_buffer *problems) {
     struct weir_error error = {.text = ""};
     struct weir_tls *tls = NULL;
     if ((certificate.length > 0) != (key.length > 0))
-        weir_buffer_printf(problems, "server.%s: tls_certificate and tls_key go together; the other is missing\n",
+        weir_buffer_printf(problems, "%s.%s: tls_certificate and tls_key go together; the other is missing\n", section,
                            certificate.length > 0 ? "tls_certificate" : "tls_key");
     else if (certificate.length > 0 && weir_tls_server_new(certificate.at, key.at, &tls, &error) != WEIR_OK)
-        weir_buffer_printf(problems, "server.tls_certificate: %s\n", error.text);
+        weir_buffer_printf(problems, "%s.tls_certificate: %s\n", section, error.text);
     weir_tls_free(&tls);
 }
 
@@ -120,7 +122,9 @@ void main__settings_check(const struct main__settings *settings, struct weir_buf
                            WEIR_SPAN_PRINT(settings->general.brand));
     check_addresses(settings, problems);
     check_networks("server.trusted_proxies", &settings->server.trusted_proxies, problems);
-    check_tls(settings, problems);
+    check_tls("server", settings->server.tls_certificate, settings->server.tls_key, problems);
+    check_tls("operator", settings->operator_plane.tls_certificate, settings->operator_plane.tls_key, problems);
+    check_networks("operator.allow", &settings->operator_plane.allow, problems);
     check_origins(settings, problems);
     check_sealing(settings, problems);
     for (size_t i = 0; i < settings->catalog.providers.count; i++)

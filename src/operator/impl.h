@@ -12,6 +12,7 @@
 #include "base/limits.h"
 #include "base/list.h"
 #include "net/http_server.h"
+#include "operator/authenticate.h"
 
 enum operator__place { OPERATOR__IN_PATH, OPERATOR__IN_QUERY, OPERATOR__IN_HEADER };
 
@@ -41,6 +42,7 @@ extern const char operator__openapi[];
 extern const size_t operator__openapi_length;
 
 enum {
+    OPERATOR__PATIENCE_MS = 2000, /* for another process's transaction */
     OPERATOR__MAX_PARAMETERS = 32,
     OPERATOR__MAX_HEADERS = 16,
     OPERATOR__MAX_QUEUED = 256, /* calls that wait for the operations thread */
@@ -100,12 +102,14 @@ struct weir_operation_call {
     bool sent[OPERATOR__MAX_PARAMETERS];
     yyjson_doc *document; /* the body's */
     uint64_t expected_version;
-    struct weir_actor actor; /* filled by operator__authenticate */
+    struct weir_actor actor; /* filled by operator__authenticate, as is `identity` */
+    struct operator__identity identity;
     int64_t now_utc_us;
 
     /* while it runs */
     const struct weir_engine_ops *ops;
     struct weir_engine *engine;
+    struct operator__gate *gate;
     struct weir_random *random;
     bool in_work;                  /* between work_begin and work_end */
     unsigned notes;                /* audit entries written */
@@ -124,6 +128,7 @@ struct weir_operation_call {
     bool broken; /* a later piece failed: the answer cannot be completed */
     void (*after)(struct weir_operation_call *call);
     enum weir_reason reason; /* NONE: it goes well */
+    bool leaves_no_trace;    /* its failure is not for the audit trail: one like it is there already */
     char field[200], detail[400];
     _Alignas(16) unsigned char state[WEIR_OPERATION_STATE_BYTES];
 };

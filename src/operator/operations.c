@@ -15,8 +15,6 @@
 
 /* Between two tries to open a store that could not be opened. */
 #define OPEN_AGAIN_NS ((int64_t)500 * 1000000)
-/* For another process's transaction. */
-enum { PATIENCE_MS = 2000 };
 
 struct operator__operations {
     struct weir_loop *loop;
@@ -35,6 +33,7 @@ struct operator__operations {
     /* the thread's own */
     struct weir_engine *engine;
     struct weir_random random;
+    struct operator__gate gate;
     struct operator__refusals refusals;
     struct weir_error problem; /* why there is no engine */
     int64_t open_again_ns;
@@ -49,7 +48,7 @@ static void open_store(struct operator__operations *operations) {
     operations->problem = (struct weir_error){.text = ""};
     if (weir_store_direct_open(operations->settings->store_directory, operations->settings->environment, false,
                                &operations->engine, &operations->problem) == WEIR_OK) {
-        weir_engine_sqlite.set_patience(operations->engine, PATIENCE_MS);
+        weir_engine_sqlite.set_patience(operations->engine, OPERATOR__PATIENCE_MS);
         return;
     }
     operations->engine = NULL;
@@ -93,6 +92,7 @@ static void perform(struct operator__operations *operations, struct weir_operati
     call->ops = &weir_engine_sqlite;
     call->engine = operations->engine;
     call->random = &operations->random;
+    call->gate = &operations->gate;
     call->store_status = WEIR_OK;
     operator__perform(call, operations->openapi, operations->problem.text, &operations->refusals);
     call->engine = NULL;
@@ -129,6 +129,7 @@ enum weir_status operator__operations_new(struct weir_loop *loop, const struct w
     made->openapi = openapi;
     made->on_done = on_done;
     made->end = &made->first;
+    operator__gate_init(&made->gate, &made->random);
     (void)pthread_mutex_init(&made->mutex, NULL);
     (void)pthread_cond_init(&made->wake, NULL);
     (void)sigfillset(&all);
@@ -195,6 +196,7 @@ void operator__operations_free(struct operator__operations **operations) {
         (void)pthread_join((*operations)->thread, NULL);
     (void)pthread_mutex_destroy(&(*operations)->mutex);
     (void)pthread_cond_destroy(&(*operations)->wake);
+    operator__gate_release(&(*operations)->gate);
     weir_memory_free(*operations);
     *operations = NULL;
 }

@@ -292,6 +292,15 @@ static enum weir_reason check_origin(const struct weir_operator *plane, const st
     return WEIR_REASON_NONE;
 }
 
+/* Every request is looked at, so that a change of the list ends what goes on over a connection that is open. */
+static bool is_allowed(const struct weir_operator *plane, const struct weir_http_connection *connection) {
+    struct weir_address peer;
+    if (plane->settings.allow.count == 0)
+        return true;
+    return weir_address_parse(weir_span_of_string(weir_http_connection_peer(connection)), &peer) == WEIR_OK &&
+           weir_networks_contain(&plane->settings.allow, &peer);
+}
+
 /* The methods of a path, for Allow. */
 static void write_methods(size_t first, char allow[ALLOW_SIZE]) {
     size_t length = 0;
@@ -378,7 +387,8 @@ static void on_request(void *owner, struct weir_http_connection *connection, con
     bool with_body = !weir_span_equal(head->method, WEIR_SPAN("HEAD"));
     char allow[ALLOW_SIZE] = "";
     size_t first, found = find_row(head, &first);
-    enum weir_reason reason = check_origin(plane, head);
+    enum weir_reason reason = is_allowed(plane, connection) ? check_origin(plane, head)
+                                                            : WEIR_REASON_OPERATOR_ADDRESS_NOT_ALLOWED;
     if (reason == WEIR_REASON_NONE && first == operator__row_count)
         reason = WEIR_REASON_OPERATOR_PATH_NOT_FOUND;
     if (reason != WEIR_REASON_NONE) {
@@ -469,13 +479,18 @@ enum weir_status weir_operator_new(struct weir_loop *loop, int fd, const struct 
         status = operator__operations_new(loop, &made->settings, made->openapi, on_done, &made->operations, error);
     made->server = status == WEIR_OK ? weir_http_server_new(loop, &server_settings, &handler, made) : NULL;
     if (status == WEIR_OK)
-        status = made->server == NULL ? weir_fail(error, WEIR_ENOMEM, "no memory for the operator plane")
-                                      : weir_listener_new(loop, fd, NULL, on_accept, made, &made->listener, error);
+        status = made->server == NULL
+                     ? weir_fail(error, WEIR_ENOMEM, "no memory for the operator plane")
+                     : weir_listener_new(loop, fd, settings->tls, on_accept, made, &made->listener, error);
     if (status != WEIR_OK)
         weir_operator_free(&made);
     else
         *plane = made;
     return status;
+}
+
+void weir_operator_allow(struct weir_operator *plane, const struct weir_networks *networks) {
+    plane->settings.allow = *networks;
 }
 
 /* What runs goes on to its end, and may need this thread for it; what waits is told. */

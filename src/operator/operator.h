@@ -5,6 +5,7 @@
 #ifndef WEIR_OPERATOR_OPERATOR_H
 #define WEIR_OPERATOR_OPERATOR_H
 
+#include "identity/addresses.h"
 #include "net/http_server.h"
 #include "net/listener.h"
 #include "telemetry/board.h"
@@ -58,6 +59,8 @@ struct weir_operator_settings {
     const struct weir_board *board;
     struct weir_span brand_upper; /* borrowed for life */
     bool loopback_only;           /* check Host */
+    struct weir_tls *tls;         /* NULL: none; lives as long as the plane */
+    struct weir_networks allow;   /* who may come, as weir_operator_allow; empty: anyone who reaches it */
     const char *data_plane; /* "http://127.0.0.1:8080", for the index; copied by nobody: lives as long as the plane */
     void (*write_metrics)(void *context, bool openmetrics, struct weir_buffer *out);
     void *context;
@@ -67,6 +70,9 @@ struct weir_operator_settings {
 WEIR_MUST enum weir_status weir_operator_new(struct weir_loop *loop, int fd,
                                              const struct weir_operator_settings *settings,
                                              struct weir_operator **plane, struct weir_error *error);
+/* From now on requests of other addresses are refused, on connections that are there too. `networks` is borrowed until the next call, or for life. On the
+ * loop's thread. */
+void weir_operator_allow(struct weir_operator *plane, const struct weir_networks *networks);
 /* An operation that runs goes on to its end: until then this runs turns of the loop, so it is not called from within one. What waits is answered with
  * shutting_down. */
 void weir_operator_free(struct weir_operator **plane);

@@ -75,7 +75,7 @@ static bool may_note(struct weir_operation_call *call, struct operator__refusals
 static void note_failure(struct weir_operation_call *call, struct operator__refusals *refusals) {
     const struct weir_reason_row *reason = weir_reason_row(call->reason);
     struct weir_error error = {.text = ""};
-    if (!call->row->changes || call->engine == NULL || !may_note(call, refusals))
+    if (!call->row->changes || call->leaves_no_trace || call->engine == NULL || !may_note(call, refusals))
         return;
     struct weir_audit_entry entry = {
         .utc_us = call->now_utc_us,

@@ -66,6 +66,8 @@ unsigned weir_board_write_health(const struct weir_board *board, enum weir_healt
                 "name a sealing key with secrets.sealing_key; `weir secrets generate` makes one");
     if (board->has_backups)
         write_check(&writer, "backups", !board->backup_failed, "failing", "the log and GET /api/v1/backups say why");
+    write_check(&writer, "operator_plane", !board->operator_plane_open, "open",
+                "set operator.allow and TLS for it, and drop operator.allow_remote");
     write_check(&writer, "providers", board->provider_count > 0, "none", "configure one under `providers`");
     weir_json_write_end(&writer);
     weir_json_write_end(&writer);

@@ -16,6 +16,8 @@ struct weir_board {
     _Atomic bool backup_failed;     /* the last attempt */
     _Atomic int64_t backup_utc_us;  /* of the newest one; 0: none yet */
     _Atomic bool simulator;         /* answers come from the built-in simulator */
+    _Atomic bool simulator;           /* answers come from the built-in simulator */
+    _Atomic bool operator_plane_open; /* it listens beyond loopback without both a list of addresses and TLS */
     _Atomic uint64_t revision;
     _Atomic uint64_t provider_count;
     _Atomic uint64_t key_count;

@@ -1,8 +1,7 @@
 #!/usr/bin/env python3
-"""Makes what follows from src/operator/operations: the routing table in C, the OpenAPI document, the reference page.
+"""Makes what follows from src/operator/operations: the routing table in C and the OpenAPI document. (tools/write_reference.py writes the page.)
 
     tools/operations/generate.py table OUT.c OUT.h OUT.json --version VERSION    (the build's own call)
-    tools/operations/generate.py reference [--check]                           docs/reference/operations.md
 
 A file whose content stays the same is not written, so that nothing is compiled again for it.
 """
@@ -14,14 +13,12 @@ import sys
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 
 import openapi
-import reference
 import rows
 import table
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 FOLDER = ROOT / "src/operator/operations"
 REASONS = ROOT / "src/base/reasons.def"
-PAGE = ROOT / "docs/reference/operations.md"
 
 
 def write(path, text):
@@ -36,27 +33,17 @@ def main():
     made = commands.add_parser("table")
     made.add_argument("outputs", nargs=3)
     made.add_argument("--version", required=True)
-    page = commands.add_parser("reference")
-    page.add_argument("--check", action="store_true")
     arguments = parser.parse_args()
     try:
         found, schemas, reasons = rows.read_all(FOLDER, REASONS)
     except rows.Problem as problem:
         print(f"src/operator/operations/{problem}", file=sys.stderr)
         return 1
-    if arguments.command == "table":
-        source, header, document = arguments.outputs
-        text = json.dumps(openapi.document(found, schemas, reasons, arguments.version), ensure_ascii=False, separators=(",", ":"))
-        write(source, table.source(found, text))
-        write(header, table.header(found))
-        write(document, text + "\n")
-        return 0
-    text = reference.page(found, reasons)
-    if not arguments.check:
-        write(PAGE, text)
-    elif not PAGE.exists() or PAGE.read_text(encoding="utf-8") != text:
-        print("docs/reference/operations.md is not in step with src/operator/operations: run tools/write_reference.py", file=sys.stderr)
-        return 1
+    source, header, document = arguments.outputs
+    text = json.dumps(openapi.document(found, schemas, reasons, arguments.version), ensure_ascii=False, separators=(",", ":"))
+    write(source, table.source(found, text))
+    write(header, table.header(found))
+    write(document, text + "\n")
     return 0
 
 

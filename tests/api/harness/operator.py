@@ -15,6 +15,7 @@ that never was is a failure (tools/run_tests).
 """
 import json
 import re
+import secrets
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
@@ -105,8 +106,13 @@ class Operator:
         return _documents[binary]
 
     def token(self, role):
-        """A token of an operator of that role."""
-        raise NotImplementedError(role)
+        """A token of an operator of that role, who is made by the local owner."""
+        if role not in self.tokens:
+            name = f"test-{role}-{secrets.token_hex(4)}"
+            made = self.post("/api/v1/operators", {"name": name, "role": role}, status=201).json()
+            token = self.post(f"/api/v1/operators/{made['id']}/tokens", {"name": "test"}, status=201).json()
+            self.tokens[role] = token["token"]
+        return self.tokens[role]
 
     def request(self, method, path, body=None, role=None, token=None, headers=None, status=None, **more):
         headers = dict(headers or {})
