@@ -244,11 +244,6 @@ static enum weir_status load_keys(struct main__server *server, struct weir_error
                : weir_fail(error, WEIR_ETIMEOUT, "the keys could not be loaded from the store in time");
 }
 
-static enum weir_status publish_for_operations(void *context, bool read_file, uint64_t *number,
-                                               struct weir_buffer *problems) {
-    return main__publish_wish(context, read_file, number, problems);
-}
-
 /* Without its key weir runs on, and what is sealed stays shut. */
 static enum weir_status open_sealing(struct main__server *server, struct weir_error *error) {
     struct weir_error problem = {.text = ""};
@@ -285,8 +280,6 @@ static enum weir_status start_backups(struct main__server *server, struct weir_e
 static enum weir_status start_threads(struct main__server *server, struct weir_error *error) {
     const struct main__settings *settings = &server->settings;
     const bool has_backups = server->backups != NULL;
-static enum weir_status start_threads(struct main__server *server, struct weir_error *error) {
-    const struct main__settings *settings = &server->settings;
     const struct weir_operator_settings operator_settings = {
         .store_directory = settings->data_dir,
         .environment = settings->environment,
@@ -294,16 +287,12 @@ static enum weir_status start_threads(struct main__server *server, struct weir_e
         .local_operator = server->gateway.is_dev,
         .session_ms = settings->operator_plane.session_ms,
         .rotation_due_us = settings->keys.rotation_due_ms * 1000,
-        .hooks = {.publish = publish_for_operations, .keys_changed = main__keys_changed, .context = server},
+        .hooks = {.publish = main__publish_wish, .keys_changed = main__keys_changed, .context = server},
         .sealing = server->sealing,
         .backups = {.folder = settings->backup_dir,
                     .start = has_backups ? main__backup_schedule_start : NULL,
                     .read_state = has_backups ? main__backup_schedule_state : NULL,
                     .context = server->backups},
-        .board = &server->board,
-        .brand_upper = server->gateway.brand_upper,
-        .loopback_only = !settings->operator_plane.allow_remote,
-        .hooks = {.publish = main__publish_wish, .keys_changed = main__keys_changed, .context = server},
         .board = &server->board,
         .brand_upper = server->gateway.brand_upper,
         .loopback_only = main__is_loopback_address(settings->operator_plane.listen),

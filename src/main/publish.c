@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "base/memory.h"
 #include "main/sealing.h"
+#include "operator/sealed.h"
 #include "secrets/secrets.h"
 
 #include <openssl/evp.h>
@@ -197,8 +198,7 @@ static enum weir_status fetch(struct credentials *credentials, struct weir_span 
     }
     enum weir_status status = main__secret_fetch(credentials->settings, name, secret, &value_version, error);
     if (status == WEIR_OK)
-        weir_buffer_printf(&credentials->uses, "secret: %.*s@%llu\n", WEIR_SPAN_PRINT(name),
-                           (unsigned long long)value_version);
+        weir_named_secret_write_use(&credentials->uses, name, value_version);
     return status;
 }
 

@@ -3,9 +3,6 @@
 #include "operator/operations_table.h"
 #include "operator/sealed.h"
 
-/* Lines of a revision's text that say which secrets it was made with begin so; main/publish.c writes them. */
-#define USE_PREFIX "secret: "
-
 static struct weir_sealed_work work_of(struct weir_operation_call *call) {
     const struct weir_operator_settings *settings = weir_operation_settings(call);
     struct weir_sealed_work work = {.arena = weir_operation_arena(call),
@@ -150,34 +147,12 @@ enum weir_status operator__secrets_put(struct weir_operation_call *call) {
     return WEIR_OK;
 }
 
-struct use {
-    struct weir_span name;
-    bool used;
-};
-
-/* Whether the live revision was made with the secret: without it, the next one could not be made. */
-static enum weir_status look_for_use(void *context, uint64_t number, struct weir_span hash, int64_t saved_utc_us,
-                                     struct weir_span text) {
-    (void)number, (void)hash, (void)saved_utc_us;
-    struct use *use = context;
-    struct weir_span line;
-    while (text.length > 0 && !use->used) {
-        (void)weir_span_split(text, '\n', &line, &text);
-        if (!weir_span_starts_with(line, WEIR_SPAN(USE_PREFIX)))
-            continue;
-        struct weir_span rest = weir_span_from(line, sizeof USE_PREFIX - 1);
-        use->used = weir_span_starts_with(rest, use->name) && rest.length > use->name.length &&
-                    rest.at[use->name.length] == '@';
-    }
-    return WEIR_OK;
-}
-
 enum weir_status operator__secrets_delete(struct weir_operation_call *call) {
     struct weir_error error = {.text = ""};
     struct weir_named_secret secret = {.name = WEIR_SPAN("")};
     struct weir_object object;
     struct weir_span name = weir_operation_path_value(call, "secret");
-    struct use use = {.name = name};
+    bool used = false;
     uint64_t live = atomic_load(&weir_operation_settings(call)->board->revision);
     enum weir_status status = weir_operation_begin(call);
     if (status != WEIR_OK)
@@ -186,10 +161,10 @@ enum weir_status operator__secrets_delete(struct weir_operation_call *call) {
     status = operator__object_need(call, WEIR_OBJECT_SECRET, "secret", WEIR_SPAN(""), name, &object);
     if (status != WEIR_OK)
         return status;
-    status = work.store->revision_list(work.engine, live + 1, 1, look_for_use, &use, &error);
+    status = weir_named_secret_is_used(&work, live + 1, name, &used, &error);
     if (status != WEIR_OK)
         return weir_operation_store_failed(call, status, "the revision", &error);
-    if (use.used)
+    if (used)
         return weir_operation_fail(call, WEIR_REASON_STILL_IN_USE, NULL,
                                    "%s is a credential of the live revision: change the settings first",
                                    called(call, name));

@@ -177,6 +177,44 @@ enum weir_status weir_named_secret_put(struct weir_sealed_work *work, struct wei
     return WEIR_OK;
 }
 
+/* --- in use --- */
+
+static const struct weir_span use_prefix = {"secret: ", 8};
+
+void weir_named_secret_write_use(struct weir_buffer *out, struct weir_span name, uint64_t value_version) {
+    weir_buffer_printf(out, "%.*s%.*s@%llu\n", WEIR_SPAN_PRINT(use_prefix), WEIR_SPAN_PRINT(name),
+                       (unsigned long long)value_version);
+}
+
+struct use {
+    struct weir_span name;
+    bool used;
+};
+
+static enum weir_status look_for_use(void *context, uint64_t number, struct weir_span hash, int64_t saved_utc_us,
+                                     struct weir_span text) {
+    (void)number, (void)hash, (void)saved_utc_us;
+    struct use *use = context;
+    struct weir_span line;
+    while (text.length > 0 && !use->used) {
+        (void)weir_span_split(text, '\n', &line, &text);
+        if (!weir_span_starts_with(line, use_prefix))
+            continue;
+        struct weir_span rest = weir_span_from(line, use_prefix.length);
+        use->used = weir_span_starts_with(rest, use->name) && rest.length > use->name.length &&
+                    rest.at[use->name.length] == '@';
+    }
+    return WEIR_OK;
+}
+
+enum weir_status weir_named_secret_is_used(const struct weir_sealed_work *work, uint64_t before, struct weir_span name,
+                                           bool *used, struct weir_error *error) {
+    struct use use = {.name = name};
+    enum weir_status status = work->store->revision_list(work->engine, before, 1, look_for_use, &use, error);
+    *used = use.used;
+    return status;
+}
+
 void weir_named_secret_write(struct weir_json_writer *writer, const struct weir_named_secret *secret) {
     weir_json_write_object(writer);
     weir_json_member_string(writer, "name", secret->name);
@@ -333,30 +371,17 @@ const char *weir_reseal_place(size_t index) {
     return index < PLACE_COUNT ? places[index].name : NULL;
 }
 
-static enum weir_status note_batch(struct weir_sealed_work *work, const struct place *place,
-                                   const struct weir_actor *actor, uint64_t resealed, struct weir_error *error) {
+static enum weir_status note_batch(struct weir_sealed_work *work, const struct place *place, weir_reseal_note note,
+                                   void *context, uint64_t resealed, struct weir_error *error) {
     char id[WEIR_SEALING_KEY_ID_SIZE];
     weir_sealing_key_id(work->sealing, id);
-    const char *changes = weir_arena_format(
-        work->arena, "{\"before\":null,\"after\":{\"place\":\"%s\",\"resealed\":%llu,\"sealed_with\":\"%s\"}}",
-        place->name, (unsigned long long)resealed, id);
-    struct weir_audit_entry entry = {.utc_us = work->now_utc_us,
-                                     .actor_kind = weir_span_of_string(weir_actor_kind_name(actor->kind)),
-                                     .actor_id = actor->id,
-                                     .actor_name = actor->name,
-                                     .actor_role = weir_span_of_string(weir_role_name(actor->role)),
-                                     .actor_address = actor->address,
-                                     .action = WEIR_SPAN("secrets.rotate"),
-                                     .resource_type = WEIR_SPAN("sealing_key"),
-                                     .resource_id = weir_span_of_string(id),
-                                     .resource_name = weir_span_of_string(place->name),
-                                     .changes = weir_span_of_string(changes),
-                                     .result = WEIR_AUDIT_SUCCESS};
-    return changes == NULL ? no_memory(error) : work->store->audit_append(work->engine, &entry, error);
+    const char *what = weir_arena_format(work->arena, "{\"place\":\"%s\",\"resealed\":%llu,\"sealed_with\":\"%s\"}",
+                                         place->name, (unsigned long long)resealed, id);
+    return what == NULL ? no_memory(error) : note(context, work, id, place->name, weir_span_of_string(what), error);
 }
 
-enum weir_status weir_reseal(struct weir_sealed_work *work, size_t place, size_t batch, const struct weir_actor *actor,
-                             struct weir_reseal_counts *counts, struct weir_error *error) {
+enum weir_status weir_reseal(struct weir_sealed_work *work, size_t place, size_t batch, weir_reseal_note note,
+                             void *context, struct weir_reseal_counts *counts, struct weir_error *error) {
     int64_t after = 0;
     size_t seen = 0;
     enum weir_status status;
@@ -372,7 +397,7 @@ enum weir_status weir_reseal(struct weir_sealed_work *work, size_t place, size_t
             return status;
         status = places[place].step(work, &after, batch, &seen, &done, error);
         if (status == WEIR_OK && done.resealed > counts->resealed)
-            status = note_batch(work, &places[place], actor, done.resealed - counts->resealed, error);
+            status = note_batch(work, &places[place], note, context, done.resealed - counts->resealed, error);
         status = work->store->work_end(work->engine, status, error);
         if (status == WEIR_OK)
             *counts = done;

@@ -9,7 +9,6 @@
 #define WEIR_OPERATOR_SEALED_H
 
 #include "base/arena.h"
-#include "identity/actor.h"
 #include "secrets/sealing.h"
 #include "store/store.h"
 
@@ -54,6 +53,12 @@ WEIR_MUST enum weir_status weir_named_secret_put(struct weir_sealed_work *work, 
                                                  struct weir_span value, const struct weir_span *description,
                                                  uint64_t expected_version, struct weir_named_secret *before,
                                                  struct weir_named_secret *after, struct weir_error *error);
+/* Whether a revision was made with it: the newest whose number is below `before` (0: the newest of all). Without the secret the next one could not
+ * be made. */
+WEIR_MUST enum weir_status weir_named_secret_is_used(const struct weir_sealed_work *work, uint64_t before,
+                                                     struct weir_span name, bool *used, struct weir_error *error);
+/* The line of a revision's text that says so. */
+void weir_named_secret_write_use(struct weir_buffer *out, struct weir_span name, uint64_t value_version);
 /* A JSON object without the value, for answers and the audit trail. */
 struct weir_json_writer;
 void weir_named_secret_write(struct weir_json_writer *writer, const struct weir_named_secret *secret);
@@ -68,11 +73,13 @@ struct weir_reseal_counts {
 };
 /* The places where something sealed is kept, in order; NULL behind the last one. */
 const char *weir_reseal_place(size_t index);
+/* Writes the audit entry of one batch, inside its transaction: `what` is a JSON object. */
+typedef enum weir_status (*weir_reseal_note)(void *context, const struct weir_sealed_work *work, const char *key_id,
+                                             const char *place, struct weir_span what, struct weir_error *error);
 /* Goes through one place in transactions of at most `batch` objects, each with its audit entry where something changed; a server may run
  * beside. The counts are of what is done, also on failure. */
-WEIR_MUST enum weir_status weir_reseal(struct weir_sealed_work *work, size_t place, size_t batch,
-                                       const struct weir_actor *actor, struct weir_reseal_counts *counts,
-                                       struct weir_error *error);
+WEIR_MUST enum weir_status weir_reseal(struct weir_sealed_work *work, size_t place, size_t batch, weir_reseal_note note,
+                                       void *context, struct weir_reseal_counts *counts, struct weir_error *error);
 /* Counts what is sealed in a place: all with the first key, with others that we have, with none of ours. Nothing is opened. */
 struct weir_sealed_counts {
     uint64_t first, previous, unknown;
