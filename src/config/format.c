@@ -103,14 +103,14 @@ static bool is_plain(struct weir_span text) {
     return true;
 }
 
-static void append_text(struct weir_buffer *out, struct weir_span text, bool is_secret, enum config__style style) {
+static void append_text(struct weir_buffer *out, struct weir_span text, bool as_it_stands, enum config__style style) {
     if (style == CONFIG__FOR_PEOPLE && is_plain(text)) {
         weir_buffer_append(out, text);
         return;
     }
     struct weir_buffer scratch;
     weir_buffer_init(&scratch, 2 * CONFIG__MAX_TEXT_BYTES + 8);
-    append_yaml_text(out, config__unexpand(&scratch, text, is_secret));
+    append_yaml_text(out, config__unexpand(&scratch, text, as_it_stands));
     if (weir_buffer_status(&scratch) != WEIR_OK && out->status == WEIR_OK)
         out->status = scratch.status;
     weir_buffer_release(&scratch);
@@ -121,7 +121,7 @@ void config__append_value(struct weir_buffer *out, const struct weir_option *row
     const struct weir_span *text = field;
     const struct weir_texts *texts = field;
     switch (row->kind) {
-    case WEIR_OPTION_TEXT: append_text(out, *text, false, style); return;
+    case WEIR_OPTION_TEXT: append_text(out, *text, row->plain, style); return;
     case WEIR_OPTION_SECRET:
         append_text(out, text->length == 0 || config__is_reference(*text) ? *text : WEIR_SPAN("(hidden)"), true, style);
         return;

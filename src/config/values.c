@@ -251,7 +251,7 @@ void config__parse(struct config__reader *reader, const struct config__origin *o
                    const struct weir_option *row, struct weir_span raw, void *field) {
     struct weir_span text = {.at = "", .length = 0};
     enum weir_status status = WEIR_OK;
-    if (row->kind == WEIR_OPTION_TEXT)
+    if (row->kind == WEIR_OPTION_TEXT && !row->plain)
         status = config__expand_text(reader, origin, path, raw, &text);
     else if (row->kind == WEIR_OPTION_SECRET)
         status = config__expand_secret(reader, origin, path, raw, &text);

@@ -51,6 +51,7 @@ enum weir_status weir_operator_read(struct weir_arena *arena, const struct weir_
         {"password", IDENTITY_TEXT, &made.password},
         {"role", IDENTITY_TEXT, &role},
         {"disabled", IDENTITY_FLAG, &made.disabled},
+        {"password_changed_us", IDENTITY_NUMBER, &made.password_changed_utc_us},
         {"last_login_us", IDENTITY_NUMBER, &made.last_login_utc_us},
     };
     enum weir_status status = identity__read_members(arena, object->text, members, sizeof members / sizeof *members);
@@ -73,6 +74,7 @@ static enum weir_status write_operator(struct weir_arena *arena, const struct we
     weir_json_member_string(&writer, "email", record->email);
     weir_json_member_text(&writer, "role", weir_role_name(record->role));
     weir_json_member_bool(&writer, "disabled", record->disabled);
+    weir_json_member_int64(&writer, "password_changed_us", record->password_changed_utc_us);
     weir_json_member_int64(&writer, "last_login_us", record->last_login_utc_us);
     if (record->password.length > 0)
         weir_json_member_string(&writer, "password", record->password);

@@ -35,7 +35,8 @@ struct weir_operator_record {
     struct weir_span password;     /* its hash; "": none */
     enum weir_role role;
     bool disabled;
-    int64_t last_login_utc_us; /* 0: never */
+    int64_t password_changed_utc_us; /* 0: he never had one */
+    int64_t last_login_utc_us;       /* 0: never */
     int64_t created_utc_us, updated_utc_us;
     uint64_t version;
     int64_t number;

@@ -81,6 +81,7 @@ static void write_operator(struct weir_json_writer *writer, const struct weir_op
     weir_json_member_text(writer, "role", weir_role_name(record->role));
     weir_json_member_bool(writer, "disabled", record->disabled);
     weir_json_member_bool(writer, "password_set", record->password.length > 0);
+    member_time(writer, "password_changed_at", record->password_changed_utc_us);
     member_time(writer, "last_login_at", record->last_login_utc_us);
     member_time(writer, "created_at", record->created_utc_us);
     weir_json_write_end(writer);
@@ -271,6 +272,7 @@ static enum weir_status set_password(struct session *session, const char *operan
         return status;
     struct weir_span before = operator_text(session, &record);
     record.password = weir_span_of_string(session->password);
+    record.password_changed_utc_us = session->now_utc_us;
     status = weir_operator_update(&session->people, session->now_utc_us, &record, 0, error);
     if (status == WEIR_OK)
         status = weir_operator_end_sessions(&session->people, record.id, WEIR_SPAN(""), session->now_utc_us, error);

@@ -51,7 +51,9 @@ static void write_metrics(void *context, bool openmetrics, struct weir_buffer *o
     struct main__server *server = context;
     struct weir_store_health health;
     struct weir_backup_state backups = {.problem = ""};
+    struct weir_trail_state trail;
     weir_store_health(server->store, &health);
+    weir_trail_state(server->trail, &trail);
     if (server->backups != NULL)
         main__backup_schedule_state(server->backups, &backups);
     const struct weir_metrics_facts facts = {.store_available = health.available,
@@ -60,6 +62,8 @@ static void write_metrics(void *context, bool openmetrics, struct weir_buffer *o
                                              .journal_backlog_bytes = health.journal_backlog_bytes,
                                              .store_cpu_ns = health.cpu_ns,
                                              .control_cpu_ns = server->control_cpu_ns,
+                                             .audit_sink_behind = trail.behind,
+                                             .audit_sink_failures = trail.failures,
                                              .version = WEIR_VERSION,
                                              .environment = server->board.environment,
                                              .revision = server->board.revision,
@@ -129,6 +133,7 @@ static void on_stop_signal(uv_signal_t *handle, int signal_number) {
 static void on_reload_signal(uv_signal_t *handle, int signal_number) {
     (void)signal_number;
     struct main__server *server = handle->data;
+    weir_trail_reopen(server->trail);
     if (!server->stopping)
         main__publish_file(server);
 }
@@ -277,6 +282,16 @@ static enum weir_status start_backups(struct main__server *server, struct weir_e
     return main__backup_schedule_new(&plan, &server->backups, error);
 }
 
+static enum weir_status start_trail(struct main__server *server, struct weir_error *error) {
+    const struct main__settings *settings = &server->settings;
+    const struct weir_trail_settings trail = {.store_directory = settings->data_dir,
+                                              .environment = settings->environment,
+                                              .retention_ms = settings->audit.retention_ms,
+                                              .sink = settings->audit.sink,
+                                              .log = log_of(server)};
+    return weir_trail_new(&trail, &server->trail, error);
+}
+
 static enum weir_status start_threads(struct main__server *server, struct weir_error *error) {
     const struct main__settings *settings = &server->settings;
     const bool has_backups = server->backups != NULL;
@@ -399,6 +414,8 @@ static enum weir_status boot(struct main__server *server, struct weir_arena *are
     if (status == WEIR_OK)
         status = start_backups(server, error);
     if (status == WEIR_OK)
+        status = start_trail(server, error);
+    if (status == WEIR_OK)
         status = start_threads(server, error);
     if (status == WEIR_OK)
         main__publish_watch(server);
@@ -411,6 +428,7 @@ static void shut(struct main__server *server) {
         weir_worker_join(&server->workers[i]);
     main__keys_over(server);
     weir_operator_free(&server->operator_plane);
+    weir_trail_free(&server->trail); /* sends what the last operations have left */
     main__keys_release(server);
     weir_timer_stop(&server->watch);
     main__backup_schedule_free(&server->backups);

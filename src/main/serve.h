@@ -8,6 +8,7 @@
 #include "main/simulator.h"
 #include "net/listener.h"
 #include "operator/operator.h"
+#include "operator/trail.h"
 
 #include <pthread.h>
 
@@ -50,6 +51,7 @@ struct main__server {
     struct weir_operator *operator_plane;
     struct weir_sealing *sealing;
     struct main__backup_schedule *backups; /* NULL: none are configured */
+    struct weir_trail *trail;
     struct weir_tls *plane_tls;
     struct weir_networks plane_networks; /* operator.allow, in `plane_arena` */
     struct weir_arena *plane_arena;

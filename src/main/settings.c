@@ -170,8 +170,9 @@ static const struct weir_option audit_rows[] = {
     {.name = "sink",
      .kind = WEIR_OPTION_TEXT,
      .offset = AUDIT(sink),
+     .plain = true,
      .prose =
-         "Where entries of the audit trail go besides: `file:PATH` (JSON lines), `syslog:` (this machine's), `udp://HOST:PORT` or `tcp://HOST:PORT` (RFC 5424). Empty: nowhere."},
+         "Where entries of the audit trail go besides: `file:PATH` (JSON lines; here it does not name a file to read the setting from), `syslog:` (this machine's), `udp://HOST:PORT` or `tcp://HOST:PORT` (RFC 5424). Empty: nowhere."},
 };
 static const struct weir_option_table audit_table = {"audit", audit_rows, COUNT(audit_rows),
                                                      sizeof(struct main__audit_settings)};

@@ -4,6 +4,7 @@
 #include "identity/addresses.h"
 #include "main/owner.h"
 #include "main/settings.h"
+#include "operator/trail.h"
 
 enum { ENVIRONMENT_DEV, ENVIRONMENT_STAGE, ENVIRONMENT_PROD };
 
@@ -117,6 +118,7 @@ static void check_sealing(const struct main__settings *settings, struct weir_buf
 
 void main__settings_check(const struct main__settings *settings, struct weir_buffer *problems) {
     const struct weir_provider_settings *providers = settings->catalog.providers.at;
+    struct weir_error error = {.text = ""};
     if (!is_brand(settings->general.brand))
         weir_buffer_printf(problems, "brand: expected 1 to 16 lower-case letters and digits, got '%.*s'\n",
                            WEIR_SPAN_PRINT(settings->general.brand));
@@ -127,6 +129,8 @@ void main__settings_check(const struct main__settings *settings, struct weir_buf
     check_networks("operator.allow", &settings->operator_plane.allow, problems);
     check_origins(settings, problems);
     check_sealing(settings, problems);
+    if (weir_trail_check_sink(settings->audit.sink, &error) != WEIR_OK)
+        weir_buffer_printf(problems, "audit.sink: %s\n", error.text);
     for (size_t i = 0; i < settings->catalog.providers.count; i++)
         check_provider(&providers[i], i, problems);
     if (settings->catalog.providers.count == 0 && settings->general.environment != ENVIRONMENT_DEV &&

@@ -36,7 +36,7 @@ static struct weir_people people_of(const struct weir_operation_call *call) {
 }
 
 static enum weir_reason refuse(char problem[PROBLEM_SIZE], enum weir_reason reason, const char *words) {
-    (void)snprintf(problem, PROBLEM_SIZE, "%.199s", words);
+    (void)snprintf(problem, PROBLEM_SIZE, "%.*s", PROBLEM_SIZE - 1, words);
     return reason;
 }
 

@@ -350,7 +350,9 @@ enum weir_status operator__auth_password(struct weir_operation_call *call) {
     status = weir_operator_get(&people, actor->id, &person, &error);
     if (status == WEIR_OK && !weir_span_equal(person.password, old))
         status = WEIR_ESTALE; /* somebody was faster */
+    struct weir_span before = operator__operator_text(call, &person);
     person.password = hash;
+    person.password_changed_utc_us = weir_operation_now_utc_us(call);
     if (status == WEIR_OK)
         status = weir_operator_update(&people, weir_operation_now_utc_us(call), &person, 0, &error);
     if (status == WEIR_OK)
@@ -360,7 +362,9 @@ enum weir_status operator__auth_password(struct weir_operation_call *call) {
         return weir_operation_store_failed(call, status, "the operator", &error);
     const struct weir_operation_note note = {.resource_type = "operator",
                                              .resource_id = person.id,
-                                             .resource_name = person.name};
+                                             .resource_name = person.name,
+                                             .before = before,
+                                             .after = operator__operator_text(call, &person)};
     weir_operation_set_status(call, 204);
     return weir_operation_audit(call, &note);
 }

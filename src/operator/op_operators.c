@@ -37,6 +37,7 @@ void operator__write_operator(struct weir_json_writer *writer, const struct weir
     weir_json_member_text(writer, "role", weir_role_name(record->role));
     weir_json_member_bool(writer, "disabled", record->disabled);
     weir_json_member_bool(writer, "password_set", record->password.length > 0);
+    weir_operation_member_time(writer, "password_changed_at", record->password_changed_utc_us);
     weir_operation_member_time(writer, "last_login_at", record->last_login_utc_us);
     weir_operation_member_time(writer, "created_at", record->created_utc_us);
     weir_operation_member_time(writer, "updated_at", record->updated_utc_us);
@@ -223,6 +224,8 @@ enum weir_status operator__operators_create(struct weir_operation_call *call) {
     enum weir_status status = apply_texts(call, &record);
     if (status == WEIR_OK && yyjson_is_str(yyjson_obj_get(weir_operation_body(call), "password")))
         status = operator__hash_password(call, "password", password, &record.password);
+    if (record.password.length > 0)
+        record.password_changed_utc_us = weir_operation_now_utc_us(call);
     if (status == WEIR_OK)
         status = weir_operation_begin(call);
     if (status != WEIR_OK)
@@ -283,8 +286,10 @@ enum weir_status operator__operators_update(struct weir_operation_call *call) {
     if (status != WEIR_OK)
         return status;
     record = before;
-    if (password != NULL)
+    if (password != NULL) {
         record.password = hash;
+        record.password_changed_utc_us = weir_operation_now_utc_us(call);
+    }
     status = apply_texts(call, &record);
     if (status == WEIR_OK && record.role != WEIR_ROLE_OWNER)
         status = keep_an_owner(call, &before);

@@ -415,6 +415,10 @@ static void write_row(struct exposition *exposition, const struct weir_metrics_f
         write_integer(exposition, metric, none, (int64_t)facts->journal_backlog_bytes);
         return;
     case TELEMETRY__LEDGER_INGESTED: write_integer(exposition, metric, none, (int64_t)facts->ingested_records); return;
+    case TELEMETRY__AUDIT_SINK_BEHIND: write_integer(exposition, metric, none, facts->audit_sink_behind); return;
+    case TELEMETRY__AUDIT_SINK_FAILURES:
+        write_integer(exposition, metric, none, (int64_t)facts->audit_sink_failures);
+        return;
     case TELEMETRY__READY: write_integer(exposition, metric, none, facts->ready); return;
     case TELEMETRY__STORE_UP: write_integer(exposition, metric, none, facts->store_available); return;
     case TELEMETRY__JOURNAL_UP: write_integer(exposition, metric, none, facts->journal_available); return;

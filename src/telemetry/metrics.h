@@ -43,6 +43,8 @@ struct weir_metrics_facts {
     uint64_t journal_backlog_bytes;
     int64_t store_cpu_ns;
     int64_t control_cpu_ns;
+    int64_t audit_sink_behind;
+    uint64_t audit_sink_failures;
     const char *version;
     const char *environment;
     uint64_t revision;

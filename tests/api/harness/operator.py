@@ -105,12 +105,18 @@ class Operator:
             _documents[binary] = Document(call(self.gateway.operator, "GET", "/api/v1/openapi.json").json())
         return _documents[binary]
 
+    @property
+    def owner_token(self):
+        """The token that the first start has left in its file."""
+        return (self.gateway.data_folder / "owner-token").read_text().strip()
+
     def token(self, role):
-        """A token of an operator of that role, who is made by the local owner."""
+        """A token of an operator of that role, whom the first owner makes."""
         if role not in self.tokens:
             name = f"test-{role}-{secrets.token_hex(4)}"
-            made = self.post("/api/v1/operators", {"name": name, "role": role}, status=201).json()
-            token = self.post(f"/api/v1/operators/{made['id']}/tokens", {"name": "test"}, status=201).json()
+            owner = self.owner_token
+            made = self.post("/api/v1/operators", {"name": name, "role": role}, token=owner, status=201).json()
+            token = self.post(f"/api/v1/operators/{made['id']}/tokens", {"name": "test"}, token=owner, status=201).json()
             self.tokens[role] = token["token"]
         return self.tokens[role]
 

@@ -185,6 +185,10 @@ class Gateway(Process):
         self.config.write_text(json.dumps(self.settings, indent=2) + "\n")
 
     @property
+    def data_folder(self):
+        return self.folder / (self.settings or {}).get("data_dir", "data")
+
+    @property
     def base_url(self):
         return f"{'https' if self.tls else 'http'}://{self.address}/v1"
 

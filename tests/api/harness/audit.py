@@ -1,0 +1,187 @@
+"""The audit trail from outside: entries behind a mark, receivers of the sink, and how each operation that changes something is called once."""
+import json
+import pathlib
+import socket
+import threading
+
+from .waiting import PATIENCE
+
+
+def entries(operator, after=0, **filters):
+    """Entries with a larger number than `after`, oldest first."""
+    query = "".join(f"&{name}={value}" for name, value in filters.items())
+    found, cursor = [], None
+    while True:
+        page = operator.get(f"/api/v1/audit-logs?limit=1000{query}" + (f"&cursor={cursor}" if cursor else "")).json()
+        found += [entry for entry in page["data"] if entry["sequence"] > after]
+        cursor = page["next_cursor"]
+        if cursor is None or page["data"][-1]["sequence"] <= after:
+            return found[::-1]
+
+
+def newest(operator):
+    found = operator.get("/api/v1/audit-logs?limit=1").json()["data"]
+    return found[0]["sequence"] if found else 0
+
+
+class TcpReceiver:
+    """Takes RFC 5424 messages with octet counting (RFC 6587)."""
+
+    def __init__(self, port=0):
+        self.server = socket.create_server(("127.0.0.1", port))
+        self.server.settimeout(0.1)
+        self.port = self.server.getsockname()[1]
+        self.messages = []
+        self.stopped = False
+        self.thread = threading.Thread(target=self.run, daemon=True)
+        self.thread.start()
+
+    def run(self):
+        peers, data = [], {}
+        while not self.stopped:
+            try:
+                peer, _ = self.server.accept()
+                peer.settimeout(0.05)
+                peers.append(peer)
+                data[peer] = b""
+            except TimeoutError:
+                pass
+            for peer in list(peers):
+                try:
+                    more = peer.recv(1 << 20)
+                except TimeoutError:
+                    continue
+                if not more:
+                    peers.remove(peer)
+                    continue
+                data[peer] += more
+                while b" " in data[peer]:
+                    length, _, rest = data[peer].partition(b" ")
+                    if len(rest) < int(length):
+                        break
+                    self.messages.append(rest[:int(length)])
+                    data[peer] = rest[int(length):]
+        for peer in peers:
+            peer.close()
+        self.server.close()
+
+    def stop(self):
+        self.stopped = True
+        self.thread.join(10 * PATIENCE)
+
+    def entries(self):
+        return [json.loads(message.partition(b" - ")[2]) for message in self.messages]
+
+
+class DatagramReceiver:
+    """A socket of datagrams: udp, or the local one that syslog listens on."""
+
+    def __init__(self, path=None, port=0):
+        self.socket = socket.socket(socket.AF_INET if path is None else socket.AF_UNIX, socket.SOCK_DGRAM)
+        self.socket.bind(("127.0.0.1", port) if path is None else str(path))
+        self.socket.settimeout(0.1)
+        self.port = self.socket.getsockname()[1] if path is None else None
+        self.messages = []
+
+    def entries(self):
+        while True:
+            try:
+                self.messages.append(self.socket.recv(1 << 17))
+            except TimeoutError:
+                return [json.loads(message.partition(b" - ")[2]) for message in self.messages]
+
+    def stop(self):
+        self.socket.close()
+
+
+class FileReceiver:
+    def __init__(self, path):
+        self.path = pathlib.Path(path)
+
+    def entries(self):
+        return [json.loads(line) for line in self.path.read_text().splitlines()] if self.path.exists() else []
+
+
+# --- one good call of every operation that changes something ---
+
+def key_of(operator, **more):
+    return operator.post("/api/v1/keys", {"name": "audited", **more}).json()
+
+
+def path_of(operator, path):
+    """The path of something that is made first, by the names in `path`."""
+    number = path_of.count = getattr(path_of, "count", 0) + 1
+    made = f"audited-{number}"
+    if "{workspace}" in path or path == "workspaces":
+        operator.post("/api/v1/workspaces", {"id": made})
+    for kind in ("team", "user"):
+        if "{%s}" % kind in path:
+            operator.post(f"/api/v1/workspaces/{made}/{kind}s", {"id": made})
+    if "{plan}" in path:
+        operator.post("/api/v1/plans", {"id": made, "name": "A plan"})
+    if "{key}" in path:
+        made = key_of(operator)["id"]
+    return path.replace("{workspace}", made).replace("{team}", made).replace("{user}", made).replace("{plan}", made).replace("{key}", made)
+
+
+def change(method, path, body=None, confirm=False):
+    def prepare(operator):
+        ready = path_of(operator, path)
+        last = ready.split("/")[-1] if not ready.endswith("revoke") else ready.split("/")[-2]
+        return lambda: operator.request(method, ready + (f"?confirm={last}" if confirm else ""), body)
+    return prepare
+
+
+def emergency(operator):
+    made = key_of(operator)
+    return lambda: operator.post("/api/v1/keys/emergency-revoke", {"key": made["key"]})
+
+
+def member(operator):
+    number = path_of.count = getattr(path_of, "count", 0) + 1
+    return operator.post("/api/v1/operators", {"name": f"audited-{number}", "role": "viewer", "password": f"a long password {number}"}).json()
+
+
+def people(method, path, body=None, confirm=False):
+    """Of an operator who is made first: {id} is his, {name} his login name, {token} a token's of his."""
+    def prepare(operator):
+        made = member(operator)
+        ready = path.replace("{id}", made["id"])
+        if "{token}" in path:
+            ready = ready.replace("{token}", operator.post(f"/api/v1/operators/{made['id']}/tokens", {"name": "t"}).json()["id"])
+        wanted = {name: value.format(**made) if isinstance(value, str) else value for name, value in (body or {}).items()}
+        if confirm:
+            ready += f"?confirm={ready.split('/')[-1]}"
+        return lambda: operator.request(method, ready, wanted if body is not None else None)
+    return prepare
+
+
+def secret(method, name, body=None, confirm=False):
+    def prepare(operator):
+        if method != "PUT":
+            operator.put(f"/api/v1/secrets/{name}", {"value": "a value that nobody sees"})
+        return lambda: operator.request(method, f"/api/v1/secrets/{name}" + (f"?confirm={name}" if confirm else ""), body)
+    return prepare
+
+
+W, T, U = "/api/v1/workspaces/{workspace}", "/api/v1/workspaces/{workspace}/teams", "/api/v1/workspaces/{workspace}/users"
+CHANGES = {
+    "keys.create": change("POST", "/api/v1/keys", {"name": "one more"}),
+    "keys.update": change("PATCH", "/api/v1/keys/{key}", {"name": "renamed"}),
+    "keys.rotate": change("POST", "/api/v1/keys/{key}/rotate", {"overlap_seconds": 60}),
+    "keys.revoke": change("POST", "/api/v1/keys/{key}/revoke", {}, confirm=True),
+    "keys.emergency_revoke": emergency,
+    "plans.create": change("POST", "/api/v1/plans", {"id": "audited-plan", "name": "A plan"}),
+    "plans.update": change("PATCH", "/api/v1/plans/{plan}", {"name": "Another"}),
+    "plans.delete": change("DELETE", "/api/v1/plans/{plan}", confirm=True),
+    "workspaces.create": change("POST", "/api/v1/workspaces", {"id": "audited-workspace"}),
+    "workspaces.update": change("PATCH", W, {"name": "Another"}),
+    "workspaces.delete": change("DELETE", W, confirm=True),
+    "teams.create": change("POST", T, {"id": "audited-team"}),
+    "teams.update": change("PATCH", T + "/{team}", {"name": "Another"}),
+    "teams.delete": change("DELETE", T + "/{team}", confirm=True),
+    "users.create": change("POST", U, {"id": "audited-user"}),
+    "users.update": change("PATCH", U + "/{user}", {"name": "Another"}),
+    "users.delete": change("DELETE", U + "/{user}", confirm=True),
+    "revisions.publish": change("POST", "/api/v1/revisions/publish"),
+}
