@@ -131,6 +131,7 @@ struct weir_operation_call {
     enum weir_reason reason; /* NONE: it goes well */
     bool leaves_no_trace;    /* its failure is not for the audit trail: one like it is there already */
     char field[200], detail[400];
+    struct weir_span problems; /* in the arena */
     _Alignas(16) unsigned char state[WEIR_OPERATION_STATE_BYTES];
 };
 
