@@ -30,7 +30,8 @@ static const struct weir_option provider_rows[] = {
      .kind = WEIR_OPTION_SECRET,
      .offset = PROVIDER(api_key),
      .live = true,
-     .prose = "Its credential, sent as a bearer token: `env:NAME` or `file:PATH`. Without one no credential is sent."},
+     .prose =
+         "Its credential, sent as a bearer token: `env:NAME`, `file:PATH`, or `secret:NAME` for one that is kept sealed in the store (`weir secrets put`). Without one no credential is sent."},
     {.name = "forward_headers",
      .kind = WEIR_OPTION_TEXTS,
      .offset = PROVIDER(forward_headers),

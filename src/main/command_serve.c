@@ -35,6 +35,12 @@ static void on_watch(void *argument) {
     server->board.store_backlog_bytes = health.journal_backlog_bytes;
     main__keys_turn(server);
     server->control_cpu_ns = weir_clock_thread_cpu_ns();
+    if (server->backups != NULL) {
+        struct weir_backup_state backups;
+        main__backup_schedule_state(server->backups, &backups);
+        server->board.backup_failed = backups.problem[0] != '\0';
+        server->board.backup_utc_us = backups.last_utc_us;
+    }
     if (was_available != is_available)
         weir_log(log_of(server), is_available ? WEIR_LOG_INFO : WEIR_LOG_ERROR,
                  is_available ? "store_back" : "store_unavailable", WEIR_LOG_T("problem", health.problem));
@@ -44,9 +50,12 @@ static void on_watch(void *argument) {
 static void write_metrics(void *context, bool openmetrics, struct weir_buffer *out) {
     struct main__server *server = context;
     struct weir_store_health health;
+    struct weir_backup_state backups = {.problem = ""};
     struct weir_trail_state trail;
     weir_store_health(server->store, &health);
     weir_trail_state(server->trail, &trail);
+    if (server->backups != NULL)
+        main__backup_schedule_state(server->backups, &backups);
     const struct weir_metrics_facts facts = {.store_available = health.available,
                                              .journal_available = health.journal_available,
                                              .ingested_records = health.ingested_records,
@@ -63,6 +72,11 @@ static void write_metrics(void *context, bool openmetrics, struct weir_buffer *o
                                              .keys_active = server->key_watch.active,
                                              .keys_rotation_due = server->key_watch.rotation_due,
                                              .keys_bytes = server->key_watch.bytes,
+                                             .sealing_key = weir_sealing_can_seal(server->sealing),
+                                             .has_backups = server->backups != NULL,
+                                             .backup_utc_us = backups.last_utc_us,
+                                             .backup_bytes = backups.last_bytes,
+                                             .backup_failures = backups.failures,
                                              .start_utc_us = server->board.start_utc_us};
     weir_metrics_write(server->gateway.metrics, &facts, openmetrics, out);
 }
@@ -214,6 +228,7 @@ static enum weir_status open_store(struct main__server *server, struct weir_rand
                                                  .environment = server->settings.environment,
                                                  .workers = server->worker_count,
                                                  .sync_group = server->settings.journal.sync == 1,
+                                                 .records = server->gateway.records,
                                                  .log = &log};
     return weir_store_new(&settings, random, &server->store, error);
 }
@@ -235,6 +250,39 @@ static enum weir_status load_keys(struct main__server *server, struct weir_error
                : weir_fail(error, WEIR_ETIMEOUT, "the keys could not be loaded from the store in time");
 }
 
+/* Without its key weir runs on, and what is sealed stays shut. */
+static enum weir_status open_sealing(struct main__server *server, struct weir_error *error) {
+    struct weir_error problem = {.text = ""};
+    enum weir_status status = main__sealing_new(&server->settings, &server->sealing, &problem);
+    if (status != WEIR_OK)
+        return weir_fail(error, status, "%s", problem.text);
+    server->board.secrets_read_only = !weir_sealing_can_seal(server->sealing);
+    if (server->board.secrets_read_only)
+        weir_log(log_of(server), WEIR_LOG_WARNING, "sealing_key_missing",
+                 WEIR_LOG_T("problem", problem.text[0] != '\0' ? problem.text : "secrets.sealing_key is not set"),
+                 WEIR_LOG_T("effect", "secrets are read-only: none can be written, none that is sealed can be opened"));
+    return WEIR_OK;
+}
+
+static enum weir_status start_backups(struct main__server *server, struct weir_error *error) {
+    const struct main__settings *settings = &server->settings;
+    if (settings->backup_dir[0] == '\0')
+        return WEIR_OK;
+    if (settings->backup.seal && !weir_sealing_can_seal(server->sealing))
+        return weir_fail(error, WEIR_EDENIED, "backup.seal: there is no sealing key to seal backups with");
+    struct main__backup_plan plan = {.directory = settings->data_dir,
+                                     .environment = settings->environment,
+                                     .folder = settings->backup_dir,
+                                     .interval_ms = settings->backup.interval_ms,
+                                     .keep = settings->backup.keep,
+                                     .seal = settings->backup.seal,
+                                     .sealer = main__backup_sealer(server->sealing),
+                                     .log = server->gateway.log};
+    plan.log.part = "backup";
+    server->board.has_backups = true;
+    return main__backup_schedule_new(&plan, &server->backups, error);
+}
+
 static enum weir_status start_trail(struct main__server *server, struct weir_error *error) {
     const struct main__settings *settings = &server->settings;
     const struct weir_trail_settings trail = {.store_directory = settings->data_dir,
@@ -247,6 +295,7 @@ static enum weir_status start_trail(struct main__server *server, struct weir_err
 
 static enum weir_status start_threads(struct main__server *server, struct weir_error *error) {
     const struct main__settings *settings = &server->settings;
+    const bool has_backups = server->backups != NULL;
     const struct weir_operator_settings operator_settings = {
         .store_directory = settings->data_dir,
         .environment = settings->environment,
@@ -255,6 +304,11 @@ static enum weir_status start_threads(struct main__server *server, struct weir_e
         .session_ms = settings->operator_plane.session_ms,
         .rotation_due_us = settings->keys.rotation_due_ms * 1000,
         .hooks = {.publish = main__publish_wish, .keys_changed = main__keys_changed, .context = server},
+        .sealing = server->sealing,
+        .backups = {.folder = settings->backup_dir,
+                    .start = has_backups ? main__backup_schedule_start : NULL,
+                    .read_state = has_backups ? main__backup_schedule_state : NULL,
+                    .context = server->backups},
         .board = &server->board,
         .brand_upper = server->gateway.brand_upper,
         .loopback_only = main__is_loopback_address(settings->operator_plane.listen),
@@ -283,6 +337,9 @@ static void fill_gateway(struct main__server *server) {
                                                           .environment = weir_span_of_string(settings->environment)};
     server->gateway.brand_upper = weir_span_of_string(server->brand_upper);
     server->gateway.is_dev = settings->general.environment == 0;
+    server->gateway.records = (struct weir_record_settings){
+        .retention_us = settings->records.retention_ms * 1000,
+        .sample_percent = (unsigned)settings->records.sample_percent};
     server->gateway.board = &server->board;
     server->gateway.busy_workers = &server->busy_workers;
     server->gateway.log = (struct weir_log){.fd = STDERR_FILENO,
@@ -357,6 +414,10 @@ static enum weir_status boot(struct main__server *server, struct weir_arena *are
     if (status == WEIR_OK)
         status = load_keys(server, error);
     if (status == WEIR_OK)
+        status = open_sealing(server, error);
+    if (status == WEIR_OK)
+        status = start_backups(server, error);
+    if (status == WEIR_OK)
         status = start_trail(server, error);
     if (status == WEIR_OK)
         status = start_threads(server, error);
@@ -374,6 +435,8 @@ static void shut(struct main__server *server) {
     weir_trail_free(&server->trail); /* sends what the last operations have left */
     main__keys_release(server);
     weir_timer_stop(&server->watch);
+    main__backup_schedule_free(&server->backups);
+    weir_sealing_free(&server->sealing);
     weir_store_free(&server->store); /* ingests what is left */
     if (server->loop != NULL)
         while (weir_loop_run_once(server->loop))

@@ -2,7 +2,9 @@
 #ifndef WEIR_MAIN_SERVE_H
 #define WEIR_MAIN_SERVE_H
 
+#include "main/backup_schedule.h"
 #include "main/publish.h"
+#include "main/sealing.h"
 #include "main/simulator.h"
 #include "net/listener.h"
 #include "operator/operator.h"
@@ -47,6 +49,8 @@ struct main__server {
     int *sockets;
     int operator_socket;
     struct weir_operator *operator_plane;
+    struct weir_sealing *sealing;
+    struct main__backup_schedule *backups; /* NULL: none are configured */
     struct weir_trail *trail;
     struct weir_tls *plane_tls;
     struct weir_networks plane_networks; /* operator.allow, in `plane_arena` */

@@ -1,7 +1,7 @@
 /* Publishing: which revision is live, and how another one takes its place.
  *
- * A revision is made of the settings file and of the plans in the store. A new one is wished for by SIGHUP (the file has changed), by the store's
- * watcher (a plan has changed, whoever changed it), and by operations, which wait for the outcome. Wishes are fulfilled one after the other, so
+ * A revision is made of the settings file and of the plans and secrets in the store. A new one is wished for by SIGHUP (the file has changed), by the
+ * store's watcher (a plan or a secret has changed, whoever changed it), and by operations, which wait for the outcome. Wishes are fulfilled one after the other, so
  * that each begins with what the one before it has made: else a change of a plan could bring an older reading of the file back. All of it
  * happens on the control thread but for the waiting.
  *
@@ -276,8 +276,10 @@ static void on_objects(void *context, const struct weir_object *objects, size_t 
     struct main__server *server = context;
     bool changed = false;
     enum weir_status status = WEIR_OK;
-    for (size_t i = 0; status == WEIR_OK && i < count; i++)
+    for (size_t i = 0; status == WEIR_OK && i < count; i++) {
+        changed = changed || objects[i].kind == WEIR_OBJECT_SECRET; /* a provider may have its credential from it */
         status = main__plans_take(&server->publisher->plans, &objects[i], &changed);
+    }
     struct wish *wish = changed && !plans_are_wished_for(server->publisher) ? wish_new(server, false, false) : NULL;
     if (wish != NULL)
         enqueue(server, wish);

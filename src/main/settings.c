@@ -218,6 +218,7 @@ static const struct weir_option secrets_rows[] = {
     {.name = "previous_sealing_keys",
      .kind = WEIR_OPTION_TEXTS,
      .offset = SECRETS(previous_sealing_keys),
+     .references = true,
      .prose =
          "Earlier sealing keys, `file:PATH` or `env:NAME`: they still open, until `weir secrets rotate` has sealed everything anew."},
 };
@@ -229,7 +230,8 @@ static const struct weir_option backup_rows[] = {
     {.name = "directory",
      .kind = WEIR_OPTION_TEXT,
      .offset = BACKUP(directory),
-     .prose = "The folder for scheduled backups. Empty: none are made."},
+     .prose =
+         "The folder for scheduled backups. A relative path counts from the folder of the settings file. Empty: none are made."},
     {.name = "interval",
      .kind = WEIR_OPTION_DURATION,
      .offset = BACKUP(interval_ms),
@@ -245,6 +247,12 @@ static const struct weir_option backup_rows[] = {
      .minimum = 1,
      .maximum = 10000,
      .prose = "How many scheduled backups are kept; older ones are removed once a new one is whole."},
+    {.name = "seal",
+     .kind = WEIR_OPTION_BOOL,
+     .offset = BACKUP(seal),
+     .initial = "false",
+     .prose =
+         "Seal the content of scheduled backups with the sealing key (`secrets.sealing_key`): without that key they are of no use to anybody."},
 };
 static const struct weir_option_table backup_table = {"backup", backup_rows, COUNT(backup_rows),
                                                       sizeof(struct main__backup_settings)};
@@ -316,7 +324,11 @@ static enum weir_status read_text(struct weir_arena *arena, const char *path, st
     weir_buffer_release(&found);
     settings->environment = environments[settings->general.environment];
     settings->data_dir = data_dir(arena, settings->general.data_dir, path);
-    return !is_good ? WEIR_EINVAL : settings->data_dir == NULL || settings->file_name == NULL ? WEIR_ENOMEM : WEIR_OK;
+    settings->backup_dir = settings->backup.directory.length > 0 ? data_dir(arena, settings->backup.directory, path)
+                                                                 : "";
+    return !is_good                                                                                    ? WEIR_EINVAL
+           : settings->data_dir == NULL || settings->backup_dir == NULL || settings->file_name == NULL ? WEIR_ENOMEM
+                                                                                                       : WEIR_OK;
 }
 
 static enum weir_status load(struct weir_arena *arena, const char *path, bool with_checks,

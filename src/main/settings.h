@@ -55,6 +55,7 @@ struct main__backup_settings {
     struct weir_span directory; /* empty: no scheduled backups */
     int64_t interval_ms;
     int64_t keep;
+    bool seal;
 };
 
 struct main__journal_settings {
@@ -76,7 +77,9 @@ struct main__settings {
     /* derived */
     const char *environment;  /* "dev", "stage", "prod" */
     const char *data_dir;     /* relative ones are below the file's folder */
+    const char *backup_dir;   /* the same; "": none */
     bool catalog_is_implicit; /* no providers were configured */
+    bool without_store;       /* secrets of the store are taken as being there (`weir config check`) */
     struct weir_span text;    /* of the file, in the arena, and */
     const char *file_name;    /* its name, for telling where a problem stands */
     bool has_file;            /* false: both stand for a file that there is not */

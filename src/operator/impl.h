@@ -109,6 +109,7 @@ struct weir_operation_call {
     /* while it runs */
     const struct weir_engine_ops *ops;
     struct weir_engine *engine;
+    unsigned patience_ms; /* how long the engine waits for another's transaction */
     struct operator__gate *gate;
     struct weir_random *random;
     bool in_work;                  /* between work_begin and work_end */

@@ -25,6 +25,26 @@ struct weir_operator_hooks {
     void *context;
 };
 
+/* How backups stand. */
+struct weir_backup_state {
+    bool running;
+    int64_t last_utc_us; /* the newest whole one; 0: none */
+    uint64_t last_bytes; /* of its file */
+    int64_t last_us;     /* how long making and verifying it took; 0: it was not made by this process */
+    int64_t next_utc_us; /* when the next one is due */
+    uint64_t failures;   /* since the start */
+    char problem[200];   /* words on the last attempt, "" when it went well */
+};
+
+/* Scheduled backups, and one at once. NULL functions: none are configured. */
+struct weir_backup_hooks {
+    const char *folder;
+    /* Begins one, as the schedule would. WEIR_EBUSY: one is being made. */
+    enum weir_status (*start)(void *context);
+    void (*read_state)(void *context, struct weir_backup_state *state);
+    void *context;
+};
+
 struct weir_sealing;
 
 struct weir_operator_settings {
@@ -33,6 +53,7 @@ struct weir_operator_settings {
     const struct weir_sealing *sealing; /* NULL or without keys: secrets cannot be written */
     struct weir_span brand;             /* "weir"; borrowed for life, as all texts here */
     struct weir_operator_hooks hooks;
+    struct weir_backup_hooks backups;
     bool local_operator;     /* dev: loopback without a token and without an Origin acts as the local owner */
     int64_t session_ms;      /* how long what POST /auth/login gives is good */
     int64_t rotation_due_us; /* a key's age at which it should be rotated */
