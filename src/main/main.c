@@ -14,6 +14,7 @@ static const struct {
     {"key", main__key, "create, list and revoke API keys"},
     {"operator", main__operator, "create and disable operators, their tokens and passwords"},
     {"ledger", main__ledger, "list and export what was used and charged"},
+    {"requests", main__requests, "list requests; tell the story of one by any of its ids"},
     {"audit", main__audit, "verify, list and export the audit trail"},
     {"config", main__config, "check a settings file; explain settings"},
     {"prices", main__prices, "import a price map; list prices"},
