@@ -205,7 +205,7 @@ static void on_saved(void *context, enum weir_status status, uint64_t number, co
     struct main__server *server = context;
     struct wish *wish = server->publisher->first;
     if (status == WEIR_OK && server->stopping)
-        status = WEIR_EBUSY;
+        status = WEIR_ECLOSED;
     if (status != WEIR_OK) {
         weir_buffer_printf(&wish->problems, "%s\n",
                            error != NULL && error->text[0] != '\0' ? error->text : "weir is about to end");
@@ -230,10 +230,12 @@ static void start_next(struct main__server *server) {
         return;
     publisher->busy = true;
     if (server->stopping || atomic_load(&publisher->is_closed)) {
-        finish(server, WEIR_EBUSY, 0);
+        finish(server, WEIR_ECLOSED, 0);
         return;
     }
     enum weir_status status = make(server, wish);
+    if (status != WEIR_OK && status != WEIR_ENOMEM)
+        status = WEIR_EINVAL; /* whatever kept it from being made: what was said is not good */
     /* A reading of the file is published even when it says the same: what it refers to (secrets) may have changed. */
     if (status == WEIR_OK && !wish->read_file && is_live_already(server, wish->made)) {
         finish(server, WEIR_OK, server->live->revision->number);
@@ -300,7 +302,7 @@ static void run_wish(struct weir_message *message) {
 static enum weir_status wait_for(struct wish *wish, const struct main__publisher *publisher, uint64_t *number,
                                  struct weir_buffer *problems) {
     const int64_t until_ns = weir_clock_monotonic_ns() + (int64_t)WAIT_MS * 1000000;
-    enum weir_status status = WEIR_EBUSY;
+    enum weir_status status = WEIR_ETIMEOUT;
     (void)pthread_mutex_lock(&wish->mutex);
     while (!wish->done && !atomic_load(&publisher->is_closed) && weir_clock_monotonic_ns() < until_ns) {
         struct timespec at;
@@ -314,6 +316,8 @@ static enum weir_status wait_for(struct wish *wish, const struct main__publisher
         status = wish->status;
         *number = wish->number;
         weir_buffer_append(problems, weir_buffer_span(&wish->problems));
+    } else if (atomic_load(&publisher->is_closed)) {
+        status = WEIR_ECLOSED;
     }
     (void)pthread_mutex_unlock(&wish->mutex);
     return status;

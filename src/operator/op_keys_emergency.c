@@ -80,8 +80,10 @@ static enum weir_status refuse_prefix(struct weir_operation_call *call, const ch
 static enum weir_status read_prefix(struct weir_operation_call *call, const struct weir_key_work *work,
                                     struct weir_span prefix, struct weir_span *hint) {
     static const struct weir_span environments[] = {{"dev", 3}, {"stage", 5}, {"prod", 4}};
-    struct weir_span brand, environment, rest = prefix;
-    if (weir_span_split(prefix, '_', &brand, &rest)) {
+    struct weir_span brand, environment, rest;
+    if (!weir_span_split(prefix, '_', &brand, &rest)) {
+        rest = prefix;
+    } else {
         if (!weir_span_equal(brand, work->format.brand) || !weir_span_split(rest, '_', &environment, &rest))
             return refuse_prefix(call, "this is not how a key of this gateway begins");
         for (size_t i = 0; i < sizeof environments / sizeof *environments; i++)

@@ -16,8 +16,9 @@ struct weir_operator;
  * be done in this process (tests). */
 struct weir_operator_hooks {
     /* Makes and publishes a new revision from the store as it is now and the settings file: as it is now where `read_file`, else as it was
-     * read last. WEIR_OK: *number is live (the old one when nothing changed); else nothing has changed and `problems` says why, a line each:
-     * WEIR_EBUSY when the process is about to end. The store's write lock must not be held: another thread saves the revision. */
+     * read last. WEIR_OK: *number is live (the old one when nothing changed). WEIR_EINVAL: nothing has changed, `problems` says why, a line each.
+     * WEIR_ECLOSED: the process is about to end. Else the store has failed. Its write lock must not be held: another thread saves the
+     * revision. */
     enum weir_status (*publish)(void *context, bool read_file, uint64_t *number, struct weir_buffer *problems);
     /* Revoked keys are refused, and answers in flight end where wanted, when this returns. */
     void (*keys_changed)(void *context);

@@ -442,6 +442,9 @@ static void write_row(struct exposition *exposition, const struct weir_metrics_f
     case TELEMETRY__LABELS_FOLDED:
         write_integer(exposition, metric, none, sum_of(metrics, offsetof(struct weir_metrics_set, folded)));
         return;
+    case TELEMETRY__RECORDS_LEFT_OUT:
+        write_integer(exposition, metric, none, sum_of(metrics, offsetof(struct weir_metrics_set, records_left_out)));
+        return;
     case TELEMETRY__WORKER_CPU: write_worker_cpu(exposition); return;
     case TELEMETRY__STORE_CPU: write_decimal(exposition, metric, none, facts->store_cpu_ns, 9); return;
     case TELEMETRY__CONTROL_CPU: write_decimal(exposition, metric, none, facts->control_cpu_ns, 9); return;

@@ -32,6 +32,8 @@ struct weir_metrics_request {
 void weir_metrics_record(struct weir_metrics_set *set, const struct weir_metrics_request *request);
 /* Gauges, by name of the row. */
 void weir_metrics_add_active(struct weir_metrics_set *set, int64_t requests, int64_t streams, int64_t connections);
+/* A refused request of which no record is kept. */
+void weir_metrics_add_record_left_out(struct weir_metrics_set *set);
 /* CPU time of the worker's thread so far. */
 void weir_metrics_set_cpu(struct weir_metrics_set *set, int64_t cpu_ns);
 
