@@ -20,6 +20,7 @@ static const struct {
     {"backup", main__backup, "write the whole store to one file, while a server runs"},
     {"restore", main__restore, "check a backup and put it back"},
     {"store", main__store, "what the database is; migrate its tables"},
+    {"requests", main__requests, "list requests; tell the story of one by any of its ids"},
     {"audit", main__audit, "verify, list and export the audit trail"},
     {"config", main__config, "check a settings file; explain settings"},
     {"prices", main__prices, "import a price map; list prices"},
