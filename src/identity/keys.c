@@ -364,7 +364,6 @@ enum weir_status weir_keys_apply(struct weir_keys *keys, const struct weir_key_r
         if (changes && replace(keys, &slots->at[index], record, &known) != WEIR_OK)
             return weir_fail(error, WEIR_ENOMEM, "no memory for a changed key");
     }
-    weir_bug_on(known == NULL); /* it was found, or was added */
     return identity__rules_status(known->key.rules, error);
 }
 

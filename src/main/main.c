@@ -11,10 +11,14 @@ static const struct {
     const char *prose;
 } commands[] = {
     {"serve", main__serve, "run the gateway: data plane and operator plane"},
-    {"key", main__key, "create, list and revoke API keys"},
+    {"key", main__key, "create, list, rotate and revoke API keys"},
     {"operator", main__operator, "create and disable operators, their tokens and passwords"},
     {"ledger", main__ledger, "list and export what was used and charged"},
     {"requests", main__requests, "list requests; tell the story of one by any of its ids"},
+    {"secrets", main__secrets, "keep secrets sealed in the store; sealing keys"},
+    {"backup", main__backup, "write the whole store to one file, while a server runs"},
+    {"restore", main__restore, "check a backup and put it back"},
+    {"store", main__store, "what the database is; migrate its tables"},
     {"audit", main__audit, "verify, list and export the audit trail"},
     {"config", main__config, "check a settings file; explain settings"},
     {"prices", main__prices, "import a price map; list prices"},

@@ -206,6 +206,8 @@ enum weir_status store__binder_run(struct weir_engine *engine, struct store__bin
 }
 
 struct weir_span store__column_span(sqlite3_stmt *statement, int column) {
+    if (sqlite3_column_type(statement, column) == SQLITE_NULL)
+        return WEIR_SPAN("");
     const char *at = sqlite3_column_blob(statement, column); /* as it is stored, for texts too */
     int length = sqlite3_column_bytes(statement, column);
     return at != NULL && length > 0 ? weir_span_of(at, (size_t)length) : WEIR_SPAN("");

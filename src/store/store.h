@@ -274,8 +274,9 @@ void weir_store_health(struct weir_store *store, struct weir_store_health *healt
  * any thread. */
 void weir_store_nudge(struct weir_store *store);
 
-/* Calls on `loop`, with every key that is new or changed since the last call: first with all keys, then within half a
- * second of each change, whoever made it. The records live for the call. */
+/* Calls on `loop`, with keys that are new or changed since the last call: first with all keys, in pieces, and then
+ * once with none, which says that those were all; later within half a second of each change, whoever made it. The
+ * records live for the call. */
 void weir_store_watch_keys(struct weir_store *store, struct weir_loop *loop,
                            void (*on_keys)(void *context, const struct weir_key_record *keys, size_t count),
                            void *context);
@@ -304,8 +305,9 @@ WEIR_MUST enum weir_status weir_store_key_revoke(struct weir_store *store, struc
                                                  weir_store_reply reply, void *context);
 typedef void (*weir_store_revision_reply)(void *context, enum weir_status status, uint64_t number,
                                           const struct weir_error *error);
+/* A number that is new is in the audit trail, in the same transaction: made by the system, because of `cause` (a word, static storage). */
 WEIR_MUST enum weir_status weir_store_revision_save(struct weir_store *store, struct weir_loop *loop,
-                                                    struct weir_span hash, struct weir_span text,
+                                                    struct weir_span hash, struct weir_span text, const char *cause,
                                                     weir_store_revision_reply reply, void *context);
 /* Who issued these ids (copied; WEIR_ELIMIT when there are more than WEIR_MAX_ISSUED_ASKED): the reply has one record
  * an id, in their order, with an empty provider where none is known, or none at all on a failure. The records live for
@@ -317,7 +319,7 @@ typedef void (*weir_store_issued_reply)(void *context, enum weir_status status, 
 WEIR_MUST enum weir_status weir_store_issued_find(struct weir_store *store, struct weir_loop *loop,
                                                   const struct weir_span *ids, size_t count,
                                                   weir_store_issued_reply reply, void *context);
-/* Before the thread has work: the number of the first revision, synchronously. */
+/* Before the thread has work: the number of the first revision, synchronously; its cause is "start". */
 WEIR_MUST enum weir_status weir_store_revision_first(struct weir_store *store, struct weir_span hash,
                                                      struct weir_span text, uint64_t *number, struct weir_error *error);
 

@@ -68,6 +68,7 @@ struct store__operation {
     /* what is asked, and the answer */
     struct weir_key_record key;
     struct weir_span id, hash, text;
+    const char *cause; /* of a revision; static storage */
     uint64_t number;
     struct weir_arena *arena; /* of ids, found and their texts; NULL for other operations */
     struct weir_span *ids;

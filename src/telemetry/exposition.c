@@ -6,6 +6,7 @@
 #include "telemetry/impl.h"
 
 #include "base/arena.h"
+#include "base/clock.h"
 #include "base/map.h"
 #include "telemetry/text.h"
 
@@ -377,6 +378,14 @@ static void write_worker_cpu(struct exposition *exposition) {
     }
 }
 
+static void write_backup_age(struct exposition *exposition, enum telemetry__metric metric,
+                             const struct weir_metrics_facts *facts) {
+    int64_t since_us = facts->backup_utc_us != 0 ? facts->backup_utc_us : facts->start_utc_us;
+    int64_t age_us = weir_clock_utc_us() - since_us;
+    if (facts->has_backups)
+        write_decimal(exposition, metric, weir_span_of("", 0), age_us > 0 ? age_us : 0, 6);
+}
+
 static void write_row(struct exposition *exposition, const struct weir_metrics_facts *facts,
                       enum telemetry__metric metric) {
     const struct weir_metrics *metrics = exposition->metrics;
@@ -422,6 +431,10 @@ static void write_row(struct exposition *exposition, const struct weir_metrics_f
         write_integer(exposition, metric, none, (int64_t)facts->keys_rotation_due);
         return;
     case TELEMETRY__KEYS_BYTES: write_integer(exposition, metric, none, (int64_t)facts->keys_bytes); return;
+    case TELEMETRY__SEALING_KEY: write_integer(exposition, metric, none, facts->sealing_key); return;
+    case TELEMETRY__BACKUP_AGE: write_backup_age(exposition, metric, facts); return;
+    case TELEMETRY__BACKUP_BYTES: write_integer(exposition, metric, none, (int64_t)facts->backup_bytes); return;
+    case TELEMETRY__BACKUP_FAILURES: write_integer(exposition, metric, none, (int64_t)facts->backup_failures); return;
     case TELEMETRY__REVISION: write_integer(exposition, metric, none, (int64_t)facts->revision); return;
     case TELEMETRY__BUILD_INFO: write_build_info(exposition, facts); return;
     case TELEMETRY__START_TIME: write_decimal(exposition, metric, none, facts->start_utc_us, 6); return;

@@ -52,6 +52,10 @@ struct weir_metrics_facts {
     uint64_t revision;
     bool ready;
     size_t keys, keys_active, keys_rotation_due, keys_bytes;
+    bool sealing_key;
+    bool has_backups;      /* scheduled ones; what follows is of them */
+    int64_t backup_utc_us; /* of the newest one; 0: none yet */
+    uint64_t backup_bytes, backup_failures;
     int64_t start_utc_us;
 };
 /* Prometheus text format 0.0.4, or OpenMetrics 1.0.0 when asked. */
