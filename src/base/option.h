@@ -42,7 +42,8 @@ struct weir_option {
     const char *unit;           /* "ms", "s", "bytes", …; for DURATION "ms" or "s" says what a bare number is */
     const struct weir_option_table *items; /* LIST */
     bool required;                         /* in a LIST's element */
-    bool plain;                            /* TEXT: `env:` and `file:` at its beginning are the setting's own words */
+    bool references;   /* TEXTS: each names a secret (env:NAME, file:PATH) and is kept as written, as a SECRET is */
+    bool plain;        /* TEXT: `env:` and `file:` at its beginning are the setting's own words */
     bool live;         /* a running server takes a change (SIGHUP); otherwise it says that a restart is needed */
     const char *prose; /* one or two sentences for people */
 };

@@ -30,7 +30,8 @@ static bool is_name(struct weir_span text) {
 bool config__is_reference(struct weir_span text) {
     if (weir_span_starts_with(text, WEIR_SPAN("env:")))
         return is_name(weir_span_from(text, 4));
-    return weir_span_starts_with(text, WEIR_SPAN("file:")) && text.length > 5;
+    return (weir_span_starts_with(text, WEIR_SPAN("file:")) && text.length > 5) ||
+           (weir_span_starts_with(text, WEIR_SPAN("secret:")) && text.length > 7);
 }
 
 static bool has_prefix(struct weir_span text) {

@@ -139,7 +139,7 @@ void config__append_value(struct weir_buffer *out, const struct weir_option *row
         for (size_t i = 0; i < texts->count; i++) {
             if (i > 0)
                 weir_buffer_append(out, WEIR_SPAN(", "));
-            append_text(out, texts->at[i], false, style);
+            append_text(out, texts->at[i], row->references, style);
         }
         weir_buffer_append_byte(out, ']');
         return;

@@ -115,7 +115,7 @@ struct weir_span config__unexpand(struct weir_buffer *scratch, struct weir_span 
 void config__parse(struct config__reader *reader, const struct config__origin *origin, const struct config__path *path,
                    const struct weir_option *row, struct weir_span raw, void *field);
 /* TEXTS from a sequence. */
-void config__parse_texts(struct config__reader *reader, const struct config__path *path,
+void config__parse_texts(struct config__reader *reader, const struct config__path *path, const struct weir_option *row,
                          const struct config__node *node, struct weir_texts *field);
 /* "from 1KiB to 1GiB", or "" where there are no bounds. */
 void config__append_bounds(struct weir_buffer *out, const struct weir_option *row);

@@ -191,7 +191,7 @@ static void read_value(struct config__reader *reader, const struct config__path 
     if (row->kind == WEIR_OPTION_LIST)
         read_list(reader, path, row, node, field);
     else if (row->kind == WEIR_OPTION_TEXTS && node->shape == CONFIG__SEQUENCE)
-        config__parse_texts(reader, path, node, field);
+        config__parse_texts(reader, path, row, node, field);
     else if (node->shape != CONFIG__SCALAR)
         wrong_shape(reader, path, node, row->kind == WEIR_OPTION_TEXTS ? "a list of texts" : "a single value");
     else

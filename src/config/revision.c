@@ -30,7 +30,8 @@ static const struct weir_option provider_rows[] = {
      .kind = WEIR_OPTION_SECRET,
      .offset = PROVIDER(api_key),
      .live = true,
-     .prose = "Its credential, sent as a bearer token: `env:NAME` or `file:PATH`. Without one no credential is sent."},
+     .prose =
+         "Its credential, sent as a bearer token: `env:NAME`, `file:PATH`, or `secret:NAME` for one that is kept sealed in the store (`weir secrets put`). Without one no credential is sent."},
     {.name = "forward_headers",
      .kind = WEIR_OPTION_TEXTS,
      .offset = PROVIDER(forward_headers),
@@ -362,4 +363,11 @@ const struct weir_model *weir_revision_model(const struct weir_revision *revisio
 
 const struct weir_provider *weir_revision_provider(const struct weir_revision *revision, struct weir_span name) {
     return weir_map_find(revision->provider_by_name, name);
+}
+
+const struct weir_plan *weir_revision_plan(const struct weir_revision *revision, struct weir_span id) {
+    for (size_t i = 0; i < revision->plan_count; i++)
+        if (weir_span_equal(revision->plans[i].id, id))
+            return &revision->plans[i];
+    return NULL;
 }

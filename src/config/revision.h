@@ -78,6 +78,15 @@ struct weir_model {
     int64_t max_request_bytes;
 };
 
+/* A subscription tier. Plans are kept in the store, not in the settings: main adds them to the revision. */
+struct weir_plan {
+    struct weir_span id, name;
+    int64_t requests_per_second;      /* of each key; -1: no limit */
+    int64_t cu_milli_per_month;       /* that are included; -1: as much as is used */
+    int64_t price_cu_milli_per_month; /* -1: it is not said */
+    bool overage;                     /* requests go on once the month's are used up */
+};
+
 enum { WEIR_REVISION_HASH_SIZE = 65 };
 struct weir_revision {
     uint64_t number;
@@ -92,8 +101,10 @@ struct weir_revision {
     struct weir_map *model_by_name;
     const struct weir_provider *catch_all; /* NULL: none */
     int64_t max_request_bytes;             /* the largest limit of any model; 0: none has its own */
-    struct weir_secret **credentials;      /* one a provider, owned */
-    const void *prices;                    /* struct weir_prices: main owns it and frees it with the revision */
+    const struct weir_plan *plans;         /* in order of their ids */
+    size_t plan_count;
+    struct weir_secret **credentials; /* one a provider, owned */
+    const void *prices;               /* struct weir_prices: main owns it and frees it with the revision */
 };
 
 /* Gives the secret behind a provider's reference, or WEIR_ENOTFOUND and words. The revision owns it. */
@@ -109,5 +120,7 @@ WEIR_MUST enum weir_status weir_revision_new(struct weir_arena *arena, const str
 void weir_revision_free(struct weir_revision **revision);
 const struct weir_model *weir_revision_model(const struct weir_revision *revision, struct weir_span name);
 const struct weir_provider *weir_revision_provider(const struct weir_revision *revision, struct weir_span name);
+/* NULL: there is none of this id. */
+const struct weir_plan *weir_revision_plan(const struct weir_revision *revision, struct weir_span id);
 
 #endif

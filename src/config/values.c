@@ -238,6 +238,15 @@ static void parse_comma_list(struct config__reader *reader, struct weir_span tex
     *field = (struct weir_texts){.at = texts, .count = count};
 }
 
+/* What was found is not shown: it may be the secret itself. */
+static void no_reference(struct config__reader *reader, const struct config__origin *origin,
+                         const struct config__path *path) {
+    if (config__problem_begin(reader, origin, path)) {
+        weir_buffer_append(reader->problems, WEIR_SPAN("expected env:NAME or file:PATH"));
+        config__problem_end(reader);
+    }
+}
+
 void config__parse(struct config__reader *reader, const struct config__origin *origin, const struct config__path *path,
                    const struct weir_option *row, struct weir_span raw, void *field) {
     struct weir_span text = {.at = "", .length = 0};
@@ -270,13 +279,29 @@ void config__parse(struct config__reader *reader, const struct config__origin *o
         else
             wrong_value(reader, origin, path, row, raw, text, false);
         return;
-    case WEIR_OPTION_TEXTS: parse_comma_list(reader, text, field); return;
+    case WEIR_OPTION_TEXTS:
+        parse_comma_list(reader, text, field);
+        for (size_t i = 0; row->references && i < ((const struct weir_texts *)field)->count; i++)
+            if (!config__is_reference(((const struct weir_texts *)field)->at[i]))
+                no_reference(reader, origin, path);
+        return;
     case WEIR_OPTION_LIST:
     default: weir_bug_on(true);
     }
 }
 
-void config__parse_texts(struct config__reader *reader, const struct config__path *path,
+/* An element of a list of references. */
+static enum weir_status expand_reference(struct config__reader *reader, const struct config__origin *origin,
+                                         const struct config__path *path, struct weir_span raw,
+                                         struct weir_span *text) {
+    enum weir_status status = config__expand_secret(reader, origin, path, raw, text);
+    if (status != WEIR_OK || config__is_reference(*text))
+        return status;
+    no_reference(reader, origin, path);
+    return WEIR_EINVAL;
+}
+
+void config__parse_texts(struct config__reader *reader, const struct config__path *path, const struct weir_option *row,
                          const struct config__node *node, struct weir_texts *field) {
     *field = (struct weir_texts){.at = NULL, .count = 0};
     struct weir_span *texts = weir_arena_array(reader->arena, node->count, sizeof *texts);
@@ -294,7 +319,8 @@ void config__parse_texts(struct config__reader *reader, const struct config__pat
                 weir_buffer_printf(reader->problems, "expected a text, got %s", config__shape_name(item));
                 config__problem_end(reader);
             }
-        } else if (config__expand_text(reader, &origin, &item_path, item->text, &text) != WEIR_OK) {
+        } else if ((row->references ? expand_reference(reader, &origin, &item_path, item->text, &text)
+                                    : config__expand_text(reader, &origin, &item_path, item->text, &text)) != WEIR_OK) {
             text = (struct weir_span){.at = "", .length = 0}; /* noted; the reading will be refused */
         }
         texts[count++] = text;

@@ -35,6 +35,18 @@ void dialect__write_message(struct weir_json_writer *writer, const char *name, c
     weir_json_member_string(writer, name, weir_span_of(text, shown));
 }
 
+static void write_problems(struct weir_json_writer *writer, struct weir_span problems) {
+    struct weir_span line;
+    weir_json_write_name(writer, "problems");
+    weir_json_write_array(writer);
+    while (problems.length > 0) {
+        (void)weir_span_split(problems, '\n', &line, &problems);
+        if (line.length > 0)
+            weir_json_write_string(writer, line);
+    }
+    weir_json_write_end(writer);
+}
+
 void dialect__write_details(struct weir_json_writer *writer, const struct weir_error_answer *error) {
     const struct weir_reason_row *row = weir_reason_row(error->reason);
     weir_json_write_name(writer, "details");
@@ -44,6 +56,8 @@ void dialect__write_details(struct weir_json_writer *writer, const struct weir_e
         weir_json_member_text(writer, "field", error->field);
     if (row->hint[0] != '\0')
         weir_json_member_text(writer, "hint", row->hint);
+    if (error->problems.length > 0)
+        write_problems(writer, error->problems);
     weir_json_write_end(writer);
 }
 

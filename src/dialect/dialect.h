@@ -126,8 +126,9 @@ struct weir_error_answer {
     enum weir_reason reason;
     struct weir_span brand_upper; /* "WEIR" */
     struct weir_span request_id;
-    struct weir_span detail; /* what exactly, empty without */
-    const char *field;       /* NULL or "" without */
+    struct weir_span detail;   /* what exactly, empty without */
+    const char *field;         /* NULL or "" without */
+    struct weir_span problems; /* all that is wrong, a line each; empty without */
     /* within a stream: what its events have told */
     struct weir_span answer_id;
     int64_t sequence; /* of the next event */

@@ -12,6 +12,7 @@
 #include "identity/keys.h"
 #include "meter/prices.h"
 #include "net/tls.h"
+#include "store/records.h"
 #include "telemetry/board.h"
 #include "telemetry/metrics.h"
 
@@ -71,6 +72,7 @@ struct weir_gateway {
     struct weir_metrics *metrics;
     struct weir_board *board;
     struct weir_store *store;
+    struct weir_record_settings records; /* of which requests a record is kept */
     struct weir_issued_table *issued;
     const char *spool_directory; /* for forms that are too large for memory */
     struct weir_log log;

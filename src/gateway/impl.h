@@ -61,6 +61,8 @@ struct weir_worker {
     bool log_flush_armed;
     char date[32]; /* of the Date field, once a second */
     bool draining, told_quiet;
+    int64_t refusals_until_ns; /* record.c: refusals of unknown callers in this second */
+    unsigned refusals;
     uint64_t keys_epoch; /* what requests that begin now may hold of the table of keys is of this epoch at least */
     struct weir_message keys_message;
     _Atomic uint64_t keys_number;
@@ -205,6 +207,7 @@ struct weir_request {
     struct weir_span path_variable;
     struct weir_span query; /* as it is sent on */
     int64_t start_ns, start_utc_us;
+    int64_t read_ns; /* its body is complete; 0: not yet */
     struct weir_uuid id;
     char id_text[WEIR_UUID_TEXT_SIZE];
     struct weir_span client_request_id, tags, trace_id;
@@ -239,6 +242,7 @@ struct weir_request {
 
     /* how it ended */
     enum weir_reason reason;
+    enum weir_stage stage;          /* that it failed at */
     const char *field;              /* for the error, NULL without */
     const char *allow;              /* a 405: the methods that the path takes */
     struct weir_span detail;        /* in the arena */
@@ -274,6 +278,12 @@ enum gateway__next gateway__step_record(struct weir_request *request);
 
 /* What a target charges for the request; NULL: it has no price, or the endpoint is free. */
 const struct weir_price *gateway__price_of(const struct weir_request *request, const struct weir_target *target);
+
+/* --- record.c: what the request's record says besides --- */
+/* Stage, policy outcome, times, what was wrong: into the entry. The texts live in the request's arena. */
+void gateway__fill_story(struct weir_request *request);
+/* A record of a request that reached no provider, which the ledger does not know. */
+void gateway__record_unbilled(struct weir_request *request);
 
 /* --- authorize.c --- */
 /* The client's address, through the proxies that are trusted. */
@@ -369,6 +379,8 @@ enum weir_status gateway__relay_body(struct weir_request *request, struct weir_s
 enum gateway__next gateway__relay_end(struct weir_request *request);
 void gateway__relay_reset(struct weir_request *request);
 void gateway__write_upstream_fields(struct weir_request *request, struct weir_buffer *out);
+/* A provider that tells its credential back (errors do: "Incorrect API key provided: …") tells it to nobody: from `from` on, stars stand in its place. */
+void gateway__hide_credential(const struct weir_request *request, struct weir_buffer *out, size_t from);
 /* Sends a whole answer: the upstream's status and fields, what it cost where it may cost something, and `parts` (parts[0] is filled here). */
 enum gateway__next gateway__relay_whole(struct weir_request *request, struct weir_span *parts, size_t count,
                                         size_t body_length);

@@ -9,21 +9,25 @@ static const struct {
     const char *name;
     enum gateway__next (*run)(struct weir_request *request);
     unsigned flags;
+    enum weir_stage stage; /* what the request's record calls it */
 } steps[] = {
-    {"admit", gateway__step_admit, 0},                     /* may anything be served now */
-    {"identify", gateway__step_identify, 0},               /* who asks: from the head alone, before a body is taken */
-    {"authorize", gateway__step_authorize, 0},             /* may its key do this, as far as the head tells */
-    {"read", gateway__step_read, 0},                       /* the body, counted as it comes */
-    {"local", gateway__step_local, 0},                     /* what needs no provider is answered here */
-    {"understand", gateway__step_understand, 0},           /* what is asked */
-    {"locate", gateway__step_locate, 0},                   /* who issued the id that it names */
-    {"authorize model", gateway__step_authorize_model, 0}, /* may its key use this model */
-    {"route", gateway__step_route, 0},                     /* who can serve it */
-    {"reserve", gateway__step_reserve, 0},                 /* what it may cost at most */
-    {"send", gateway__step_send, RETRY_FROM},              /* one attempt a turn, and the relay of its answer */
-    {"settle", gateway__step_settle, ALWAYS}, /* what it did cost, unless that was known before the terminal bytes */
-    {"answer", gateway__step_answer, ALWAYS}, /* tell the client, if nothing has */
-    {"record", gateway__step_record, ALWAYS}, /* metrics and the log */
+    {"admit", gateway__step_admit, 0, WEIR_STAGE_RECEIVED}, /* may anything be served now */
+    {"identify", gateway__step_identify, 0,
+     WEIR_STAGE_IDENTIFIED}, /* who asks: from the head alone, before a body is taken */
+    {"authorize", gateway__step_authorize, 0,
+     WEIR_STAGE_AUTHORIZED},                                  /* may its key do this, as far as the head tells */
+    {"read", gateway__step_read, 0, WEIR_STAGE_READ},         /* the body, counted as it comes */
+    {"local", gateway__step_local, 0, WEIR_STAGE_UNDERSTOOD}, /* what needs no provider is answered here */
+    {"understand", gateway__step_understand, 0, WEIR_STAGE_UNDERSTOOD},       /* what is asked */
+    {"locate", gateway__step_locate, 0, WEIR_STAGE_ROUTED},                   /* who issued the id that it names */
+    {"authorize model", gateway__step_authorize_model, 0, WEIR_STAGE_ROUTED}, /* may its key use this model */
+    {"route", gateway__step_route, 0, WEIR_STAGE_ROUTED},                     /* who can serve it */
+    {"reserve", gateway__step_reserve, 0, WEIR_STAGE_RESERVED},               /* what it may cost at most */
+    {"send", gateway__step_send, RETRY_FROM, WEIR_STAGE_SENT}, /* one attempt a turn, and the relay of its answer */
+    {"settle", gateway__step_settle, ALWAYS,
+     WEIR_STAGE_ANSWERED}, /* what it did cost, unless that was known before the terminal bytes */
+    {"answer", gateway__step_answer, ALWAYS, WEIR_STAGE_ANSWERED}, /* tell the client, if nothing has */
+    {"record", gateway__step_record, ALWAYS, WEIR_STAGE_ANSWERED}, /* metrics and the log */
 };
 enum { STEP_COUNT = sizeof steps / sizeof *steps };
 
@@ -72,6 +76,7 @@ enum gateway__next gateway__fail(struct weir_request *request, enum weir_reason 
     if (request->reason != WEIR_REASON_NONE)
         return ANSWER;
     request->reason = reason;
+    request->stage = steps[request->step].stage;
     request->field = field;
     if (detail == NULL)
         return ANSWER;

@@ -180,6 +180,7 @@ static char *place(void *owner, size_t *room) {
 static void on_complete(void *owner) {
     struct weir_request *request = owner;
     request->body_complete = true;
+    request->read_ns = weir_loop_now_ns(request->worker->loop);
     gateway__resume(request, request->form != NULL ? gateway__form_end(request) : NEXT);
 }
 
@@ -266,6 +267,8 @@ static void take_ids(struct weir_request *request) {
     request->id = weir_uuid_v7(weir_loop_random(request->worker->loop), request->start_utc_us);
     weir_uuid_format(&request->id, request->id_text);
     const struct weir_span *id = weir_http_head_find(request->head, WEIR_SPAN("x-request-id"));
+    if (id == NULL)
+        id = weir_http_head_find(request->head, WEIR_SPAN("x-sp-request-id"));
     const struct weir_span *tags = weir_http_head_find(request->head, WEIR_SPAN("x-weir-tags"));
     request->client_request_id = id != NULL && is_acceptable_id(*id, WEIR_MAX_CLIENT_REQUEST_ID_BYTES) ? *id
                                                                                                        : WEIR_SPAN("");

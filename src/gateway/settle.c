@@ -119,6 +119,7 @@ void gateway__settle(struct weir_request *request) {
     fill_usage(request, source);
     fill_entry(request, source, weir_price_cost(request->price, &request->usage));
     request->entry.status = client_status(request);
+    gateway__fill_story(request);
     /* Room for the close was kept when the open was accepted. */
     enum weir_status status = weir_journal_append_close(request->worker->journal, &request->entry);
     if (status != WEIR_OK)

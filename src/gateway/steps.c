@@ -179,6 +179,7 @@ enum gateway__next gateway__step_record(struct weir_request *request) {
     if (request->candidates.model == NULL && request->price != NULL)
         numbers.model = request->price->model;
     weir_metrics_record(request->worker->metrics, &numbers);
+    gateway__record_unbilled(request);
     const struct weir_log *log = weir_loop_log(request->worker->loop);
     bool quiet = request->endpoint != NULL && request->endpoint->answer == gateway__answer_health;
     if (log->minimum > (quiet ? WEIR_LOG_DEBUG : WEIR_LOG_INFO))

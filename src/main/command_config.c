@@ -12,6 +12,7 @@ static int check(const char *path) {
     struct weir_buffer problems;
     struct main__settings settings;
     struct main__published *published = NULL;
+    const struct main__plans no_plans = {.count = 0};
     struct main__tls_cache *cache = main__tls_cache_new();
     struct weir_arena *arena = weir_arena_new(0, 4 * WEIR_MAX_CONFIG_BYTES);
     weir_buffer_init(&problems, WEIR_MIB);
@@ -20,7 +21,8 @@ static int check(const char *path) {
     if (status == WEIR_OK)
         status = main__implicit_catalog(arena, &settings, "http://127.0.0.1:1/v1");
     if (status == WEIR_OK) {
-        status = main__published_new(arena, &settings, cache, &published, &problems);
+        settings.without_store = true;
+        status = main__published_new(arena, &settings, &no_plans, cache, &published, &problems);
         arena = NULL;
     }
     if (status == WEIR_OK)

@@ -22,132 +22,6 @@ static const struct weir_log *log_of(const struct main__server *server) {
     return &server->gateway.log;
 }
 
-static void log_problems(const struct main__server *server, const char *event, const struct weir_buffer *problems) {
-    struct weir_span rest = weir_buffer_span(problems), line;
-    while (rest.length > 0) {
-        (void)weir_span_split(rest, '\n', &line, &rest);
-        if (line.length > 0)
-            weir_log(log_of(server), WEIR_LOG_ERROR, event, WEIR_LOG_S("problem", line));
-    }
-}
-
-/* --- published states --- */
-
-struct released_message {
-    struct weir_message message;
-    struct main__published *published;
-};
-
-static void run_released(struct weir_message *message) {
-    struct released_message *released = WEIR_CONTAINER_OF(message, struct released_message, message);
-    main__published_free(&released->published);
-    weir_memory_free(released);
-}
-
-/* A worker has let go of a state; the last one sends it to be freed. */
-static void on_released(void *context, const struct weir_published *base) {
-    struct main__server *server = context;
-    struct main__published *published = (struct main__published *)(uintptr_t)base;
-    if (atomic_fetch_sub(&published->holders, 1) != 1)
-        return;
-    struct released_message *released = weir_memory_new(1, sizeof *released);
-    if (released == NULL)
-        return; /* it stays in memory; the next reload has more luck */
-    *released = (struct released_message){.message = {.run = run_released}, .published = published};
-    weir_loop_post(server->loop, &released->message);
-}
-
-static void set_live(struct main__server *server, struct main__published *published) {
-    server->live = published;
-    server->board.revision = published->revision->number;
-    server->board.provider_count = published->revision->provider_count;
-}
-
-/* --- reload --- */
-
-static void warn_about_restarts(struct main__server *server, struct main__settings *fresh) {
-    struct weir_config_section before[MAIN_SECTION_COUNT], after[MAIN_SECTION_COUNT];
-    struct weir_buffer names;
-    weir_buffer_init(&names, 64 * WEIR_KIB);
-    main__settings_sections(&server->settings, before);
-    main__settings_sections(fresh, after);
-    weir_config_needs_restart(before, after, MAIN_SECTION_COUNT, &names);
-    struct weir_span rest = weir_buffer_span(&names), name;
-    while (rest.length > 0) {
-        (void)weir_span_split(rest, '\n', &name, &rest);
-        if (name.length > 0)
-            weir_log(log_of(server), WEIR_LOG_WARNING, "setting_needs_restart", WEIR_LOG_S("setting", name));
-    }
-    weir_buffer_release(&names);
-}
-
-static void on_revision_saved(void *context, enum weir_status status, uint64_t number, const struct weir_error *error);
-
-struct reload {
-    struct main__server *server;
-    struct main__published *published;
-};
-
-static void reload(struct main__server *server) {
-    struct weir_buffer problems;
-    struct main__settings fresh = {.environment = NULL};
-    struct weir_arena *arena = weir_arena_new(0, 4 * WEIR_MAX_CONFIG_BYTES);
-    struct reload *pending = weir_memory_new(1, sizeof *pending);
-    weir_buffer_init(&problems, WEIR_MIB);
-    enum weir_status status = arena == NULL || pending == NULL
-                                  ? WEIR_ENOMEM
-                                  : main__settings_load(arena, server->config_path, &fresh, &problems);
-    if (status == WEIR_OK)
-        status = main__implicit_catalog(arena, &fresh, server->simulator.pid > 0 ? server->simulator.base_url : NULL);
-    if (status == WEIR_OK && fresh.catalog.providers.count == 0) {
-        weir_buffer_append(&problems, WEIR_SPAN("providers: the file names none any more, nor does the environment\n"));
-        status = WEIR_EINVAL;
-    }
-    if (status == WEIR_OK) {
-        warn_about_restarts(server, &fresh);
-        *pending = (struct reload){.server = server};
-        status = main__published_new(arena, &fresh, server->tls_cache, &pending->published, &problems);
-        arena = NULL;
-    }
-    if (status == WEIR_OK)
-        status = weir_store_revision_save(server->store, server->loop,
-                                          weir_span_of_string(pending->published->revision->hash),
-                                          pending->published->canonical, on_revision_saved, pending);
-    if (status != WEIR_OK) {
-        log_problems(server, "reload_refused", &problems);
-        weir_log(log_of(server), WEIR_LOG_ERROR, "reload_refused", WEIR_LOG_T("status", weir_status_name(status)),
-                 WEIR_LOG_T("effect", "nothing has changed"));
-        if (pending != NULL)
-            main__published_free(&pending->published);
-        weir_memory_free(pending);
-        weir_arena_free(&arena);
-    }
-    weir_buffer_release(&problems);
-}
-
-static void on_revision_saved(void *context, enum weir_status status, uint64_t number, const struct weir_error *error) {
-    struct reload *pending = context;
-    struct main__server *server = pending->server;
-    struct main__published *published = pending->published;
-    weir_memory_free(pending);
-    if (status != WEIR_OK || server->stopping) {
-        weir_log(log_of(server), WEIR_LOG_ERROR, "reload_refused",
-                 WEIR_LOG_T("problem", error != NULL ? error->text : "the store is away"),
-                 WEIR_LOG_T("effect", "nothing has changed"));
-        main__published_free(&published);
-        return;
-    }
-    published->revision->number = number;
-    published->holders = server->worker_count;
-    set_live(server, published);
-    main__plane_allow(server, &published->settings);
-    for (unsigned i = 0; i < server->worker_count; i++)
-        if (weir_worker_publish(server->workers[i], &published->base) != WEIR_OK)
-            on_released(server, &published->base);
-    weir_log(log_of(server), WEIR_LOG_INFO, "revision_published", WEIR_LOG_I("revision", number),
-             WEIR_LOG_T("hash", published->revision->hash));
-}
-
 /* --- what the control thread watches --- */
 
 static void on_watch(void *argument) {
@@ -161,6 +35,12 @@ static void on_watch(void *argument) {
     server->board.store_backlog_bytes = health.journal_backlog_bytes;
     main__keys_turn(server);
     server->control_cpu_ns = weir_clock_thread_cpu_ns();
+    if (server->backups != NULL) {
+        struct weir_backup_state backups;
+        main__backup_schedule_state(server->backups, &backups);
+        server->board.backup_failed = backups.problem[0] != '\0';
+        server->board.backup_utc_us = backups.last_utc_us;
+    }
     if (was_available != is_available)
         weir_log(log_of(server), is_available ? WEIR_LOG_INFO : WEIR_LOG_ERROR,
                  is_available ? "store_back" : "store_unavailable", WEIR_LOG_T("problem", health.problem));
@@ -170,9 +50,12 @@ static void on_watch(void *argument) {
 static void write_metrics(void *context, bool openmetrics, struct weir_buffer *out) {
     struct main__server *server = context;
     struct weir_store_health health;
+    struct weir_backup_state backups = {.problem = ""};
     struct weir_trail_state trail;
     weir_store_health(server->store, &health);
     weir_trail_state(server->trail, &trail);
+    if (server->backups != NULL)
+        main__backup_schedule_state(server->backups, &backups);
     const struct weir_metrics_facts facts = {.store_available = health.available,
                                              .journal_available = health.journal_available,
                                              .ingested_records = health.ingested_records,
@@ -189,6 +72,11 @@ static void write_metrics(void *context, bool openmetrics, struct weir_buffer *o
                                              .keys_active = server->key_watch.active,
                                              .keys_rotation_due = server->key_watch.rotation_due,
                                              .keys_bytes = server->key_watch.bytes,
+                                             .sealing_key = weir_sealing_can_seal(server->sealing),
+                                             .has_backups = server->backups != NULL,
+                                             .backup_utc_us = backups.last_utc_us,
+                                             .backup_bytes = backups.last_bytes,
+                                             .backup_failures = backups.failures,
                                              .start_utc_us = server->board.start_utc_us};
     weir_metrics_write(server->gateway.metrics, &facts, openmetrics, out);
 }
@@ -232,6 +120,7 @@ static void stop(struct main__server *server) {
     int64_t timeout_ms = server->live->settings.general.shutdown_timeout_ms;
     server->stopping = true;
     server->board.draining = true;
+    main__publish_close(server);
     weir_log(log_of(server), WEIR_LOG_INFO, "draining", WEIR_LOG_I("timeout_ms", timeout_ms));
     stop_workers(server, timeout_ms);
 }
@@ -246,7 +135,7 @@ static void on_reload_signal(uv_signal_t *handle, int signal_number) {
     struct main__server *server = handle->data;
     weir_trail_reopen(server->trail);
     if (!server->stopping)
-        reload(server);
+        main__publish_file(server);
 }
 
 struct signals {
@@ -339,30 +228,9 @@ static enum weir_status open_store(struct main__server *server, struct weir_rand
                                                  .environment = server->settings.environment,
                                                  .workers = server->worker_count,
                                                  .sync_group = server->settings.journal.sync == 1,
+                                                 .records = server->gateway.records,
                                                  .log = &log};
     return weir_store_new(&settings, random, &server->store, error);
-}
-
-static enum weir_status publish_first(struct main__server *server, struct weir_arena *arena, struct weir_error *error) {
-    struct weir_buffer problems;
-    struct main__published *published = NULL;
-    weir_buffer_init(&problems, WEIR_MIB);
-    enum weir_status status = main__published_new(arena, &server->settings, server->tls_cache, &published, &problems);
-    if (status != WEIR_OK)
-        (void)weir_fail(error, status, "%.*s", (int)(problems.length < 390 ? problems.length : 390),
-                        problems.at != NULL ? problems.at : "");
-    weir_buffer_release(&problems);
-    if (status == WEIR_OK)
-        status = weir_store_revision_first(server->store, weir_span_of_string(published->revision->hash),
-                                           published->canonical, &published->revision->number, error);
-    if (status != WEIR_OK) {
-        main__published_free(&published);
-        return status;
-    }
-    published->holders = server->worker_count + 1; /* the workers, and `first` */
-    server->first = published;
-    set_live(server, published);
-    return WEIR_OK;
 }
 
 /* Keys, and which workspaces are suspended, are there before the first request can come. */
@@ -382,6 +250,39 @@ static enum weir_status load_keys(struct main__server *server, struct weir_error
                : weir_fail(error, WEIR_ETIMEOUT, "the keys could not be loaded from the store in time");
 }
 
+/* Without its key weir runs on, and what is sealed stays shut. */
+static enum weir_status open_sealing(struct main__server *server, struct weir_error *error) {
+    struct weir_error problem = {.text = ""};
+    enum weir_status status = main__sealing_new(&server->settings, &server->sealing, &problem);
+    if (status != WEIR_OK)
+        return weir_fail(error, status, "%s", problem.text);
+    server->board.secrets_read_only = !weir_sealing_can_seal(server->sealing);
+    if (server->board.secrets_read_only)
+        weir_log(log_of(server), WEIR_LOG_WARNING, "sealing_key_missing",
+                 WEIR_LOG_T("problem", problem.text[0] != '\0' ? problem.text : "secrets.sealing_key is not set"),
+                 WEIR_LOG_T("effect", "secrets are read-only: none can be written, none that is sealed can be opened"));
+    return WEIR_OK;
+}
+
+static enum weir_status start_backups(struct main__server *server, struct weir_error *error) {
+    const struct main__settings *settings = &server->settings;
+    if (settings->backup_dir[0] == '\0')
+        return WEIR_OK;
+    if (settings->backup.seal && !weir_sealing_can_seal(server->sealing))
+        return weir_fail(error, WEIR_EDENIED, "backup.seal: there is no sealing key to seal backups with");
+    struct main__backup_plan plan = {.directory = settings->data_dir,
+                                     .environment = settings->environment,
+                                     .folder = settings->backup_dir,
+                                     .interval_ms = settings->backup.interval_ms,
+                                     .keep = settings->backup.keep,
+                                     .seal = settings->backup.seal,
+                                     .sealer = main__backup_sealer(server->sealing),
+                                     .log = server->gateway.log};
+    plan.log.part = "backup";
+    server->board.has_backups = true;
+    return main__backup_schedule_new(&plan, &server->backups, error);
+}
+
 static enum weir_status start_trail(struct main__server *server, struct weir_error *error) {
     const struct main__settings *settings = &server->settings;
     const struct weir_trail_settings trail = {.store_directory = settings->data_dir,
@@ -394,6 +295,7 @@ static enum weir_status start_trail(struct main__server *server, struct weir_err
 
 static enum weir_status start_threads(struct main__server *server, struct weir_error *error) {
     const struct main__settings *settings = &server->settings;
+    const bool has_backups = server->backups != NULL;
     const struct weir_operator_settings operator_settings = {
         .store_directory = settings->data_dir,
         .environment = settings->environment,
@@ -401,7 +303,12 @@ static enum weir_status start_threads(struct main__server *server, struct weir_e
         .local_operator = server->gateway.is_dev,
         .session_ms = settings->operator_plane.session_ms,
         .rotation_due_us = settings->keys.rotation_due_ms * 1000,
-        .hooks = {.keys_changed = main__keys_changed, .context = server},
+        .hooks = {.publish = main__publish_wish, .keys_changed = main__keys_changed, .context = server},
+        .sealing = server->sealing,
+        .backups = {.folder = settings->backup_dir,
+                    .start = has_backups ? main__backup_schedule_start : NULL,
+                    .read_state = has_backups ? main__backup_schedule_state : NULL,
+                    .context = server->backups},
         .board = &server->board,
         .brand_upper = server->gateway.brand_upper,
         .loopback_only = main__is_loopback_address(settings->operator_plane.listen),
@@ -430,6 +337,9 @@ static void fill_gateway(struct main__server *server) {
                                                           .environment = weir_span_of_string(settings->environment)};
     server->gateway.brand_upper = weir_span_of_string(server->brand_upper);
     server->gateway.is_dev = settings->general.environment == 0;
+    server->gateway.records = (struct weir_record_settings){
+        .retention_us = settings->records.retention_ms * 1000,
+        .sample_percent = (unsigned)settings->records.sample_percent};
     server->gateway.board = &server->board;
     server->gateway.busy_workers = &server->busy_workers;
     server->gateway.log = (struct weir_log){.fd = STDERR_FILENO,
@@ -437,7 +347,7 @@ static void fill_gateway(struct main__server *server) {
                                             .part = "gateway"};
     server->gateway.write_metrics = write_metrics;
     server->gateway.context = server;
-    server->gateway.on_released = on_released;
+    server->gateway.on_released = main__on_released;
     server->gateway.on_stopped = on_stopped;
     server->board.store_available = true;
     server->board.journal_available = true;
@@ -483,7 +393,7 @@ static enum weir_status boot(struct main__server *server, struct weir_arena *are
         return status;
     }
     log.part = "control";
-    status = publish_first(server, arena, error);
+    status = main__publish_first(server, arena, error);
     if (status == WEIR_OK)
         status = weir_loop_new(&log, &server->loop, error);
     if (status == WEIR_OK)
@@ -504,13 +414,20 @@ static enum weir_status boot(struct main__server *server, struct weir_arena *are
     if (status == WEIR_OK)
         status = load_keys(server, error);
     if (status == WEIR_OK)
+        status = open_sealing(server, error);
+    if (status == WEIR_OK)
+        status = start_backups(server, error);
+    if (status == WEIR_OK)
         status = start_trail(server, error);
     if (status == WEIR_OK)
         status = start_threads(server, error);
+    if (status == WEIR_OK)
+        main__publish_watch(server);
     return status;
 }
 
 static void shut(struct main__server *server) {
+    main__publish_close(server);
     for (unsigned i = 0; server->workers != NULL && i < server->worker_count; i++)
         weir_worker_join(&server->workers[i]);
     main__keys_over(server);
@@ -518,11 +435,14 @@ static void shut(struct main__server *server) {
     weir_trail_free(&server->trail); /* sends what the last operations have left */
     main__keys_release(server);
     weir_timer_stop(&server->watch);
+    main__backup_schedule_free(&server->backups);
+    weir_sealing_free(&server->sealing);
     weir_store_free(&server->store); /* ingests what is left */
     if (server->loop != NULL)
         while (weir_loop_run_once(server->loop))
             (void)usleep(NAP_US);
     weir_loop_free(&server->loop);
+    main__publish_free(server);
     main__published_free(&server->first);
     weir_keys_free(&server->gateway.keys);
     weir_metrics_free(&server->gateway.metrics);

@@ -4,25 +4,6 @@
 #include "base/arithmetic.h"
 #include "base/clock.h"
 
-enum weir_status main__key_make(const struct weir_key_format *format, struct weir_span name, struct weir_span workspace,
-                                int64_t expires_utc_us, struct weir_key_record *record, struct weir_secret **key) {
-    struct weir_random random = {.left = 0};
-    enum weir_status status = weir_key_make(format, &random, key);
-    if (status != WEIR_OK)
-        return status;
-    struct weir_span text = weir_secret_reveal(*key);
-    struct weir_span digits = weir_span_from(text, text.length - WEIR_KEY_RANDOM_DIGITS - WEIR_KEY_CHECK_DIGITS);
-    *record = (struct weir_key_record){.name = name,
-                                       .workspace = workspace,
-                                       .created_utc_us = weir_clock_utc_us(),
-                                       .expires_utc_us = expires_utc_us};
-    memcpy(record->id, "key_", 4);
-    weir_base62_random(&random, &record->id[4], 16);
-    weir_key_hash(text, record->hash);
-    (void)snprintf(record->hint, sizeof record->hint, "%.4s…%.4s", digits.at, text.at + text.length - 4);
-    return WEIR_OK;
-}
-
 enum weir_status main__parse_time(struct weir_span text, bool future, int64_t *utc_us) {
     static const struct {
         char unit;

@@ -6,10 +6,6 @@
 #include "main/settings.h"
 #include "store/store.h"
 
-/* Makes a key and the record to store of it. The record's spans are borrowed from the arguments. */
-WEIR_MUST enum weir_status main__key_make(const struct weir_key_format *format, struct weir_span name,
-                                          struct weir_span workspace, int64_t expires_utc_us,
-                                          struct weir_key_record *record, struct weir_secret **key);
 /* "30d", "12h", "90m" from now, or a time or date; WEIR_EINVAL. */
 WEIR_MUST enum weir_status main__parse_time(struct weir_span text, bool future, int64_t *utc_us);
 /* A text for a table's cell: at most `width` columns (longer ones end in …), control bytes shown as '?', so that no client's word can

@@ -6,9 +6,14 @@ int main__serve(int argc, char **argv);
 int main__key(int argc, char **argv);
 int main__operator(int argc, char **argv);
 int main__ledger(int argc, char **argv);
+int main__requests(int argc, char **argv);
 int main__audit(int argc, char **argv);
 int main__config(int argc, char **argv);
 int main__prices(int argc, char **argv);
 int main__metrics(int argc, char **argv);
+int main__secrets(int argc, char **argv);
+int main__backup(int argc, char **argv);
+int main__restore(int argc, char **argv);
+int main__store(int argc, char **argv);
 
 #endif

@@ -3,6 +3,8 @@
 
 #include "base/clock.h"
 #include "base/memory.h"
+#include "main/sealing.h"
+#include "operator/sealed.h"
 #include "secrets/secrets.h"
 
 #include <openssl/evp.h>
@@ -178,10 +180,33 @@ enum weir_status main__implicit_catalog(struct weir_arena *arena, struct main__s
 
 /* --- compiling --- */
 
+/* What credentials are made from. */
+struct credentials {
+    const struct main__settings *settings;
+    struct weir_buffer uses; /* a line for each secret of the store: a new value makes another revision */
+};
+
+static enum weir_status fetch(struct credentials *credentials, struct weir_span reference, struct weir_secret **secret,
+                              struct weir_error *error) {
+    struct weir_span name;
+    uint64_t value_version = 0;
+    if (!weir_secrets_is_sealed(reference, &name))
+        return weir_secrets_fetch_now(reference, secret, error);
+    if (credentials->settings->without_store) {
+        *secret = weir_secret_new(WEIR_SPAN("sealed"));
+        return *secret != NULL ? WEIR_OK : weir_fail(error, WEIR_ENOMEM, "no memory for a secret");
+    }
+    enum weir_status status = main__secret_fetch(credentials->settings, name, secret, &value_version, error);
+    if (status == WEIR_OK)
+        weir_named_secret_write_use(&credentials->uses, name, value_version);
+    return status;
+}
+
 static enum weir_status credential(void *context, const struct weir_provider_settings *provider,
                                    struct weir_secret **secret, struct weir_error *error) {
-    const struct main__settings *settings = context;
-    enum weir_status status = weir_secrets_fetch_now(provider->api_key, secret, error);
+    struct credentials *credentials = context;
+    const struct main__settings *settings = credentials->settings;
+    enum weir_status status = fetch(credentials, provider->api_key, secret, error);
     if (status != WEIR_OK)
         return status;
     const struct weir_key_format format = {settings->general.brand, weir_span_of_string(settings->environment)};
@@ -215,7 +240,8 @@ static enum weir_status load_prices(const struct main__settings *settings, struc
     return status;
 }
 
-static enum weir_status hash_settings(struct main__published *published) {
+static enum weir_status hash_settings(struct main__published *published, const struct main__plans *plans,
+                                      struct weir_span secrets) {
     struct weir_config_section sections[MAIN_SECTION_COUNT];
     struct weir_buffer text;
     unsigned char digest[32];
@@ -226,6 +252,8 @@ static enum weir_status hash_settings(struct main__published *published) {
     weir_buffer_append(&text, WEIR_SPAN("prices: "));
     weir_buffer_append(&text, weir_prices_version(published->prices));
     weir_buffer_append_byte(&text, '\n');
+    main__plans_write(plans, &text);
+    weir_buffer_append(&text, secrets);
     enum weir_status status = weir_buffer_status(&text);
     if (status == WEIR_OK)
         status = weir_arena_dup(published->revision->arena, weir_buffer_span(&text), &published->canonical);
@@ -268,8 +296,8 @@ static enum weir_status read_trusted_proxies(struct main__published *published, 
 }
 
 enum weir_status main__published_new(struct weir_arena *arena, const struct main__settings *settings,
-                                     struct main__tls_cache *cache, struct main__published **published,
-                                     struct weir_buffer *problems) {
+                                     const struct main__plans *plans, struct main__tls_cache *cache,
+                                     struct main__published **published, struct weir_buffer *problems) {
     struct main__published *made = weir_memory_new(1, sizeof *made);
     if (made == NULL) {
         weir_arena_free(&arena);
@@ -278,10 +306,12 @@ enum weir_status main__published_new(struct weir_arena *arena, const struct main
     struct weir_buffer found;
     weir_buffer_init(&found, WEIR_MIB);
     made->settings = *settings;
+    struct credentials credentials = {.settings = &made->settings};
+    weir_buffer_init(&credentials.uses, WEIR_MIB);
     /* The arena goes with a revision that fails, and the file's text with it: it is kept for telling places. */
     char *text = weir_memory_string(settings->text),
          *name = weir_memory_string(weir_span_of_string(settings->file_name));
-    enum weir_status status = weir_revision_new(arena, &made->settings.catalog, credential, &made->settings,
+    enum weir_status status = weir_revision_new(arena, &made->settings.catalog, credential, &credentials,
                                                 &made->revision, &found);
     if (status != WEIR_OK && text != NULL && name != NULL) {
         const struct main__settings places = {.text = weir_span_of_string(text), .file_name = name};
@@ -298,7 +328,12 @@ enum weir_status main__published_new(struct weir_arena *arena, const struct main
     if (status == WEIR_OK)
         status = read_trusted_proxies(made, &trusted_proxies, problems);
     if (status == WEIR_OK)
-        status = hash_settings(made);
+        status = main__plans_compile(plans, made->revision, problems);
+    if (status == WEIR_OK)
+        status = weir_buffer_status(&credentials.uses);
+    if (status == WEIR_OK)
+        status = hash_settings(made, plans, weir_buffer_span(&credentials.uses));
+    weir_buffer_release(&credentials.uses);
     if (status != WEIR_OK) {
         main__published_free(&made);
         return status;

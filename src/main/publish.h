@@ -2,6 +2,7 @@
 #ifndef WEIR_MAIN_PUBLISH_H
 #define WEIR_MAIN_PUBLISH_H
 
+#include "main/plans.h"
 #include "main/settings.h"
 
 /* TLS contexts towards upstreams, made once for each pair of trust and verification, kept until the process ends. */
@@ -25,8 +26,8 @@ WEIR_MUST enum weir_status main__implicit_catalog(struct weir_arena *arena, stru
 
 /* Takes over `arena`, also on failure. The revision has no number yet. */
 WEIR_MUST enum weir_status main__published_new(struct weir_arena *arena, const struct main__settings *settings,
-                                               struct main__tls_cache *cache, struct main__published **published,
-                                               struct weir_buffer *problems);
+                                               const struct main__plans *plans, struct main__tls_cache *cache,
+                                               struct main__published **published, struct weir_buffer *problems);
 void main__published_free(struct main__published **published);
 
 #endif

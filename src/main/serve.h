@@ -2,7 +2,9 @@
 #ifndef WEIR_MAIN_SERVE_H
 #define WEIR_MAIN_SERVE_H
 
+#include "main/backup_schedule.h"
 #include "main/publish.h"
+#include "main/sealing.h"
 #include "main/simulator.h"
 #include "net/listener.h"
 #include "operator/operator.h"
@@ -25,6 +27,8 @@ struct main__key_watch {
     bool is_posted, is_over;
 };
 
+struct main__publisher;
+
 struct main__server {
     const char *config_path;
     bool demo;
@@ -35,6 +39,7 @@ struct main__server {
     struct weir_gateway gateway;
     struct main__tls_cache *tls_cache;
     struct weir_tls *server_tls;
+    struct main__publisher *publisher;
     struct main__published *live;
     struct main__published *first; /* holds the texts of `settings`: kept to the end */
     struct main__simulator simulator;
@@ -44,6 +49,8 @@ struct main__server {
     int *sockets;
     int operator_socket;
     struct weir_operator *operator_plane;
+    struct weir_sealing *sealing;
+    struct main__backup_schedule *backups; /* NULL: none are configured */
     struct weir_trail *trail;
     struct weir_tls *plane_tls;
     struct weir_networks plane_networks; /* operator.allow, in `plane_arena` */
@@ -56,6 +63,23 @@ struct main__server {
     bool stopping;
     int exit_code;
 };
+
+/* --- serve_publish.c --- */
+/* The first revision, of the settings as they were read and the plans in the store. Takes over `arena`. */
+WEIR_MUST enum weir_status main__publish_first(struct main__server *server, struct weir_arena *arena,
+                                               struct weir_error *error);
+/* From now on a change of a plan, whoever makes it, becomes a new revision. */
+void main__publish_watch(struct main__server *server);
+/* Reads the file again and publishes it; the log says what came of it. */
+void main__publish_file(struct main__server *server);
+/* From another thread than the control thread, which it waits for: see weir_operator_hooks. */
+WEIR_MUST enum weir_status main__publish_wish(void *context, bool read_file, uint64_t *number,
+                                              struct weir_buffer *problems);
+/* Who waits gives up; nothing is published any more. */
+void main__publish_close(struct main__server *server);
+void main__publish_free(struct main__server *server);
+/* A worker has let go of a state; the last one sends it to be freed. Any thread. */
+void main__on_released(void *context, const struct weir_published *base);
 
 /* --- serve_keys.c --- */
 /* Begins to watch the store for keys and workspaces. */

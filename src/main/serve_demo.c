@@ -1,8 +1,9 @@
 /* The demo key of a dev start: the same one at every start, kept where its user alone can read it. */
 #include "base/clock.h"
 #include "base/memory.h"
-#include "main/command_support.h"
+#include "main/local_audit.h"
 #include "main/serve.h"
+#include "operator/key_changes.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -38,48 +39,73 @@ static enum weir_status write_key(const char *path, struct weir_span key, struct
                    : weir_fail(error, WEIR_EIO, "the demo key cannot be kept in %s: %s", path, strerror(problem));
 }
 
-struct find {
-    const unsigned char *hash;
-    bool usable;
-};
-
-static enum weir_status visit_key(void *context, const struct weir_key_record *key) {
-    struct find *find = context;
-    if (memcmp(find->hash, key->hash, WEIR_KEY_HASH_SIZE) == 0 && key->revoked_utc_us == 0)
-        find->usable = true;
-    return WEIR_OK;
+static bool is_known(struct weir_engine *engine, struct weir_arena *arena, struct weir_span key) {
+    unsigned char hash[WEIR_KEY_HASH_SIZE];
+    struct weir_key_record record;
+    weir_key_hash(key, hash);
+    return weir_engine_sqlite.key_find(engine, hash, arena, &record, NULL) == WEIR_OK &&
+           weir_key_state_at(&record, weir_clock_utc_us()) == WEIR_KEY_ACTIVE;
 }
 
-static bool is_known(struct weir_engine *engine, struct weir_span key) {
-    unsigned char hash[WEIR_KEY_HASH_SIZE];
-    struct find find = {.hash = hash};
-    weir_key_hash(key, hash);
-    return weir_engine_sqlite.key_each(engine, 0, visit_key, &find, NULL) == WEIR_OK && find.usable;
+/* The key and its audit entry, in one transaction; the actor is weir itself. */
+static enum weir_status make_key(struct main__server *server, struct weir_engine *engine, struct weir_arena *arena,
+                                 struct weir_secret **secret, struct weir_error *error) {
+    struct weir_random random = {.left = 0};
+    struct weir_key_work work = {.store = &weir_engine_sqlite,
+                                 .engine = engine,
+                                 .arena = arena,
+                                 .random = &random,
+                                 .format = server->gateway.key_format,
+                                 .now_utc_us = weir_clock_utc_us()};
+    struct weir_key_record key = {.name = WEIR_SPAN("demo"), .workspace = WEIR_SPAN("default")};
+    enum weir_status status = weir_engine_sqlite.work_begin(engine, error);
+    if (status != WEIR_OK)
+        return status;
+    status = weir_key_insert_new(&work, &key, secret);
+    if (status == WEIR_OK) {
+        const struct main__local_note note = {.action = "keys.create",
+                                              .resource_type = "key",
+                                              .resource_id = weir_span_of_string(key.id),
+                                              .resource_name = key.name,
+                                              .workspace = key.workspace,
+                                              .after = weir_key_audit_text(&work, &key),
+                                              .by_system = true};
+        status = main__audit_local(engine, &note, work.now_utc_us, &work.error);
+    }
+    if (status != WEIR_OK && error != NULL)
+        *error = work.error;
+    struct weir_error ending = {.text = ""};
+    enum weir_status ended = weir_engine_sqlite.work_end(engine, status, &ending);
+    if (status == WEIR_OK && ended != WEIR_OK)
+        status = weir_fail(error, ended, "%s", ending.text);
+    return status;
 }
 
 enum weir_status main__demo_prepare(struct main__server *server, struct weir_error *error) {
     char path[4200], text[KEY_TEXT_SIZE];
     struct weir_engine *engine = NULL;
     struct weir_secret *secret = NULL;
-    struct weir_key_record record;
     key_path(server, path, sizeof path);
     enum weir_status status = weir_store_direct_open(server->settings.data_dir, server->settings.environment, true,
                                                      &engine, error);
     if (status != WEIR_OK)
         return status;
+    struct weir_arena *arena = weir_arena_new(0, WEIR_MIB);
+    if (arena == NULL) {
+        weir_store_direct_close(&engine);
+        return weir_fail(error, WEIR_ENOMEM, "no memory");
+    }
     read_key(path, text);
     struct weir_span key = weir_span_of_string(text);
-    bool usable = weir_key_check(&server->gateway.key_format, key) == WEIR_REASON_NONE && is_known(engine, key);
+    bool usable = weir_key_check(&server->gateway.key_format, key) == WEIR_REASON_NONE && is_known(engine, arena, key);
     if (!usable) {
-        status = main__key_make(&server->gateway.key_format, WEIR_SPAN("demo"), WEIR_SPAN("default"), 0, &record,
-                                &secret);
-        if (status == WEIR_OK)
-            status = weir_engine_sqlite.key_insert(engine, &record, error);
+        status = make_key(server, engine, arena, &secret, error);
         if (status == WEIR_OK)
             status = write_key(path, weir_secret_reveal(secret), error);
     }
     weir_memory_wipe(text, sizeof text);
     weir_secret_free(&secret);
+    weir_arena_free(&arena);
     weir_store_direct_close(&engine);
     return status;
 }

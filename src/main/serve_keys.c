@@ -96,8 +96,8 @@ static void on_keys(void *context, const struct weir_key_record *keys, size_t co
     weir_keys_collect(server->gateway.keys);
     server->board.key_count = weir_keys_count(server->gateway.keys);
     server->key_watch.survey_at_ns = 0; /* at the next turn */
-    server->key_watch.bytes = weir_keys_bytes(server->gateway.keys);
-    server->key_watch.has_keys = server->key_watch.has_keys || count < WEIR_WATCH_BATCH;
+    if (count == 0) /* those were all that there are */
+        server->key_watch.has_keys = true;
 }
 
 /* What cannot be read keeps its keys out: it was not written by us. */
@@ -118,7 +118,8 @@ static void on_objects(void *context, const struct weir_object *objects, size_t 
                 WEIR_OK)
             weir_log(log_of(server), WEIR_LOG_ERROR, "workspace_not_loaded", WEIR_LOG_S("workspace", object->id));
     }
-    server->key_watch.has_objects = server->key_watch.has_objects || count < WEIR_WATCH_BATCH;
+    if (count == 0)
+        server->key_watch.has_objects = true;
 }
 
 /* --- how old they are --- */

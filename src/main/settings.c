@@ -218,6 +218,7 @@ static const struct weir_option secrets_rows[] = {
     {.name = "previous_sealing_keys",
      .kind = WEIR_OPTION_TEXTS,
      .offset = SECRETS(previous_sealing_keys),
+     .references = true,
      .prose =
          "Earlier sealing keys, `file:PATH` or `env:NAME`: they still open, until `weir secrets rotate` has sealed everything anew."},
 };
@@ -229,7 +230,8 @@ static const struct weir_option backup_rows[] = {
     {.name = "directory",
      .kind = WEIR_OPTION_TEXT,
      .offset = BACKUP(directory),
-     .prose = "The folder for scheduled backups. Empty: none are made."},
+     .prose =
+         "The folder for scheduled backups. A relative path counts from the folder of the settings file. Empty: none are made."},
     {.name = "interval",
      .kind = WEIR_OPTION_DURATION,
      .offset = BACKUP(interval_ms),
@@ -245,6 +247,12 @@ static const struct weir_option backup_rows[] = {
      .minimum = 1,
      .maximum = 10000,
      .prose = "How many scheduled backups are kept; older ones are removed once a new one is whole."},
+    {.name = "seal",
+     .kind = WEIR_OPTION_BOOL,
+     .offset = BACKUP(seal),
+     .initial = "false",
+     .prose =
+         "Seal the content of scheduled backups with the sealing key (`secrets.sealing_key`): without that key they are of no use to anybody."},
 };
 static const struct weir_option_table backup_table = {"backup", backup_rows, COUNT(backup_rows),
                                                       sizeof(struct main__backup_settings)};
@@ -294,9 +302,37 @@ void main__place_problems(const struct main__settings *settings, struct weir_spa
     weir_arena_free(&arena);
 }
 
+/* `path` NULL: there is no file, and `text` is empty. */
+static enum weir_status read_text(struct weir_arena *arena, const char *path, struct weir_span text, bool with_checks,
+                                  struct main__settings *settings, struct weir_buffer *problems) {
+    struct weir_config_section sections[MAIN_SECTION_COUNT];
+    main__settings_sections(settings, sections);
+    enum weir_status status = weir_config_read(arena, text, path != NULL ? path : "weir.yaml", sections,
+                                               MAIN_SECTION_COUNT, weir_config_environment, NULL, problems);
+    if (status != WEIR_OK)
+        return status;
+    struct weir_buffer found;
+    weir_buffer_init(&found, WEIR_MIB);
+    settings->text = text;
+    settings->has_file = path != NULL;
+    settings->file_name = path != NULL ? weir_arena_string(arena, weir_span_of_string(path)) : "no settings file";
+    settings->catalog_is_implicit = settings->catalog.providers.count == 0;
+    if (with_checks)
+        main__settings_check(settings, &found);
+    bool is_good = found.length == 0;
+    main__place_problems(settings, weir_buffer_span(&found), problems);
+    weir_buffer_release(&found);
+    settings->environment = environments[settings->general.environment];
+    settings->data_dir = data_dir(arena, settings->general.data_dir, path);
+    settings->backup_dir = settings->backup.directory.length > 0 ? data_dir(arena, settings->backup.directory, path)
+                                                                 : "";
+    return !is_good                                                                                    ? WEIR_EINVAL
+           : settings->data_dir == NULL || settings->backup_dir == NULL || settings->file_name == NULL ? WEIR_ENOMEM
+                                                                                                       : WEIR_OK;
+}
+
 static enum weir_status load(struct weir_arena *arena, const char *path, bool with_checks,
                              struct main__settings *settings, struct weir_buffer *problems) {
-    struct weir_config_section sections[MAIN_SECTION_COUNT];
     struct weir_error error = {.text = ""};
     struct weir_span text = WEIR_SPAN("");
     if (path == NULL && access("weir.yaml", R_OK) == 0)
@@ -308,24 +344,16 @@ static enum weir_status load(struct weir_arena *arena, const char *path, bool wi
             return status;
         }
     }
-    main__settings_sections(settings, sections);
-    enum weir_status status = weir_config_read(arena, text, path != NULL ? path : "weir.yaml", sections,
-                                               MAIN_SECTION_COUNT, weir_config_environment, NULL, problems);
-    if (status != WEIR_OK)
-        return status;
-    struct weir_buffer found;
-    weir_buffer_init(&found, WEIR_MIB);
-    settings->text = text;
-    settings->file_name = path != NULL ? weir_arena_string(arena, weir_span_of_string(path)) : "no settings file";
-    settings->catalog_is_implicit = settings->catalog.providers.count == 0;
-    if (with_checks)
-        main__settings_check(settings, &found);
-    bool is_good = found.length == 0;
-    main__place_problems(settings, weir_buffer_span(&found), problems);
-    weir_buffer_release(&found);
-    settings->environment = environments[settings->general.environment];
-    settings->data_dir = data_dir(arena, settings->general.data_dir, path);
-    return !is_good ? WEIR_EINVAL : settings->data_dir == NULL || settings->file_name == NULL ? WEIR_ENOMEM : WEIR_OK;
+    return read_text(arena, path, text, with_checks, settings, problems);
+}
+
+enum weir_status main__settings_load_again(struct weir_arena *arena, const struct main__settings *read,
+                                           struct main__settings *settings, struct weir_buffer *problems) {
+    struct weir_span text;
+    const char *path = read->has_file ? weir_arena_string(arena, weir_span_of_string(read->file_name)) : NULL;
+    if ((read->has_file && path == NULL) || weir_arena_dup(arena, read->text, &text) != WEIR_OK)
+        return WEIR_ENOMEM;
+    return read_text(arena, path, text, true, settings, problems);
 }
 
 enum weir_status main__settings_load(struct weir_arena *arena, const char *path, struct main__settings *settings,

@@ -55,6 +55,7 @@ struct main__backup_settings {
     struct weir_span directory; /* empty: no scheduled backups */
     int64_t interval_ms;
     int64_t keep;
+    bool seal;
 };
 
 struct main__journal_settings {
@@ -76,9 +77,12 @@ struct main__settings {
     /* derived */
     const char *environment;  /* "dev", "stage", "prod" */
     const char *data_dir;     /* relative ones are below the file's folder */
+    const char *backup_dir;   /* the same; "": none */
     bool catalog_is_implicit; /* no providers were configured */
+    bool without_store;       /* secrets of the store are taken as being there (`weir config check`) */
     struct weir_span text;    /* of the file, in the arena, and */
     const char *file_name;    /* its name, for telling where a problem stands */
+    bool has_file;            /* false: both stand for a file that there is not */
 };
 
 enum { MAIN_SECTION_COUNT = 14 };
@@ -89,6 +93,9 @@ void main__settings_sections(struct main__settings *settings, struct weir_config
  * line each. */
 WEIR_MUST enum weir_status main__settings_load(struct weir_arena *arena, const char *path,
                                                struct main__settings *settings, struct weir_buffer *problems);
+/* The same settings again, from the text that `read` was read from: for a revision of its own, in its own arena. */
+WEIR_MUST enum weir_status main__settings_load_again(struct weir_arena *arena, const struct main__settings *read,
+                                                     struct main__settings *settings, struct weir_buffer *problems);
 /* validate.c: what a start would refuse. */
 void main__settings_check(const struct main__settings *settings, struct weir_buffer *problems);
 bool main__is_loopback_address(struct weir_span address);

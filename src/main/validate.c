@@ -108,6 +108,14 @@ static void check_provider(const struct weir_provider_settings *provider, size_t
                            index);
 }
 
+static void check_sealing(const struct main__settings *settings, struct weir_buffer *problems) {
+    const struct weir_texts *previous = &settings->secrets.previous_sealing_keys;
+    if (previous->count > 0 && settings->secrets.sealing_key.length == 0)
+        weir_buffer_printf(problems, "secrets.previous_sealing_keys: there is no secrets.sealing_key to seal with\n");
+    if (settings->backup.seal && settings->secrets.sealing_key.length == 0)
+        weir_buffer_printf(problems, "backup.seal: there is no secrets.sealing_key to seal with\n");
+}
+
 void main__settings_check(const struct main__settings *settings, struct weir_buffer *problems) {
     const struct weir_provider_settings *providers = settings->catalog.providers.at;
     struct weir_error error = {.text = ""};
@@ -120,6 +128,7 @@ void main__settings_check(const struct main__settings *settings, struct weir_buf
     check_tls("operator", settings->operator_plane.tls_certificate, settings->operator_plane.tls_key, problems);
     check_networks("operator.allow", &settings->operator_plane.allow, problems);
     check_origins(settings, problems);
+    check_sealing(settings, problems);
     if (weir_trail_check_sink(settings->audit.sink, &error) != WEIR_OK)
         weir_buffer_printf(problems, "audit.sink: %s\n", error.text);
     for (size_t i = 0; i < settings->catalog.providers.count; i++)

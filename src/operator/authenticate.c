@@ -79,7 +79,7 @@ static void note_use(struct weir_operation_call *call, struct weir_token_record 
     call->ops->set_patience(call->engine, 0); /* somebody writes: the next request will tell */
     enum weir_status ignored = weir_token_used(&people, token, NULL);
     (void)ignored;
-    call->ops->set_patience(call->engine, OPERATOR__PATIENCE_MS);
+    call->ops->set_patience(call->engine, call->patience_ms);
 }
 
 static enum weir_reason by_token(struct weir_operation_call *call, struct weir_span text, char problem[PROBLEM_SIZE]) {

@@ -322,9 +322,20 @@ enum weir_status weir_operation_fail(struct weir_operation_call *call, enum weir
     (void)vsnprintf(call->detail, sizeof call->detail, format, arguments);
     va_end(arguments);
     (void)snprintf(call->field, sizeof call->field, "%s", field != NULL ? field : "");
+    call->problems = WEIR_SPAN("");
     call->reason = reason;
     call->header_count = 0; /* those that are set from here on go with the error */
     return WEIR_EINVAL;
+}
+
+enum weir_status weir_operation_fail_with(struct weir_operation_call *call, enum weir_reason reason,
+                                          struct weir_span problems) {
+    struct weir_span first, rest, copy = WEIR_SPAN("");
+    (void)weir_span_split(problems, '\n', &first, &rest);
+    enum weir_status status = weir_operation_fail(call, reason, NULL, "%.*s", WEIR_SPAN_PRINT(first));
+    if (weir_arena_dup(call->arena, problems, &copy) == WEIR_OK)
+        call->problems = copy;
+    return status;
 }
 
 enum weir_status weir_operation_store_failed(struct weir_operation_call *call, enum weir_status status,
@@ -356,7 +367,8 @@ void operator__call_write_error(struct weir_operation_call *call) {
                                             .brand_upper = call->settings->brand_upper,
                                             .request_id = weir_span_of_string(call->request_id),
                                             .detail = weir_span_of_string(call->detail),
-                                            .field = call->field};
+                                            .field = call->field,
+                                            .problems = call->problems};
     call->status = row->status;
     call->content_type = "application/json";
     call->more = false;

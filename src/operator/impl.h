@@ -109,6 +109,7 @@ struct weir_operation_call {
     /* while it runs */
     const struct weir_engine_ops *ops;
     struct weir_engine *engine;
+    unsigned patience_ms; /* how long the engine waits for another's transaction */
     struct operator__gate *gate;
     struct weir_random *random;
     bool in_work;                  /* between work_begin and work_end */
@@ -130,6 +131,7 @@ struct weir_operation_call {
     enum weir_reason reason; /* NONE: it goes well */
     bool leaves_no_trace;    /* its failure is not for the audit trail: one like it is there already */
     char field[200], detail[400];
+    struct weir_span problems; /* in the arena */
     _Alignas(16) unsigned char state[WEIR_OPERATION_STATE_BYTES];
 };
 

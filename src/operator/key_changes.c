@@ -98,6 +98,16 @@ enum weir_status weir_key_tags_canonical(struct weir_key_work *work, struct yyjs
     return operator__value_text(work->arena, json, tags) == WEIR_OK ? WEIR_OK : no_memory(work);
 }
 
+enum weir_status weir_key_rules_of_text(struct weir_key_work *work, struct weir_span json, struct weir_span *rules) {
+    yyjson_val *value = operator__json_read(work->arena, json);
+    return value == NULL ? no_memory(work) : weir_key_rules_canonical(work, value, rules);
+}
+
+enum weir_status weir_key_tags_of_text(struct weir_key_work *work, struct weir_span json, struct weir_span *tags) {
+    yyjson_val *value = operator__json_read(work->arena, json);
+    return value == NULL ? no_memory(work) : weir_key_tags_canonical(work, value, tags);
+}
+
 bool weir_workspace_id_is_good(struct weir_span id) {
     bool is_good = id.length > 0 && id.length <= 63;
     for (size_t i = 0; is_good && i < id.length; i++) {

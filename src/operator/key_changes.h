@@ -42,6 +42,11 @@ WEIR_MUST enum weir_status weir_key_rules_canonical(struct weir_key_work *work, 
 /* The same for tags, names sorted. */
 WEIR_MUST enum weir_status weir_key_tags_canonical(struct weir_key_work *work, struct yyjson_val *json,
                                                    struct weir_span *tags);
+/* The same of JSON texts. */
+WEIR_MUST enum weir_status weir_key_rules_of_text(struct weir_key_work *work, struct weir_span json,
+                                                  struct weir_span *rules);
+WEIR_MUST enum weir_status weir_key_tags_of_text(struct weir_key_work *work, struct weir_span json,
+                                                 struct weir_span *tags);
 /* The workspace is there, and has the team and user where they are named; the user is not disabled. */
 WEIR_MUST enum weir_status weir_key_owner_check(struct weir_key_work *work, const struct weir_key_record *key);
 

@@ -3,6 +3,7 @@
 #include "operator/op_keys.h"
 
 #include "base/clock.h"
+#include "operator/operations_table.h"
 
 #define DAY_US ((int64_t)86400 * 1000000)
 enum { LIST_SCRATCH_BYTES = 8 * 1024 * 1024 };

@@ -10,6 +10,7 @@
 #include "operator/op_keys.h"
 
 #include "base/memory.h"
+#include "operator/operations_table.h"
 
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
@@ -79,8 +80,10 @@ static enum weir_status refuse_prefix(struct weir_operation_call *call, const ch
 static enum weir_status read_prefix(struct weir_operation_call *call, const struct weir_key_work *work,
                                     struct weir_span prefix, struct weir_span *hint) {
     static const struct weir_span environments[] = {{"dev", 3}, {"stage", 5}, {"prod", 4}};
-    struct weir_span brand, environment, rest = prefix;
-    if (weir_span_split(prefix, '_', &brand, &rest)) {
+    struct weir_span brand, environment, rest;
+    if (!weir_span_split(prefix, '_', &brand, &rest)) {
+        rest = prefix;
+    } else {
         if (!weir_span_equal(brand, work->format.brand) || !weir_span_split(rest, '_', &environment, &rest))
             return refuse_prefix(call, "this is not how a key of this gateway begins");
         for (size_t i = 0; i < sizeof environments / sizeof *environments; i++)
@@ -195,29 +198,38 @@ static enum weir_status ask_first(struct weir_operation_call *call, struct weir_
     return status;
 }
 
+static enum weir_status revoke_by_prefix(struct weir_operation_call *call, struct weir_key_work *work,
+                                         struct weir_span prefix) {
+    struct weir_span hint = WEIR_SPAN(""), token = weir_operation_body_text(call, "confirmation_token");
+    struct found found;
+    enum weir_status status = read_prefix(call, work, prefix, &hint);
+    if (status == WEIR_OK)
+        status = find_by_hint(call, work, hint, &found);
+    if (status != WEIR_OK)
+        return status;
+    if (token.length == 0)
+        return ask_first(call, work, hint, &found);
+    if (!token_is_good(&found, token, work->now_utc_us / 1000000))
+        return weir_operation_fail(call, WEIR_REASON_CONFIRMATION_EXPIRED, "confirmation_token",
+                                   "the token is too old, was used, or is for other keys than these");
+    return revoke_all(call, work, &found);
+}
+
+static enum weir_status revoke_by_key(struct weir_operation_call *call, struct weir_key_work *work,
+                                      struct weir_span key) {
+    struct weir_key_record record;
+    const struct found found = {.keys = &record, .count = 1};
+    enum weir_status status = weir_key_find_leaked(work, key, &record);
+    return status == WEIR_OK ? revoke_all(call, work, &found) : operator__key_failed(call, work, status, "the key");
+}
+
 enum weir_status operator__keys_emergency_revoke(struct weir_operation_call *call) {
     struct weir_key_work work = operator__key_work(call);
-    struct weir_span key = weir_operation_body_text(call, "key"), prefix = weir_operation_body_text(call, "prefix"),
-                     token = weir_operation_body_text(call, "confirmation_token"), hint = WEIR_SPAN("");
-    struct found found = {.arena = work.arena, .count = 1};
+    struct weir_span key = weir_operation_body_text(call, "key"), prefix = weir_operation_body_text(call, "prefix");
     if ((key.length > 0) == (prefix.length > 0))
         return weir_operation_fail(call, WEIR_REASON_FIELD_INVALID, "key", "give either key or prefix");
     enum weir_status status = weir_operation_begin(call);
-    if (status == WEIR_OK && prefix.length > 0) {
-        status = read_prefix(call, &work, prefix, &hint);
-        if (status == WEIR_OK)
-            status = find_by_hint(call, &work, hint, &found);
-        if (status == WEIR_OK && token.length == 0)
-            return ask_first(call, &work, hint, &found);
-        if (status == WEIR_OK && !token_is_good(&found, token, work.now_utc_us / 1000000))
-            status = weir_operation_fail(call, WEIR_REASON_CONFIRMATION_EXPIRED, "confirmation_token",
-                                         "the token is too old, was used, or is for other keys than these");
-    } else if (status == WEIR_OK) {
-        struct weir_key_record record;
-        found.keys = &record;
-        status = weir_key_find_leaked(&work, key, &record);
-        return status == WEIR_OK ? revoke_all(call, &work, &found)
-                                 : operator__key_failed(call, &work, status, "the key");
-    }
-    return status == WEIR_OK ? revoke_all(call, &work, &found) : status;
+    if (status != WEIR_OK)
+        return status;
+    return key.length > 0 ? revoke_by_key(call, &work, key) : revoke_by_prefix(call, &work, prefix);
 }

@@ -83,12 +83,24 @@ void operator__write_value(struct weir_json_writer *writer, yyjson_val *value) {
     }
 }
 
+/* Of an object whose absent members are left out: whether anything is left of it. */
+static bool says_nothing(const struct operator__member *members, yyjson_val *fields) {
+    for (const struct operator__member *member = members; member->name != NULL; member++) {
+        yyjson_val *value = yyjson_obj_get(fields, member->name);
+        if (member->otherwise != NULL || (value != NULL && !yyjson_is_null(value)))
+            return false;
+    }
+    return true;
+}
+
 void operator__write_members(struct weir_json_writer *writer, const struct operator__member *members,
                              yyjson_val *fields, struct weir_span id) {
     for (const struct operator__member *member = members; member->name != NULL; member++) {
         yyjson_val *value = yyjson_obj_get(fields, member->name);
         bool is_given = value != NULL && !yyjson_is_null(value);
         if (!is_given && member->otherwise == NULL && !member->is_id)
+            continue;
+        if (member->inner != NULL && says_nothing(member->inner, value))
             continue;
         weir_json_write_name(writer, member->name);
         if (member->inner != NULL) {

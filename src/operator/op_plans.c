@@ -1,6 +1,8 @@
 /* Plans: subscription tiers. They steer traffic, so every change of one is a new revision, live before the answer goes out. */
 #include "operator/operations_table.h"
 #include "operator/op_objects.h"
+#include "operator/plans.h"
+#include "operator/operations_table.h"
 
 static const struct operator__member plan_members[] = {
     {.name = "name", .is_id = true},
@@ -10,6 +12,24 @@ static const struct operator__member plan_members[] = {
     {.name = "overage", .otherwise = "false"},
     {.name = NULL},
 };
+
+static int64_t amount(yyjson_val *fields, const char *name) {
+    yyjson_val *value = yyjson_obj_get(fields, name);
+    return yyjson_is_int(value) ? yyjson_get_sint(value) : -1;
+}
+
+enum weir_status weir_plan_read(struct weir_arena *arena, struct weir_span id, struct weir_span text,
+                                struct weir_plan *plan) {
+    yyjson_val *fields = operator__json_read(arena, text);
+    if (!yyjson_is_obj(fields))
+        return WEIR_ECORRUPT;
+    *plan = (struct weir_plan){.requests_per_second = amount(fields, "requests_per_second"),
+                               .cu_milli_per_month = amount(fields, "cu_milli_per_month"),
+                               .price_cu_milli_per_month = amount(fields, "price_cu_milli_per_month"),
+                               .overage = yyjson_get_bool(yyjson_obj_get(fields, "overage"))};
+    enum weir_status status = weir_arena_dup(arena, id, &plan->id);
+    return status == WEIR_OK ? weir_arena_dup(arena, operator__field(fields, "name"), &plan->name) : status;
+}
 
 static enum weir_status refuse_in_use(struct operator__change *change) {
     bool is_used = false;
@@ -24,7 +44,7 @@ static enum weir_status refuse_in_use(struct operator__change *change) {
                                WEIR_SPAN_PRINT(change->object.id));
 }
 
-/* The change is in the store and stays, whatever comes of publishing it: who watches the store tries again. */
+/* The change is in the store and stays, whatever comes of publishing it; where that fails, the log says why, and the next revision has it. */
 static void publish_plans(struct weir_operation_call *call) {
     const struct weir_operator_hooks *hooks = &weir_operation_settings(call)->hooks;
     struct weir_buffer problems;

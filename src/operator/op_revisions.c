@@ -2,6 +2,7 @@
 #include "base/buffer.h"
 #include "operator/operations_table.h"
 #include "operator/op_objects.h"
+#include "operator/operations_table.h"
 
 struct listing {
     struct weir_operation_call *call;
@@ -93,18 +94,13 @@ static struct weir_span number_text(struct weir_operation_call *call, uint64_t n
         weir_arena_format(weir_operation_arena(call), "{\"live\":%llu}", (unsigned long long)number));
 }
 
-/* A reading of the file as the answer's words: all problems, one a line. */
 static enum weir_status refuse(struct weir_operation_call *call, enum weir_status status,
                                const struct weir_buffer *problems) {
-    struct weir_span words = weir_buffer_span(problems);
-    while (words.length > 0 && words.at[words.length - 1] == '\n')
-        words.length--;
-    if (status == WEIR_EBUSY)
-        return weir_operation_fail(call, WEIR_REASON_STATE_CONFLICT, NULL, "%.*s",
-                                   WEIR_SPAN_PRINT(words.length > 0 ? words : WEIR_SPAN("weir is about to end")));
-    return weir_operation_fail(call, WEIR_REASON_PUBLISH_REFUSED, NULL, "%.*s",
-                               WEIR_SPAN_PRINT(words.length > 0 ? words
-                                                                : weir_span_of_string(weir_status_name(status))));
+    if (status == WEIR_EINVAL)
+        return weir_operation_fail_with(call, WEIR_REASON_PUBLISH_REFUSED, weir_buffer_span(problems));
+    if (status == WEIR_ECLOSED)
+        return weir_operation_fail(call, WEIR_REASON_STATE_CONFLICT, NULL, "the process is about to end");
+    return weir_operation_store_failed(call, status, "the revision", NULL);
 }
 
 /* The revision is saved by the store's own thread, with an audit entry of its own in that transaction; so no write lock may be held here before

@@ -2,6 +2,7 @@
 #include "operator/operations_table.h"
 #include "operator/key_changes.h"
 #include "operator/op_objects.h"
+#include "operator/operations_table.h"
 
 enum { PAGE = 1000 };
 

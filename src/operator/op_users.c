@@ -2,6 +2,7 @@
 #include "operator/operations_table.h"
 #include "operator/key_changes.h"
 #include "operator/op_objects.h"
+#include "operator/operations_table.h"
 
 static const struct operator__member user_members[] = {
     {.name = "name", .is_id = true},

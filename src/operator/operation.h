@@ -92,6 +92,9 @@ void weir_operation_page_end(struct weir_operation_call *call, int64_t next_numb
 /* `field` may be NULL; the words say what was found and what was expected. */
 enum weir_status weir_operation_fail(struct weir_operation_call *call, enum weir_reason reason, const char *field,
                                      const char *format, ...) WEIR_PRINTF(4, 5);
+/* With several things that are wrong, a line each: the first one is told, all of them stand in details.problems. */
+enum weir_status weir_operation_fail_with(struct weir_operation_call *call, enum weir_reason reason,
+                                          struct weir_span problems);
 /* The right reason for what the store gave: not found, exists, stale, busy, away. `what`: "workspace acme". */
 enum weir_status weir_operation_store_failed(struct weir_operation_call *call, enum weir_status status,
                                              const char *what, const struct weir_error *error);

@@ -15,6 +15,7 @@
 
 /* Between two tries to open a store that could not be opened. */
 #define OPEN_AGAIN_NS ((int64_t)500 * 1000000)
+enum { BUSY_PATIENCE_MS = 20 };
 
 struct operator__operations {
     struct weir_loop *loop;
@@ -37,6 +38,7 @@ struct operator__operations {
     struct operator__refusals refusals;
     struct weir_error problem; /* why there is no engine */
     int64_t open_again_ns;
+    bool was_busy; /* the last call found the store busy */
 };
 
 /* --- the store --- */
@@ -49,12 +51,21 @@ static void open_store(struct operator__operations *operations) {
     if (weir_store_direct_open(operations->settings->store_directory, operations->settings->environment, false,
                                &operations->engine, &operations->problem) == WEIR_OK) {
         weir_engine_sqlite.set_patience(operations->engine, OPERATOR__PATIENCE_MS);
+        operations->was_busy = false;
         return;
     }
     operations->engine = NULL;
     operations->open_again_ns = weir_clock_monotonic_ns() + OPEN_AGAIN_NS;
     weir_log(weir_loop_log(operations->loop), WEIR_LOG_ERROR, "operator_store_unavailable",
              WEIR_LOG_T("problem", operations->problem.text));
+}
+
+/* Where the store was busy for as long as a call may wait, the calls behind it do not wait as long each: the queue would stand for minutes. */
+static void set_patience(struct operator__operations *operations, enum weir_status status) {
+    bool is_busy = status == WEIR_EBUSY;
+    if (operations->engine != NULL && is_busy != operations->was_busy)
+        weir_engine_sqlite.set_patience(operations->engine, is_busy ? BUSY_PATIENCE_MS : OPERATOR__PATIENCE_MS);
+    operations->was_busy = is_busy;
 }
 
 /* A failure that belongs to the connection, not to what was asked. */
@@ -93,11 +104,13 @@ static void perform(struct operator__operations *operations, struct weir_operati
     call->engine = operations->engine;
     call->random = &operations->random;
     call->gate = &operations->gate;
+    call->patience_ms = operations->was_busy ? BUSY_PATIENCE_MS : OPERATOR__PATIENCE_MS;
     call->store_status = WEIR_OK;
     operator__perform(call, operations->openapi, operations->problem.text, &operations->refusals);
     call->engine = NULL;
     if (operations->engine != NULL && wants_new_connection(call->store_status))
         weir_store_direct_close(&operations->engine);
+    set_patience(operations, call->store_status);
     call->message.run = run_done;
     weir_loop_post(operations->loop, &call->message);
 }

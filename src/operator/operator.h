@@ -16,11 +16,32 @@ struct weir_operator;
  * be done in this process (tests). */
 struct weir_operator_hooks {
     /* Makes and publishes a new revision from the store as it is now and the settings file: as it is now where `read_file`, else as it was
-     * read last. WEIR_OK: *number is live (the old one when nothing changed); else nothing has changed and `problems` says why, a line each:
-     * WEIR_EBUSY when the process is about to end. The store's write lock must not be held: another thread saves the revision. */
+     * read last. WEIR_OK: *number is live (the old one when nothing changed). WEIR_EINVAL: nothing has changed, `problems` says why, a line each.
+     * WEIR_ECLOSED: the process is about to end. Else the store has failed. Its write lock must not be held: another thread saves the
+     * revision. */
     enum weir_status (*publish)(void *context, bool read_file, uint64_t *number, struct weir_buffer *problems);
     /* Revoked keys are refused, and answers in flight end where wanted, when this returns. */
     void (*keys_changed)(void *context);
+    void *context;
+};
+
+/* How backups stand. */
+struct weir_backup_state {
+    bool running;
+    int64_t last_utc_us; /* the newest whole one; 0: none */
+    uint64_t last_bytes; /* of its file */
+    int64_t last_us;     /* how long making and verifying it took; 0: it was not made by this process */
+    int64_t next_utc_us; /* when the next one is due */
+    uint64_t failures;   /* since the start */
+    char problem[200];   /* words on the last attempt, "" when it went well */
+};
+
+/* Scheduled backups, and one at once. NULL functions: none are configured. */
+struct weir_backup_hooks {
+    const char *folder;
+    /* Begins one, as the schedule would. WEIR_EBUSY: one is being made. */
+    enum weir_status (*start)(void *context);
+    void (*read_state)(void *context, struct weir_backup_state *state);
     void *context;
 };
 
@@ -32,6 +53,7 @@ struct weir_operator_settings {
     const struct weir_sealing *sealing; /* NULL or without keys: secrets cannot be written */
     struct weir_span brand;             /* "weir"; borrowed for life, as all texts here */
     struct weir_operator_hooks hooks;
+    struct weir_backup_hooks backups;
     bool local_operator;     /* dev: loopback without a token and without an Origin acts as the local owner */
     int64_t session_ms;      /* how long what POST /auth/login gives is good */
     int64_t rotation_due_us; /* a key's age at which it should be rotated */

@@ -93,7 +93,9 @@ static void note_failure(struct weir_operation_call *call, struct operator__refu
         .message = weir_span_of_string(reason->message),
         .result = WEIR_AUDIT_FAILURE,
     };
-    enum weir_status status = call->ops->work_begin(call->engine, &error);
+    enum weir_status status = call->store_status; /* a store that just failed is not asked again */
+    if (status == WEIR_OK || status == WEIR_ENOTFOUND || status == WEIR_EEXIST || status == WEIR_ESTALE)
+        status = call->ops->work_begin(call->engine, &error);
     if (status == WEIR_OK) {
         status = call->ops->audit_append(call->engine, &entry, &error);
         enum weir_status ended = call->ops->work_end(call->engine, status, &error);
@@ -115,7 +117,10 @@ static enum weir_status run(struct weir_operation_call *call, yyjson_val *openap
         status = operator__validate(call, openapi);
     if (status == WEIR_OK)
         status = call->row->run(call);
-    weir_bug_on(status != WEIR_OK && call->reason == WEIR_REASON_NONE);
+    if (status != WEIR_OK &&
+        call->reason == WEIR_REASON_NONE) /* a handler that gives no reason costs its call, not the process */
+        status = weir_operation_fail(call, WEIR_REASON_INTERNAL, NULL, "%s: %s", call->row->id,
+                                     weir_status_name(status));
     if (status == WEIR_OK && call->reason != WEIR_REASON_NONE)
         status = WEIR_EINVAL;
     if (status == WEIR_OK && call->writes_json && !call->more && call->answer.length > 0)

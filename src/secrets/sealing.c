@@ -172,6 +172,11 @@ static const struct sealing_key *find_key(const struct weir_sealing *sealing, co
     return NULL;
 }
 
+bool weir_sealing_has(const struct weir_sealing *sealing, struct weir_span key_id) {
+    char id[KEY_ID_BYTES];
+    return weir_hex_parse(key_id, id, sizeof id) == WEIR_OK && find_key(sealing, id) != NULL;
+}
+
 enum weir_status weir_sealing_open(const struct weir_sealing *sealing, struct weir_span about, struct weir_span blob,
                                    struct weir_secret **plain) {
     if (!is_blob(blob))

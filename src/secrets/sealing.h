@@ -24,6 +24,8 @@ void weir_sealing_free(struct weir_sealing **sealing);
 bool weir_sealing_can_seal(const struct weir_sealing *sealing);
 /* The id of the key that seals; "" without one. */
 void weir_sealing_key_id(const struct weir_sealing *sealing, char out[WEIR_SEALING_KEY_ID_SIZE]);
+/* Whether a key of this id is among ours. */
+bool weir_sealing_has(const struct weir_sealing *sealing, struct weir_span key_id);
 /* A new random key as text (hex), for `weir secrets generate`. */
 WEIR_MUST enum weir_status weir_sealing_key_make(struct weir_secret **key);
 /* Appends the blob. WEIR_EDENIED: there is no key. */

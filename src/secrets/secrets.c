@@ -17,11 +17,13 @@
 
 #define ENVIRONMENT_PREFIX WEIR_SPAN("env:")
 #define FILE_PREFIX WEIR_SPAN("file:")
+#define SECRET_PREFIX WEIR_SPAN("secret:")
 
 enum { NAME_BYTES = 256 };
 
 struct weir_span weir_secrets_describe(struct weir_span reference) {
-    if (weir_span_starts_with(reference, ENVIRONMENT_PREFIX) || weir_span_starts_with(reference, FILE_PREFIX)) {
+    if (weir_span_starts_with(reference, ENVIRONMENT_PREFIX) || weir_span_starts_with(reference, FILE_PREFIX) ||
+        weir_span_starts_with(reference, SECRET_PREFIX)) {
         return reference;
     }
     return WEIR_SPAN("literal");
@@ -42,6 +44,11 @@ static enum weir_status fetch_environment(struct weir_span name, struct weir_sec
     if (weir_span_is_empty(name) || weir_span_to_string(name, text, sizeof(text)) != WEIR_OK) {
         return weir_fail(error, WEIR_EINVAL, "a reference env:NAME needs the name of an environment variable");
     }
+    /* Who writes `env:` in front of the secret itself does not read it again in a log. */
+    for (const char *at = text; *at != '\0'; at++)
+        if (!((*at >= 'A' && *at <= 'Z') || (*at >= 'a' && *at <= 'z') || *at == '_' ||
+              (*at >= '0' && *at <= '9' && at > text)))
+            return weir_fail(error, WEIR_EINVAL, "what stands behind env: is no name of an environment variable");
     const char *value = getenv(text);
     if (value == NULL || value[0] == '\0') {
         return weir_fail(error, WEIR_ENOTFOUND, "the environment variable %s is %s", text,
@@ -150,10 +157,22 @@ enum weir_status weir_secrets_fetch_now(struct weir_span reference, struct weir_
     if (weir_span_starts_with(reference, FILE_PREFIX)) {
         return fetch_file(weir_span_from(reference, FILE_PREFIX.length), secret, error);
     }
+    if (weir_span_starts_with(reference, SECRET_PREFIX)) {
+        return weir_fail(error, WEIR_EINVAL,
+                         "%.*s is kept in the store and cannot be used here: name env:NAME or file:PATH",
+                         WEIR_SPAN_PRINT(reference));
+    }
     if (weir_span_is_empty(reference)) {
         return weir_fail(error, WEIR_EINVAL, "a secret is empty");
     }
     return keep(reference, secret, error);
+}
+
+bool weir_secrets_is_sealed(struct weir_span reference, struct weir_span *name) {
+    if (!weir_span_starts_with(reference, SECRET_PREFIX))
+        return false;
+    *name = weir_span_from(reference, SECRET_PREFIX.length);
+    return true;
 }
 
 void weir_secrets_fetch(struct weir_span reference, weir_secrets_done done, void *context) {

@@ -268,7 +268,7 @@ static enum weir_status fix_moment(struct making *making, struct weir_error *err
         return fail_sqlite(making->source, "read the database", error);
     enum weir_status status = prepare(
         making,
-        "SELECT (SELECT value FROM meta WHERE name = 'environment'), (SELECT value FROM meta WHERE name = 'schema_version')",
+        "SELECT (SELECT value FROM meta WHERE name = 'environment'), coalesce((SELECT value FROM meta WHERE name = 'schema_step'), (SELECT value FROM meta WHERE name = 'schema_version'))",
         &statement, error);
     if (status != WEIR_OK)
         return status;

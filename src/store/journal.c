@@ -134,7 +134,6 @@ enum weir_status weir_journal_append_open(struct weir_journal *journal, const st
 
 enum weir_status weir_journal_append_close(struct weir_journal *journal, const struct weir_ledger_entry *entry) {
     weir_bug_on(entry->attempt_count > WEIR_MAX_ATTEMPTS || entry->issued_count > WEIR_MAX_ISSUED);
-    /* A close without an open has no slot of its own: it is written where there is room besides. */
     uint64_t remaining = journal->outstanding > 0 ? journal->outstanding - 1 : 0;
     enum store__brevity brevity = STORE__FULL;
     size_t payload = store__close_payload_size(entry, brevity);
@@ -152,5 +151,19 @@ enum weir_status weir_journal_append_close(struct weir_journal *journal, const s
     store__close_encode(entry, brevity, place(journal));
     publish(journal, payload);
     journal->outstanding = remaining;
+    return WEIR_OK;
+}
+
+enum weir_status weir_journal_append_unbilled(struct weir_journal *journal, const struct weir_ledger_entry *entry) {
+    weir_bug_on(!entry->unbilled || entry->attempt_count != 0 || entry->issued_count != 0);
+    size_t payload = store__close_payload_size(entry, STORE__FULL);
+    size_t both = store__record_bytes(STORE__MAX_OPEN_PAYLOAD) + store__record_bytes(STORE__MAX_CLOSE_PAYLOAD);
+    bool move;
+    if (!find_room(journal, store__record_bytes(payload) + both, journal->outstanding, &move))
+        return WEIR_EFULL;
+    if (move)
+        move_on(journal);
+    store__close_encode(entry, STORE__FULL, place(journal));
+    publish(journal, payload);
     return WEIR_OK;
 }

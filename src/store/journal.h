@@ -39,12 +39,16 @@ bool weir_journal_ready(struct weir_journal *journal);
 /* WEIR_EFULL when there is no segment to write to. A request whose `open` was accepted can always write its `close`:
  * room for it is kept back. Strings longer than 512 bytes are cut (between UTF-8 characters). In the room kept back,
  * which is used only when there is no other, a close has its strings cut to 64 bytes, but the client's request id to
- * 128 and workspace, provider and upstream model to 200, and its attempts' strings left out. Issued ids are never cut,
+ * 128 and workspace, provider and upstream model to 200, and its path, its detail and its attempts' strings left out. Issued ids are never cut,
  * since a piece of an id names something else: one of over 512 bytes, or 128 in the room kept back, is left out. Each
- * accepted open is followed by exactly one close; a close without an open is written where there is room besides. */
+ * accepted open is followed by exactly one close. */
 WEIR_MUST enum weir_status weir_journal_append_open(struct weir_journal *journal, const struct weir_journal_open *open);
 WEIR_MUST enum weir_status weir_journal_append_close(struct weir_journal *journal,
                                                      const struct weir_ledger_entry *entry);
+/* The record of a request that was never opened (entry->unbilled): it reached no provider. Written only where all that is
+ * promised has room besides, and an open and its close, too; WEIR_EFULL otherwise, and that is no failure. */
+WEIR_MUST enum weir_status weir_journal_append_unbilled(struct weir_journal *journal,
+                                                        const struct weir_ledger_entry *entry);
 
 /* --- reading, for the store thread, tests and fuzzing --- */
 /* What a record is, whatever form it was written in. */

@@ -10,10 +10,17 @@ _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "segments are little-e
 _Static_assert(WEIR_MAX_CLIENT_REQUEST_ID_BYTES == 2 * (size_t)STORE__SHORT_STRING_BYTES,
                "kept in full by a short close");
 
-enum { FLAG_STREAM = 1, FLAG_UNPRICED = 2, FLAGS_KNOWN = 3 };
+enum { FLAG_STREAM = 1, FLAG_UNPRICED = 2, FLAG_UNBILLED = 4, OPEN_FLAGS_KNOWN = 3, CLOSE_FLAGS_KNOWN = 7 };
 
-/* The first two are read alone: their usage is five counts of tokens, and a close has no issued ids. */
-enum form { FORM_OPEN_OF_TOKENS = 1, FORM_CLOSE_OF_TOKENS = 2, FORM_OPEN = 3, FORM_CLOSE = 4 };
+/* The first two are read alone: their usage is five counts of tokens, and a close has no issued ids. So is the close without its story: it has
+ * nothing of what the request's record alone keeps. */
+enum form {
+    FORM_OPEN_OF_TOKENS = 1,
+    FORM_CLOSE_OF_TOKENS = 2,
+    FORM_OPEN = 3,
+    FORM_CLOSE_WITHOUT_STORY = 4,
+    FORM_CLOSE = 5
+};
 
 /* --- writing --- */
 static size_t cut(struct weir_span span, size_t limit) {
@@ -99,13 +106,31 @@ void store__open_encode(const struct weir_journal_open *open, char *out) {
         out = put_string(out, strings[i], STORE__MAX_STRING_BYTES);
 }
 
-enum { CLOSE_CLIENT_REQUEST_ID = 0, CLOSE_WORKSPACE = 3, CLOSE_PROVIDER = 6, CLOSE_UPSTREAM_MODEL = 7 };
+enum {
+    CLOSE_CLIENT_REQUEST_ID = 0,
+    CLOSE_WORKSPACE = 3,
+    CLOSE_PROVIDER = 6,
+    CLOSE_UPSTREAM_MODEL = 7,
+    CLOSE_PATH = 12,
+    CLOSE_DETAIL = 13
+};
 
 static void close_strings(const struct weir_ledger_entry *entry, struct weir_span out[STORE__CLOSE_STRINGS]) {
     const struct weir_span strings[STORE__CLOSE_STRINGS] = {
-        entry->client_request_id, entry->trace_id, entry->key_id,         entry->workspace,
-        entry->endpoint,          entry->model,    entry->provider,       entry->upstream_model,
-        entry->price_version,     entry->tags,     entry->client_address,
+        entry->client_request_id,
+        entry->trace_id,
+        entry->key_id,
+        entry->workspace,
+        entry->endpoint,
+        entry->model,
+        entry->provider,
+        entry->upstream_model,
+        entry->price_version,
+        entry->tags,
+        entry->client_address,
+        entry->session_id,
+        entry->path,
+        entry->detail,
     };
     memcpy(out, strings, sizeof(strings));
 }
@@ -118,6 +143,8 @@ static size_t close_limit(enum store__brevity brevity, size_t index) {
     case CLOSE_WORKSPACE:
     case CLOSE_PROVIDER:
     case CLOSE_UPSTREAM_MODEL: return STORE__SHORT_NAME_BYTES;
+    case CLOSE_PATH:
+    case CLOSE_DETAIL: return 0;
     default: return STORE__SHORT_STRING_BYTES;
     }
 }
@@ -166,7 +193,7 @@ void store__close_encode(const struct weir_ledger_entry *entry, enum store__brev
     struct weir_span strings[STORE__CLOSE_STRINGS];
     close_strings(entry, strings);
     out = put8(out, FORM_CLOSE);
-    out = put8(out, flags_of(entry->stream, entry->unpriced));
+    out = put8(out, (uint8_t)(flags_of(entry->stream, entry->unpriced) | (entry->unbilled ? FLAG_UNBILLED : 0)));
     out = put8(out, entry->usage_source);
     out = put8(out, entry->outcome);
     out = put16(out, entry->reason);
@@ -181,6 +208,9 @@ void store__close_encode(const struct weir_ledger_entry *entry, enum store__brev
     out = put64_signed(out, entry->overrun_cu_milli);
     out = put_usage(out, &entry->usage);
     out = put64(out, entry->revision);
+    out = put8(out, entry->stage);
+    out = put8(out, entry->policy);
+    out = put32(out, entry->read_us);
     for (size_t i = 0; i < STORE__CLOSE_STRINGS; i++)
         out = put_string(out, strings[i], close_limit(brevity, i));
     out = put_issued(out, entry, brevity);
@@ -278,7 +308,7 @@ static struct weir_usage get_usage(struct reader *reader, bool of_tokens) {
 }
 
 static void decode_open(struct reader *reader, struct weir_journal_open *open, bool of_tokens) {
-    uint8_t flags = get_below(reader, FLAGS_KNOWN + 1);
+    uint8_t flags = get_below(reader, OPEN_FLAGS_KNOWN + 1);
     open->stream = (flags & FLAG_STREAM) != 0;
     open->unpriced = (flags & FLAG_UNPRICED) != 0;
     get(reader, open->request_id.bytes, sizeof(open->request_id.bytes));
@@ -310,11 +340,13 @@ static void decode_attempt(struct reader *reader, struct weir_ledger_attempt *at
     attempt->upstream_request_id = get_string(reader);
 }
 
-static void decode_close(struct reader *reader, struct weir_ledger_entry *entry, bool of_tokens) {
-    uint8_t flags = get_below(reader, FLAGS_KNOWN + 1);
+static void decode_close(struct reader *reader, struct weir_ledger_entry *entry, enum form form) {
+    const bool of_tokens = form == FORM_CLOSE_OF_TOKENS, has_story = form == FORM_CLOSE;
+    uint8_t flags = get_below(reader, (has_story ? CLOSE_FLAGS_KNOWN : OPEN_FLAGS_KNOWN) + 1);
     entry->sequence = 0;
     entry->stream = (flags & FLAG_STREAM) != 0;
     entry->unpriced = (flags & FLAG_UNPRICED) != 0;
+    entry->unbilled = (flags & FLAG_UNBILLED) != 0;
     entry->usage_source = get_below(reader, WEIR_USAGE_COUNTED + 1);
     entry->outcome = get_below(reader, WEIR_OUTCOME_CRASHED + 1);
     entry->reason = get16(reader);
@@ -329,6 +361,9 @@ static void decode_close(struct reader *reader, struct weir_ledger_entry *entry,
     entry->overrun_cu_milli = get64_signed(reader);
     entry->usage = get_usage(reader, of_tokens);
     entry->revision = get64(reader);
+    entry->stage = has_story ? get_below(reader, WEIR_STAGE_ANSWERED + 1) : WEIR_STAGE_UNKNOWN;
+    entry->policy = has_story ? get_below(reader, WEIR_POLICY_BLOCK + 1) : WEIR_POLICY_NONE;
+    entry->read_us = has_story ? get32(reader) : 0;
     entry->client_request_id = get_string(reader);
     entry->trace_id = get_string(reader);
     entry->key_id = get_string(reader);
@@ -340,6 +375,9 @@ static void decode_close(struct reader *reader, struct weir_ledger_entry *entry,
     entry->price_version = get_string(reader);
     entry->tags = get_string(reader);
     entry->client_address = get_string(reader);
+    entry->session_id = has_story ? get_string(reader) : WEIR_SPAN("");
+    entry->path = has_story ? get_string(reader) : WEIR_SPAN("");
+    entry->detail = has_story ? get_string(reader) : WEIR_SPAN("");
     entry->issued_count = of_tokens ? 0 : get_below(reader, WEIR_MAX_ISSUED + 1);
     for (size_t i = 0; i < entry->issued_count && !reader->bad; i++) {
         entry->issued[i] = get_string(reader);
@@ -360,9 +398,10 @@ enum weir_status store__payload_decode(struct weir_span payload, struct weir_jou
         decode_open(&reader, &record->open, form == FORM_OPEN_OF_TOKENS);
         break;
     case FORM_CLOSE:
+    case FORM_CLOSE_WITHOUT_STORY:
     case FORM_CLOSE_OF_TOKENS:
         record->kind = WEIR_JOURNAL_CLOSE;
-        decode_close(&reader, &record->close, form == FORM_CLOSE_OF_TOKENS);
+        decode_close(&reader, &record->close, (enum form)form);
         break;
     default: return WEIR_ECORRUPT;
     }

@@ -29,8 +29,8 @@ enum {
     STORE__USAGE_BYTES = 81,
     STORE__OPEN_FIXED_BYTES = 42 + STORE__USAGE_BYTES,
     STORE__OPEN_STRINGS = 9,
-    STORE__CLOSE_FIXED_BYTES = 77 + STORE__USAGE_BYTES + 1,
-    STORE__CLOSE_STRINGS = 11,
+    STORE__CLOSE_FIXED_BYTES = 77 + STORE__USAGE_BYTES + 1 + 6,
+    STORE__CLOSE_STRINGS = 14,
     STORE__ATTEMPT_FIXED_BYTES = 21,
     STORE__ATTEMPT_STRINGS = 3,
     STORE__MAX_OPEN_PAYLOAD = STORE__OPEN_FIXED_BYTES + STORE__OPEN_STRINGS * (2 + STORE__MAX_STRING_BYTES),
@@ -38,10 +38,11 @@ enum {
                                (STORE__CLOSE_STRINGS + (int)WEIR_MAX_ISSUED) * (2 + STORE__MAX_STRING_BYTES) +
                                (int)WEIR_MAX_ATTEMPTS * (STORE__ATTEMPT_FIXED_BYTES +
                                                          STORE__ATTEMPT_STRINGS * (2 + STORE__MAX_STRING_BYTES)),
-    /* The client's request id is kept in full: it is at most WEIR_MAX_CLIENT_REQUEST_ID_BYTES long, twice the short
+    /* Path and detail are left out of it. The client's request id is kept in full: it is at most WEIR_MAX_CLIENT_REQUEST_ID_BYTES long, twice the short
      * string. */
-    STORE__SHORT_CLOSE_PAYLOAD = STORE__CLOSE_FIXED_BYTES + STORE__CLOSE_STRINGS * (2 + STORE__SHORT_STRING_BYTES) +
-                                 STORE__SHORT_STRING_BYTES + 3 * (STORE__SHORT_NAME_BYTES - STORE__SHORT_STRING_BYTES) +
+    STORE__SHORT_CLOSE_PAYLOAD = STORE__CLOSE_FIXED_BYTES + STORE__CLOSE_STRINGS * (2 + STORE__SHORT_STRING_BYTES) -
+                                 2 * STORE__SHORT_STRING_BYTES + STORE__SHORT_STRING_BYTES +
+                                 3 * (STORE__SHORT_NAME_BYTES - STORE__SHORT_STRING_BYTES) +
                                  (int)WEIR_MAX_ISSUED * (2 + STORE__SHORT_ISSUED_BYTES) +
                                  (int)WEIR_MAX_ATTEMPTS * (STORE__ATTEMPT_FIXED_BYTES + STORE__ATTEMPT_STRINGS * 2),
 };

@@ -38,6 +38,30 @@ struct weir_ledger_attempt {
 
 enum { WEIR_MAX_ISSUED = 3 };
 
+/* How far a request came: the stage that it failed at, or ANSWERED. Stored as numbers: new ones go to the end. */
+enum weir_stage {
+    WEIR_STAGE_UNKNOWN = 0, /* of an entry from before stages were told */
+    WEIR_STAGE_RECEIVED,    /* its head was read; may anything be served */
+    WEIR_STAGE_IDENTIFIED,  /* its key */
+    WEIR_STAGE_AUTHORIZED,  /* what the key may, as far as the head tells */
+    WEIR_STAGE_READ,        /* its body */
+    WEIR_STAGE_UNDERSTOOD,  /* what the body asks */
+    WEIR_STAGE_ROUTED,      /* who can serve it, of what the key may use */
+    WEIR_STAGE_RESERVED,    /* what it may cost */
+    WEIR_STAGE_SENT,        /* to providers */
+    WEIR_STAGE_ANSWERED
+};
+const char *weir_stage_name(enum weir_stage stage); /* "received", … */
+
+/* What the rules for keys, workspaces and contents said. Stored as numbers. */
+enum weir_policy_outcome {
+    WEIR_POLICY_NONE = 0, /* it was not asked: nobody was identified */
+    WEIR_POLICY_ALLOW,
+    WEIR_POLICY_REDACT, /* allowed after parts were taken out */
+    WEIR_POLICY_BLOCK
+};
+const char *weir_policy_outcome_name(enum weir_policy_outcome policy); /* "none", "allow", "redact", "block" */
+
 /* Spans are borrowed: from the request when writing, from the reader's arena when reading. */
 struct weir_ledger_entry {
     int64_t sequence; /* place in the ledger; the store gives it */
@@ -73,6 +97,14 @@ struct weir_ledger_entry {
      * the entry's provider, upstream model and workspace from here on. */
     size_t issued_count;
     struct weir_span issued[WEIR_MAX_ISSUED];
+    /* For the request's record (store/records.h) alone: the ledger does not keep these. */
+    bool unbilled;               /* it reached no provider: it has a record, and no entry in the ledger */
+    uint8_t stage;               /* enum weir_stage */
+    uint8_t policy;              /* enum weir_policy_outcome */
+    uint32_t read_us;            /* when its body was complete, after the start; 0: not known */
+    struct weir_span session_id; /* that it belongs to, as the client may quote it; empty without */
+    struct weir_span path;       /* "GET /v1/chat", masked, where no endpoint has it; else empty */
+    struct weir_span detail;     /* what was wrong, masked; empty when nothing was */
 };
 
 #endif

@@ -4,7 +4,7 @@
  * process, not a power loss. Where that matters (keys, and journal segments about to be deleted) the log file is
  * forced explicitly (store__sqlite_flush). One connection, one thread at a time; the mutexes of the library are off.
  */
-#include "store/sqlite_impl.h"
+#include "store/sqlite_records.h"
 
 #include "base/clock.h"
 #include "base/memory.h"
@@ -206,6 +206,8 @@ enum weir_status store__binder_run(struct weir_engine *engine, struct store__bin
 }
 
 struct weir_span store__column_span(sqlite3_stmt *statement, int column) {
+    if (sqlite3_column_type(statement, column) == SQLITE_NULL)
+        return WEIR_SPAN("");
     const char *at = sqlite3_column_blob(statement, column); /* as it is stored, for texts too */
     int length = sqlite3_column_bytes(statement, column);
     return at != NULL && length > 0 ? weir_span_of(at, (size_t)length) : WEIR_SPAN("");
@@ -248,6 +250,7 @@ static void engine_close(struct weir_engine **engine) {
     if (closing == NULL)
         return;
     store__dictionary_clear(closing);
+    store__records_release(closing);
     for (size_t i = 0; i < STORE__SQL_COUNT; i++)
         (void)sqlite3_finalize(closing->statements[i]);
     (void)sqlite3_close(closing->database);
@@ -345,6 +348,10 @@ const struct weir_engine_ops weir_engine_sqlite = {
     .lease_define = store__sqlite_lease_define,
     .lease_take = store__sqlite_lease_take,
     .lease_return = store__sqlite_lease_return,
+    .record_settings = store__sqlite_record_settings,
+    .record_upkeep = store__sqlite_record_upkeep,
+    .record_list = store__sqlite_record_list,
+    .record_find = store__sqlite_record_find,
     .work_begin = work_begin,
     .work_end = store__sqlite_end_durably,
     .key_update = store__sqlite_key_update,

@@ -18,19 +18,13 @@ static char *put(char *out, uint64_t value) {
     return out;
 }
 
-enum weir_status store__attempts_encode(struct weir_engine *engine, const struct weir_ledger_entry *entry,
-                                        char out[STORE__MAX_ATTEMPTS_BYTES], size_t *size, struct weir_error *error) {
+size_t store__attempts_encode(const struct weir_ledger_entry *entry, const struct store__entry_numbers *numbers,
+                              char out[STORE__MAX_ATTEMPTS_BYTES]) {
     char *at = out;
     *at++ = VERSION;
     at = put(at, entry->attempt_count);
     for (size_t i = 0; i < entry->attempt_count; i++) {
         const struct weir_ledger_attempt *attempt = &entry->attempts[i];
-        int64_t provider, model;
-        enum weir_status status = store__dictionary_id(engine, attempt->provider, &provider, error);
-        if (status == WEIR_OK)
-            status = store__dictionary_id(engine, attempt->upstream_model, &model, error);
-        if (status != WEIR_OK)
-            return status;
         at = put(at, attempt->reused_connection ? FLAG_REUSED : 0);
         at = put(at, attempt->status);
         at = put(at, attempt->reason);
@@ -38,8 +32,8 @@ enum weir_status store__attempts_encode(struct weir_engine *engine, const struct
         at = put(at, attempt->connected_us);
         at = put(at, attempt->first_byte_us);
         at = put(at, attempt->end_us);
-        at = put(at, (uint64_t)provider);
-        at = put(at, (uint64_t)model);
+        at = put(at, (uint64_t)numbers->attempts[i][0]);
+        at = put(at, (uint64_t)numbers->attempts[i][1]);
         size_t length = attempt->upstream_request_id.length;
         if (length > MAX_UPSTREAM_ID_BYTES)
             length = MAX_UPSTREAM_ID_BYTES;
@@ -48,8 +42,7 @@ enum weir_status store__attempts_encode(struct weir_engine *engine, const struct
             memcpy(at, attempt->upstream_request_id.at, length);
         at += length;
     }
-    *size = (size_t)(at - out);
-    return WEIR_OK;
+    return (size_t)(at - out);
 }
 
 struct reader {

@@ -196,7 +196,8 @@ static void follow(sqlite3_stmt *row, struct store__audit_link *before, struct w
     enum weir_status status = store__audit_of_row(row, entry);
     long long sequence = entry->sequence;
     if (entry->sequence <= before->sequence) {
-        broken(problem, entry->sequence, "entry %lld stands before the beginning of the trail", sequence);
+        broken(problem, entry->sequence > 0 ? entry->sequence : 1,
+               "entry %lld stands before the beginning of the trail", sequence);
         return;
     }
     if (entry->sequence != before->sequence + 1) {

@@ -43,12 +43,13 @@ no_memory:
     return weir_fail(error, WEIR_ENOMEM, "no memory for the ledger's dictionary");
 }
 
-enum weir_status store__dictionary_id(struct weir_engine *engine, struct weir_span text, int64_t *id,
-                                      struct weir_error *error) {
-    if (text.length == 0) {
-        *id = 0;
+/* Tries `ways` one after the other, from the first. */
+static enum weir_status number_of(struct weir_engine *engine, struct weir_span text, size_t ways, int64_t *id,
+                                  struct weir_error *error) {
+    static const enum store__sql all[] = {STORE__SQL_DICTIONARY_FIND, STORE__SQL_DICTIONARY_INSERT};
+    *id = 0;
+    if (text.length == 0)
         return WEIR_OK;
-    }
     struct entry *entry = engine->dictionary.by_text != NULL ? weir_map_find(engine->dictionary.by_text, text) : NULL;
     if (entry != NULL) {
         *id = entry->id;
@@ -56,10 +57,9 @@ enum weir_status store__dictionary_id(struct weir_engine *engine, struct weir_sp
     }
     int64_t found = 0;
     enum weir_status status = WEIR_ENOTFOUND;
-    const enum store__sql ways[] = {STORE__SQL_DICTIONARY_FIND, STORE__SQL_DICTIONARY_INSERT};
-    for (size_t i = 0; i < 2 && status == WEIR_ENOTFOUND; i++) {
+    for (size_t i = 0; i < ways && status == WEIR_ENOTFOUND; i++) {
         sqlite3_stmt *statement = NULL;
-        status = store__sqlite_statement(engine, ways[i], &statement, error);
+        status = store__sqlite_statement(engine, all[i], &statement, error);
         if (status != WEIR_OK)
             return status;
         struct store__binder binder = store__binder_of(statement);
@@ -71,6 +71,17 @@ enum weir_status store__dictionary_id(struct weir_engine *engine, struct weir_sp
     if (status == WEIR_OK)
         *id = found;
     return status;
+}
+
+enum weir_status store__dictionary_id(struct weir_engine *engine, struct weir_span text, int64_t *id,
+                                      struct weir_error *error) {
+    return number_of(engine, text, 2, id, error);
+}
+
+enum weir_status store__dictionary_find(struct weir_engine *engine, struct weir_span text, int64_t *id,
+                                        struct weir_error *error) {
+    enum weir_status status = number_of(engine, text, 1, id, error);
+    return status == WEIR_ENOTFOUND ? WEIR_OK : status;
 }
 
 enum weir_status store__dictionary_text(struct weir_engine *engine, int64_t id, struct weir_span *text,

@@ -42,6 +42,16 @@ struct store__zone {
 };
 enum { STORE__ZONE_SHIFT = 10 };
 
+struct store__records; /* sqlite_records.h */
+
+/* What an entry's texts are in the dictionary, looked up once for its row and its record; 0: it has no place there. */
+struct store__entry_numbers {
+    int64_t texts[7]; /* key_id, workspace, endpoint, model, provider, upstream_model, price_version */
+    int64_t attempts[WEIR_MAX_ATTEMPTS][2]; /* provider, upstream_model */
+    unsigned char trace[16];
+    bool trace_is_binary; /* the trace id is well-formed: 32 lower-case digits */
+};
+
 struct weir_engine {
     sqlite3 *database;
     sqlite3_stmt *statements[STORE__SQL_COUNT];
@@ -52,6 +62,7 @@ struct weir_engine {
     bool opens_remembered; /* any unfinished open is in the table: a close may have one to forget */
     int64_t next_sequence;
     struct store__zone zone;
+    struct store__records *records; /* NULL: nothing was done with records yet */
     /* of `changed` */
     int64_t data_version;
     bool self_changed; /* this connection has changed a key or an object */
@@ -126,6 +137,9 @@ WEIR_MUST enum weir_status store__sqlite_try_schema(struct weir_engine *engine, 
 /* The number of a text, 0 for the empty one; a new one gets its row inside the running transaction. */
 WEIR_MUST enum weir_status store__dictionary_id(struct weir_engine *engine, struct weir_span text, int64_t *id,
                                                 struct weir_error *error);
+/* The same without a new row: 0 for what is not there. */
+WEIR_MUST enum weir_status store__dictionary_find(struct weir_engine *engine, struct weir_span text, int64_t *id,
+                                                  struct weir_error *error);
 /* The text of a number; valid until store__dictionary_trim or _clear. */
 WEIR_MUST enum weir_status store__dictionary_text(struct weir_engine *engine, int64_t id, struct weir_span *text,
                                                   struct weir_error *error);
@@ -205,8 +219,20 @@ enum weir_status store__sqlite_instance_end(struct weir_engine *engine, const st
 
 /* Inserts one row as `sequence`. */
 WEIR_MUST enum weir_status store__sqlite_ledger_insert(struct weir_engine *engine,
-                                                       const struct weir_ledger_entry *entry, int64_t sequence,
+                                                       const struct weir_ledger_entry *entry,
+                                                       const struct store__entry_numbers *numbers, int64_t sequence,
                                                        struct weir_error *error);
+/* A record of the entry, inside the running transaction of ingestion. */
+WEIR_MUST enum weir_status store__record_insert(struct weir_engine *engine, const struct weir_ledger_entry *entry,
+                                                const struct store__entry_numbers *numbers, struct weir_error *error);
+/* Before and at the end of that transaction. */
+void store__record_begin(struct weir_engine *engine);
+WEIR_MUST enum weir_status store__record_end(struct weir_engine *engine, struct weir_error *error);
+/* Whether a record is kept of the entry. */
+bool store__record_wanted(const struct weir_engine *engine, const struct weir_ledger_entry *entry);
+/* What was prepared and allocated for records. */
+void store__records_release(struct weir_engine *engine);
+void store__sqlite_record_settings(struct weir_engine *engine, const struct weir_record_settings *settings);
 enum weir_status store__sqlite_ledger_each(struct weir_engine *engine, const struct weir_ledger_query *query,
                                            weir_ledger_visit visit, void *context, struct weir_error *error);
 
@@ -240,9 +266,8 @@ WEIR_MUST enum weir_status store__more_read(sqlite3_stmt *row, int first, struct
 
 /* --- sqlite_attempts.c: the attempts of an entry as one small value --- */
 enum { STORE__MAX_ATTEMPTS_BYTES = (int)WEIR_MAX_ATTEMPTS * (64 + 512) + 8 };
-WEIR_MUST enum weir_status store__attempts_encode(struct weir_engine *engine, const struct weir_ledger_entry *entry,
-                                                  char out[STORE__MAX_ATTEMPTS_BYTES], size_t *size,
-                                                  struct weir_error *error);
+size_t store__attempts_encode(const struct weir_ledger_entry *entry, const struct store__entry_numbers *numbers,
+                              char out[STORE__MAX_ATTEMPTS_BYTES]);
 /* Fills entry->attempts and attempt_count. Spans point into `bytes` and the dictionary. */
 WEIR_MUST enum weir_status store__attempts_decode(struct weir_engine *engine, struct weir_span bytes,
                                                   struct weir_ledger_entry *entry, struct weir_error *error);

@@ -72,6 +72,7 @@ static enum weir_status begin(struct weir_engine *engine, struct weir_error *err
     weir_bug_on(engine->ingesting);
     store__dictionary_trim(engine);
     engine->zone.number = -1;
+    store__record_begin(engine);
     enum weir_status status = store__sqlite_begin(engine, error);
     if (status != WEIR_OK)
         return status;
@@ -96,6 +97,8 @@ static enum weir_status finish(struct weir_engine *engine, enum weir_status stat
         status = zone_write(engine, error);
     if (status == WEIR_OK)
         status = counter_write(engine, engine->next_sequence, error);
+    if (status == WEIR_OK)
+        status = store__record_end(engine, error);
     return store__sqlite_end(engine, status, error);
 }
 
@@ -103,9 +106,33 @@ enum weir_status store__sqlite_ingest_begin(struct weir_engine *engine, struct w
     return begin(engine, error);
 }
 
-static enum weir_status add(struct weir_engine *engine, const struct weir_ledger_entry *entry,
-                            struct weir_error *error) {
-    enum weir_status status = store__sqlite_ledger_insert(engine, entry, engine->next_sequence, error);
+/* An entry's texts get places in the dictionary; of one that is unbilled only those that we gave, for what clients send is without end. */
+static enum weir_status look_up(struct weir_engine *engine, const struct weir_ledger_entry *entry,
+                                struct store__entry_numbers *numbers, struct weir_error *error) {
+    const struct weir_span texts[] = {entry->key_id,   entry->workspace,      entry->endpoint,     entry->model,
+                                      entry->provider, entry->upstream_model, entry->price_version};
+    enum { TEXTS = sizeof(texts) / sizeof(texts[0]), OURS = 3 };
+    enum weir_status status = WEIR_OK;
+    for (size_t i = 0; i < TEXTS && status == WEIR_OK; i++) {
+        status = i < OURS || !entry->unbilled ? store__dictionary_id(engine, texts[i], &numbers->texts[i], error)
+                                              : store__dictionary_find(engine, texts[i], &numbers->texts[i], error);
+    }
+    for (size_t i = 0; i < entry->attempt_count && status == WEIR_OK; i++) {
+        status = store__dictionary_id(engine, entry->attempts[i].provider, &numbers->attempts[i][0], error);
+        if (status == WEIR_OK)
+            status = store__dictionary_id(engine, entry->attempts[i].upstream_model, &numbers->attempts[i][1], error);
+    }
+    struct weir_span trace = entry->trace_id;
+    bool lower = trace.length == 2 * sizeof(numbers->trace);
+    for (size_t i = 0; i < trace.length && lower; i++)
+        lower = trace.at[i] < 'A' || trace.at[i] > 'F';
+    numbers->trace_is_binary = lower && weir_hex_parse(trace, numbers->trace, sizeof(numbers->trace)) == WEIR_OK;
+    return status;
+}
+
+static enum weir_status add_to_ledger(struct weir_engine *engine, const struct weir_ledger_entry *entry,
+                                      const struct store__entry_numbers *numbers, struct weir_error *error) {
+    enum weir_status status = store__sqlite_ledger_insert(engine, entry, numbers, engine->next_sequence, error);
     if (status == WEIR_OK)
         status = zone_add(engine, engine->next_sequence, entry->start_utc_us, error);
     if (status == WEIR_OK)
@@ -114,6 +141,20 @@ static enum weir_status add(struct weir_engine *engine, const struct weir_ledger
         status = store__sqlite_issued_write(engine, entry, error);
     if (status == WEIR_OK)
         engine->next_sequence++;
+    return status;
+}
+
+static enum weir_status add(struct weir_engine *engine, const struct weir_ledger_entry *entry,
+                            struct weir_error *error) {
+    struct store__entry_numbers numbers;
+    bool wanted = store__record_wanted(engine, entry);
+    if (!wanted && entry->unbilled)
+        return WEIR_OK;
+    enum weir_status status = look_up(engine, entry, &numbers, error);
+    if (status == WEIR_OK && !entry->unbilled)
+        status = add_to_ledger(engine, entry, &numbers, error);
+    if (status == WEIR_OK && wanted)
+        status = store__record_insert(engine, entry, &numbers, error);
     return status;
 }
 
@@ -223,6 +264,8 @@ static void crashed_entry(const struct weir_journal_open *open, int64_t utc_us, 
     entry->reason = WEIR_REASON_CRASHED;
     entry->stream = open->stream;
     entry->unpriced = open->unpriced;
+    entry->stage = WEIR_STAGE_SENT;
+    entry->policy = WEIR_POLICY_ALLOW;
 }
 
 static void bind_series(struct store__binder *binder, const struct weir_uuid *instance, uint32_t worker) {

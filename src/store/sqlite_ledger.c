@@ -18,45 +18,20 @@ static int64_t sum(int64_t a, int64_t b) {
     return (int64_t)((uint64_t)a + (uint64_t)b);
 }
 
-/* A well-formed trace id is kept as 16 bytes, anything else as it is. */
-static void bind_trace(struct store__binder *binder, struct weir_span trace, unsigned char bytes[TRACE_DIGITS / 2]) {
-    bool lower = trace.length == TRACE_DIGITS;
-    for (size_t i = 0; i < trace.length && lower; i++)
-        lower = trace.at[i] < 'A' || trace.at[i] > 'F';
-    if (lower && weir_hex_parse(trace, bytes, TRACE_DIGITS / 2) == WEIR_OK) {
-        store__bind_blob(binder, bytes, TRACE_DIGITS / 2);
-    } else {
-        store__bind_text_or_null(binder, trace);
-    }
-}
-
 enum weir_status store__sqlite_ledger_insert(struct weir_engine *engine, const struct weir_ledger_entry *entry,
-                                             int64_t sequence, struct weir_error *error) {
-    const struct weir_span texts[] = {entry->key_id,   entry->workspace,      entry->endpoint,     entry->model,
-                                      entry->provider, entry->upstream_model, entry->price_version};
-    enum { TEXTS = sizeof(texts) / sizeof(texts[0]) };
-    int64_t numbers[TEXTS];
-    for (size_t i = 0; i < TEXTS; i++) {
-        enum weir_status status = store__dictionary_id(engine, texts[i], &numbers[i], error);
-        if (status != WEIR_OK)
-            return status;
-    }
+                                             const struct store__entry_numbers *numbers, int64_t sequence,
+                                             struct weir_error *error) {
     char attempts[STORE__MAX_ATTEMPTS_BYTES];
-    size_t attempts_size = 0;
-    enum weir_status status = WEIR_OK;
-    if (entry->attempt_count > 0)
-        status = store__attempts_encode(engine, entry, attempts, &attempts_size, error);
+    size_t attempts_size = entry->attempt_count > 0 ? store__attempts_encode(entry, numbers, attempts) : 0;
     sqlite3_stmt *statement = NULL;
-    if (status == WEIR_OK)
-        status = store__sqlite_statement(engine, STORE__SQL_LEDGER_INSERT, &statement, error);
+    enum weir_status status = store__sqlite_statement(engine, STORE__SQL_LEDGER_INSERT, &statement, error);
     if (status != WEIR_OK)
         return status;
     struct store__binder binder = store__binder_of(statement);
-    unsigned char trace[TRACE_DIGITS / 2];
     store__bind_integer(&binder, sequence);
     store__bind_blob(&binder, entry->request_id.bytes, sizeof(entry->request_id.bytes));
-    for (size_t i = 0; i < TEXTS; i++)
-        store__bind_integer(&binder, numbers[i]);
+    for (size_t i = 0; i < sizeof(numbers->texts) / sizeof(numbers->texts[0]); i++)
+        store__bind_integer(&binder, numbers->texts[i]);
     store__bind_integer(&binder, entry->start_utc_us);
     store__bind_integer(&binder, difference(entry->end_utc_us, entry->start_utc_us));
     store__bind_integer(&binder, entry->first_byte_us);
@@ -75,7 +50,11 @@ enum weir_status store__sqlite_ledger_insert(struct weir_engine *engine, const s
     store__bind_integer(&binder, entry->reason);
     store__bind_integer(&binder, entry->status);
     store__bind_text_or_null(&binder, entry->client_request_id);
-    bind_trace(&binder, entry->trace_id, trace);
+    if (numbers->trace_is_binary) { /* anything else is kept as it is */
+        store__bind_blob(&binder, numbers->trace, sizeof(numbers->trace));
+    } else {
+        store__bind_text_or_null(&binder, entry->trace_id);
+    }
     store__bind_text_or_null(&binder, entry->tags);
     store__bind_text_or_null(&binder, entry->client_address);
     if (attempts_size > 0) {

@@ -137,6 +137,13 @@ static const struct {
      " json('false')), 1, strftime('%s') * 1000000, strftime('%s') * 1000000, 0, 0, 4 + row_number() OVER ()"
      " FROM (SELECT 'default' AS id UNION ALL SELECT * FROM"
      " (SELECT DISTINCT workspace FROM api_key WHERE workspace <> 'default' ORDER BY 1));"},
+    /* A row a day of request records, whose tables are made as the days come (sqlite_records.h). */
+    {4, 2, "request records",
+     "CREATE TABLE record_partition("
+     " day INTEGER PRIMARY KEY, first_number INTEGER NOT NULL, next_number INTEGER NOT NULL, records INTEGER NOT NULL,"
+     " first_start_utc_us INTEGER NOT NULL, last_start_utc_us INTEGER NOT NULL, indexed_to INTEGER NOT NULL,"
+     " merged_to INTEGER NOT NULL, dropping INTEGER NOT NULL);"
+     "INSERT INTO meta(name, value) VALUES('record_id_key', randomblob(16));"},
 };
 enum { MIGRATION_COUNT = sizeof(migrations) / sizeof(migrations[0]) };
 

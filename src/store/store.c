@@ -232,6 +232,8 @@ static int64_t turn(struct weir_store *store) {
     }
     if (store->look_for_dead && now_ns >= store->next_dead_ns)
         settle_dead_again(store, now_ns);
+    if (now_ns >= store->next_upkeep_ns)
+        store__upkeep(store, now_ns);
 
     int64_t wake_ns = store->next_watch_ns;
     if (now_ns < store->active_until_ns) {
@@ -241,7 +243,7 @@ static int64_t turn(struct weir_store *store) {
         if (next_ns < wake_ns)
             wake_ns = next_ns;
     }
-    return wake_ns;
+    return store->next_upkeep_ns < wake_ns ? store->next_upkeep_ns : wake_ns;
 }
 
 static void wait_until(struct weir_store *store, int64_t wake_ns) {
@@ -318,6 +320,7 @@ static enum weir_status open_journal(struct weir_store *store, const struct weir
     status = store->ops->open(path, settings->environment, &store->engine, error);
     if (status != WEIR_OK)
         return status;
+    store->ops->record_settings(store->engine, &settings->records);
     /* A process that is looking for the dead may hold our new file for a moment. */
     const int64_t deadline_ns = weir_clock_monotonic_ns() + last_try_ns;
     while ((status = store__instance_lock(store->directory, &store->instance, &store->lock, error)) == WEIR_EBUSY &&

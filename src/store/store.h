@@ -14,6 +14,7 @@
 #include "store/issued.h"
 #include "store/journal.h"
 #include "store/objects.h"
+#include "store/records.h"
 
 enum { WEIR_KEY_HASH_SIZE = 32, WEIR_KEY_ID_SIZE = 24 };
 
@@ -83,6 +84,7 @@ typedef enum weir_status (*weir_revision_visit)(void *context, uint64_t number, 
                                                 int64_t saved_utc_us, struct weir_span text);
 typedef enum weir_status (*weir_object_visit)(void *context, const struct weir_object *object);
 typedef enum weir_status (*weir_audit_visit)(void *context, const struct weir_audit_entry *entry);
+typedef enum weir_status (*weir_record_visit)(void *context, const struct weir_record *record);
 
 /* What opening would do to the database. */
 enum { WEIR_STORE_MIGRATION_STEPS = 64 };
@@ -121,7 +123,7 @@ struct weir_engine_ops {
                                  struct weir_error *error);
     /* True when anything may have changed since the last call (another process included); cheap. */
     bool (*changed)(struct weir_engine *engine);
-    /* One transaction: the entries, the unfinished opens to remember, and the cursor that makes it exactly once. An
+    /* One transaction: the entries (and their records), the unfinished opens to remember, and the cursor that makes it exactly once. An
      * entry forgets the remembered open of its request. After a failure inside it: ingest_rollback. A failed commit
      * has rolled back already. */
     enum weir_status (*ingest_begin)(struct weir_engine *engine, struct weir_error *error);
@@ -224,6 +226,20 @@ struct weir_engine_ops {
     /* Revisions, newest first: number, hash, when it was saved, text. */
     enum weir_status (*revision_list)(struct weir_engine *engine, uint64_t before_number, size_t limit,
                                       weir_revision_visit visit, void *context, struct weir_error *error);
+    /* --- request records (store/records.h) ---
+     * From here on ingest_entry and settle_crashed write a record of what is kept, in the same transaction; entries that are `unbilled` have
+     * nothing but that. All zero at first: none. */
+    void (*record_settings)(struct weir_engine *engine, const struct weir_record_settings *settings);
+    /* One step of what keeps records in order: merging indexes, taking away what is too old. A step holds the write lock for some
+     * milliseconds. *more: another step is due. */
+    enum weir_status (*record_upkeep)(struct weir_engine *engine, int64_t utc_us, bool *more, struct weir_error *error);
+    /* Newest first. */
+    enum weir_status (*record_list)(struct weir_engine *engine, const struct weir_record_query *query,
+                                    weir_record_visit visit, void *context, struct weir_record_page *page,
+                                    struct weir_error *error);
+    /* The newest `limit` records (at most WEIR_RECORD_MATCHES) that have this id, whichever of their ids it is; newest first. */
+    enum weir_status (*record_find)(struct weir_engine *engine, struct weir_span id, size_t limit,
+                                    weir_record_visit visit, void *context, struct weir_error *error);
     /* Forces what was committed to the disk: it survives a power loss from here on. Asked before journal segments are
      * deleted. */
     enum weir_status (*flush)(struct weir_engine *engine, struct weir_error *error);
@@ -239,7 +255,8 @@ struct weir_store_settings {
     const char *directory; /* holds weir.db and journal/; created with mode 0700 */
     const char *environment;
     unsigned workers;
-    bool sync_group;            /* journal.sync: group (msync before close records count) or none */
+    bool sync_group; /* journal.sync: group (msync before close records count) or none */
+    struct weir_record_settings records;
     const struct weir_log *log; /* copied */
 };
 /* Opens the database, reads what dead instances left in the journal, settles it, makes the first segments, starts the
@@ -257,10 +274,9 @@ void weir_store_health(struct weir_store *store, struct weir_store_health *healt
  * any thread. */
 void weir_store_nudge(struct weir_store *store);
 
-/* Calls on `loop`, with every key that is new or changed since the last call: first with all keys, then within half a
- * second of each change, whoever made it. What is much comes in several calls: one with less than WEIR_WATCH_BATCH is the last of them. The records
- * live for the call. */
-enum { WEIR_WATCH_BATCH = 8192 };
+/* Calls on `loop`, with keys that are new or changed since the last call: first with all keys, in pieces, and then
+ * once with none, which says that those were all; later within half a second of each change, whoever made it. The
+ * records live for the call. */
 void weir_store_watch_keys(struct weir_store *store, struct weir_loop *loop,
                            void (*on_keys)(void *context, const struct weir_key_record *keys, size_t count),
                            void *context);
@@ -289,8 +305,9 @@ WEIR_MUST enum weir_status weir_store_key_revoke(struct weir_store *store, struc
                                                  weir_store_reply reply, void *context);
 typedef void (*weir_store_revision_reply)(void *context, enum weir_status status, uint64_t number,
                                           const struct weir_error *error);
+/* A number that is new is in the audit trail, in the same transaction: made by the system, because of `cause` (a word, static storage). */
 WEIR_MUST enum weir_status weir_store_revision_save(struct weir_store *store, struct weir_loop *loop,
-                                                    struct weir_span hash, struct weir_span text,
+                                                    struct weir_span hash, struct weir_span text, const char *cause,
                                                     weir_store_revision_reply reply, void *context);
 /* Who issued these ids (copied; WEIR_ELIMIT when there are more than WEIR_MAX_ISSUED_ASKED): the reply has one record
  * an id, in their order, with an empty provider where none is known, or none at all on a failure. The records live for
@@ -302,7 +319,7 @@ typedef void (*weir_store_issued_reply)(void *context, enum weir_status status, 
 WEIR_MUST enum weir_status weir_store_issued_find(struct weir_store *store, struct weir_loop *loop,
                                                   const struct weir_span *ids, size_t count,
                                                   weir_store_issued_reply reply, void *context);
-/* Before the thread has work: the number of the first revision, synchronously. */
+/* Before the thread has work: the number of the first revision, synchronously; its cause is "start". */
 WEIR_MUST enum weir_status weir_store_revision_first(struct weir_store *store, struct weir_span hash,
                                                      struct weir_span text, uint64_t *number, struct weir_error *error);
 

@@ -1,5 +1,6 @@
 /* The store thread's inside, shared by store.c (life and loop), store_boot.c (directories, the dead), store_ingest.c
- * (journal to ledger), store_operations.c (messages) and store_watch.c (watching keys and objects).
+ * (journal to ledger), store_retention.c (records' upkeep), store_operations.c (messages) and store_watch.c (watching
+ * keys and objects).
  *
  * One mutex guards the queue, the watchers' list and the health; it is never held over a call of the engine.
  * Everything else belongs to the store thread from the moment it runs.
@@ -67,6 +68,7 @@ struct store__operation {
     /* what is asked, and the answer */
     struct weir_key_record key;
     struct weir_span id, hash, text;
+    const char *cause; /* of a revision; static storage */
     uint64_t number;
     struct weir_arena *arena; /* of ids, found and their texts; NULL for other operations */
     struct weir_span *ids;
@@ -98,7 +100,8 @@ struct weir_store {
     struct store__series *series;
     unsigned workers;
     struct store__batch batch;
-    int64_t next_ingest_ns, backoff_ns, active_until_ns, next_watch_ns, next_dead_ns, next_supply_ns;
+    int64_t next_ingest_ns, backoff_ns, active_until_ns, next_watch_ns, next_dead_ns, next_supply_ns,
+        next_upkeep_ns;
     bool look_for_dead; /* another instance lived when we looked, or one's remains could not be read */
     bool running;
 
@@ -149,6 +152,10 @@ WEIR_MUST enum weir_status store__settle_dead(struct weir_store *store, struct w
 /* The series' next segment, mapped, linked and offered to its worker; the very first one too. */
 WEIR_MUST enum weir_status store__supply(struct weir_store *store, struct store__series *series, bool populate,
                                          struct weir_error *error);
+
+/* --- store_retention.c --- */
+/* A step of the upkeep of request records, when one is due. */
+void store__upkeep(struct weir_store *store, int64_t now_ns);
 
 /* --- store_operations.c --- */
 /* Runs everything that is queued. */

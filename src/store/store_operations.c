@@ -10,6 +10,8 @@
 #include "base/clock.h"
 #include "base/memory.h"
 
+#include <stdio.h>
+
 enum { MAX_QUEUED = 1024 };
 
 static struct store__operation *operation_new(struct weir_loop *loop, size_t bytes) {
@@ -157,27 +159,70 @@ enum weir_status weir_store_key_revoke(struct weir_store *store, struct weir_loo
 }
 
 /* --- revisions --- */
-static enum weir_status run_revision_save(struct weir_store *store, struct store__operation *operation,
-                                          struct weir_error *error) {
-    return store->ops->revision_save(store->engine, operation->hash, operation->text, weir_clock_utc_us(),
-                                     &operation->number, error);
+static enum weir_status take_number(void *context, uint64_t number, struct weir_span hash, int64_t saved_utc_us,
+                                    struct weir_span text) {
+    (void)hash;
+    (void)saved_utc_us;
+    (void)text;
+    *(uint64_t *)context = number;
+    return WEIR_END;
 }
 
-static struct store__operation *revision_operation(struct weir_loop *loop, struct weir_span hash,
-                                                   struct weir_span text) {
+/* What is new is audited; `before` is the newest one's number, 0 for none. */
+static enum weir_status note_revision(struct weir_store *store, const struct store__operation *operation,
+                                      uint64_t before, int64_t utc_us, struct weir_error *error) {
+    char changes[300], was[40] = "null", id[24];
+    if (before != 0)
+        (void)snprintf(was, sizeof was, "{\"number\":%llu}", (unsigned long long)before);
+    (void)snprintf(id, sizeof id, "%llu", (unsigned long long)operation->number);
+    (void)snprintf(changes, sizeof changes,
+                   "{\"before\":%s,\"after\":{\"number\":%s,\"hash\":\"%.*s\",\"cause\":\"%s\"}}", was, id,
+                   (int)(operation->hash.length < 64 ? operation->hash.length : 64), operation->hash.at,
+                   operation->cause);
+    struct weir_audit_entry entry = {.utc_us = utc_us,
+                                     .actor_kind = WEIR_SPAN("system"),
+                                     .actor_name = WEIR_SPAN("weir"),
+                                     .action = WEIR_SPAN("revision.save"),
+                                     .resource_type = WEIR_SPAN("revision"),
+                                     .resource_id = weir_span_of_string(id),
+                                     .changes = weir_span_of_string(changes)};
+    return store->ops->audit_append(store->engine, &entry, error);
+}
+
+static enum weir_status run_revision_save(struct weir_store *store, struct store__operation *operation,
+                                          struct weir_error *error) {
+    uint64_t before = 0;
+    int64_t utc_us = weir_clock_utc_us();
+    enum weir_status status = store->ops->work_begin(store->engine, error);
+    if (status != WEIR_OK)
+        return status;
+    status = store->ops->revision_list(store->engine, 0, 1, take_number, &before, error);
+    if (status == WEIR_OK)
+        status = store->ops->revision_save(store->engine, operation->hash, operation->text, utc_us, &operation->number,
+                                           error);
+    if (status == WEIR_OK && operation->number != before)
+        status = note_revision(store, operation, before, utc_us, error);
+    enum weir_status ended = store->ops->work_end(store->engine, status, error);
+    return status == WEIR_OK ? ended : status;
+}
+
+static struct store__operation *revision_operation(struct weir_loop *loop, struct weir_span hash, struct weir_span text,
+                                                   const char *cause) {
     struct store__operation *operation = operation_new(loop, hash.length + text.length);
     if (operation == NULL)
         return NULL;
     char *at = operation->bytes;
     operation->run = run_revision_save;
+    operation->cause = cause;
     operation->hash = keep(&at, hash);
     operation->text = keep(&at, text);
     return operation;
 }
 
 enum weir_status weir_store_revision_save(struct weir_store *store, struct weir_loop *loop, struct weir_span hash,
-                                          struct weir_span text, weir_store_revision_reply reply, void *context) {
-    struct store__operation *operation = revision_operation(loop, hash, text);
+                                          struct weir_span text, const char *cause, weir_store_revision_reply reply,
+                                          void *context) {
+    struct store__operation *operation = revision_operation(loop, hash, text, cause);
     if (operation == NULL)
         return WEIR_ENOMEM;
     operation->revision_reply = reply;
@@ -187,7 +232,7 @@ enum weir_status weir_store_revision_save(struct weir_store *store, struct weir_
 
 static enum weir_status save_and_wait(struct weir_store *store, struct weir_span hash, struct weir_span text,
                                       uint64_t *number, struct weir_error *error) {
-    struct store__operation *operation = revision_operation(NULL, hash, text);
+    struct store__operation *operation = revision_operation(NULL, hash, text, "start");
     if (operation == NULL)
         return weir_fail(error, WEIR_ENOMEM, "no memory to store the revision");
     operation->waited_for = true;

@@ -1,17 +1,17 @@
 /* Watching keys and objects: every loop that asked gets all of them once, then what changed, whoever changed it.
  *
  * The database tells by one cheap question whether any other connection has committed; only then are they read, from
- * the newest change that the watcher has seen. A batch is one message that owns its bytes; a million keys are many batches, so that their receiver
- * is at work on one while the next one is read, and the memory of all of them together is never asked for.
+ * the newest change that the watcher has seen. They go out in pieces, each a message that owns its bytes, so that the
+ * receiver works on the first while the next is read, and a million of them are never in memory twice.
  */
 #include "store/store_impl.h"
 #include "store/texts.h"
 
 #include "base/memory.h"
 
-enum { MAX_BATCH_BYTES = 1024 * 1024 * 1024 };
+enum { PIECE = 4096, MAX_PIECE_BYTES = 1024 * 1024 * 1024 };
 
-struct batch {
+struct piece {
     struct weir_message message; /* first */
     void (*on_keys)(void *context, const struct weir_key_record *keys, size_t count);
     void (*on_objects)(void *context, const struct weir_object *objects, size_t count);
@@ -20,106 +20,141 @@ struct batch {
     struct weir_key_record *keys;
     struct weir_object *objects; /* the one or the other */
     size_t count, room;
-    uint64_t newest;
+    uint64_t newest; /* change in it */
 };
 
-static void batch_free(struct batch *batch) {
-    weir_arena_free(&batch->arena);
-    weir_memory_free(batch->keys);
-    weir_memory_free(batch->objects);
-    weir_memory_free(batch);
+struct reading {
+    struct weir_store *store;
+    struct store__watcher *watcher;
+    struct piece *piece; /* NULL: none is begun */
+};
+
+static void piece_free(struct piece *piece) {
+    if (piece == NULL)
+        return;
+    weir_arena_free(&piece->arena);
+    weir_memory_free(piece->keys);
+    weir_memory_free(piece->objects);
+    weir_memory_free(piece);
 }
 
-static void batch_on_loop(struct weir_message *message) {
-    struct batch *batch = (struct batch *)(void *)message;
-    if (batch->on_keys != NULL) {
-        batch->on_keys(batch->context, batch->keys, batch->count);
+static void piece_on_loop(struct weir_message *message) {
+    struct piece *piece = (struct piece *)(void *)message;
+    if (piece->on_keys != NULL) {
+        piece->on_keys(piece->context, piece->keys, piece->count);
     } else {
-        batch->on_objects(batch->context, batch->objects, batch->count);
+        piece->on_objects(piece->context, piece->objects, piece->count);
     }
-    batch_free(batch);
+    piece_free(piece);
+}
+
+static enum weir_status begin_piece(struct reading *reading) {
+    if (reading->piece != NULL)
+        return WEIR_OK;
+    struct piece *piece = weir_memory_new(1, sizeof(*piece));
+    if (piece == NULL)
+        return WEIR_ENOMEM;
+    piece->message.run = piece_on_loop;
+    piece->on_keys = reading->watcher->on_keys;
+    piece->on_objects = reading->watcher->on_objects;
+    piece->context = reading->watcher->context;
+    piece->newest = reading->watcher->seen;
+    piece->arena = weir_arena_new(0, MAX_PIECE_BYTES);
+    if (piece->arena == NULL) {
+        piece_free(piece);
+        return WEIR_ENOMEM;
+    }
+    reading->piece = piece;
+    return WEIR_OK;
+}
+
+static void post_piece(struct reading *reading) {
+    struct weir_store *store = reading->store;
+    struct piece *piece = reading->piece;
+    reading->piece = NULL;
+    reading->watcher->seen = piece->newest;
+    pthread_mutex_lock(&store->mutex);
+    bool wanted = reading->watcher->loop != NULL;
+    if (wanted)
+        weir_loop_post(reading->watcher->loop, &piece->message);
+    pthread_mutex_unlock(&store->mutex);
+    if (!wanted)
+        piece_free(piece);
 }
 
 /* Room for one more of `size` bytes each. */
-static enum weir_status make_room(struct batch *batch, void **at, size_t size) {
-    if (batch->count < batch->room)
+static enum weir_status make_room(struct piece *piece, void **at, size_t size) {
+    if (piece->count < piece->room)
         return WEIR_OK;
-    size_t room = batch->room == 0 ? 16 : batch->room * 2;
+    size_t room = piece->room == 0 ? 16 : piece->room * 2;
     void *larger = weir_memory_resize(*at, room, size);
     if (larger == NULL)
         return WEIR_ENOMEM;
     *at = larger;
-    batch->room = room;
+    piece->room = room;
     return WEIR_OK;
 }
 
+static void added(struct reading *reading, uint64_t change) {
+    reading->piece->newest = change;
+    if (++reading->piece->count == PIECE)
+        post_piece(reading);
+}
+
 static enum weir_status add_key(void *context, const struct weir_key_record *key) {
-    struct batch *batch = context;
-    void *keys = batch->keys;
-    enum weir_status status = make_room(batch, &keys, sizeof(*key));
-    batch->keys = keys;
+    struct reading *reading = context;
+    enum weir_status status = begin_piece(reading);
     if (status != WEIR_OK)
         return status;
-    batch->keys[batch->count] = *key;
-    status = store__key_keep(&batch->keys[batch->count], batch->arena);
+    struct piece *piece = reading->piece;
+    void *keys = piece->keys;
+    status = make_room(piece, &keys, sizeof(*key));
+    piece->keys = keys;
     if (status != WEIR_OK)
         return status;
-    batch->count++;
-    batch->newest = key->change;
-    return batch->count == WEIR_WATCH_BATCH ? WEIR_END : WEIR_OK;
+    piece->keys[piece->count] = *key;
+    status = store__key_keep(&piece->keys[piece->count], piece->arena);
+    if (status == WEIR_OK)
+        added(reading, key->change);
+    return status;
 }
 
 static enum weir_status add_object(void *context, const struct weir_object *object) {
-    struct batch *batch = context;
-    void *objects = batch->objects;
-    enum weir_status status = make_room(batch, &objects, sizeof(*object));
-    batch->objects = objects;
+    struct reading *reading = context;
+    enum weir_status status = begin_piece(reading);
     if (status != WEIR_OK)
         return status;
-    batch->objects[batch->count] = *object;
-    status = store__object_keep(&batch->objects[batch->count], batch->arena);
+    struct piece *piece = reading->piece;
+    void *objects = piece->objects;
+    status = make_room(piece, &objects, sizeof(*object));
+    piece->objects = objects;
     if (status != WEIR_OK)
         return status;
-    batch->count++;
-    batch->newest = object->change;
-    return batch->count == WEIR_WATCH_BATCH ? WEIR_END : WEIR_OK;
+    piece->objects[piece->count] = *object;
+    status = store__object_keep(&piece->objects[piece->count], piece->arena);
+    if (status == WEIR_OK)
+        added(reading, object->change);
+    return status;
 }
 
-/* One batch. *more: it was full. */
-static enum weir_status send(struct weir_store *store, struct store__watcher *watcher, bool *more,
-                             struct weir_error *error) {
-    struct batch *batch = weir_memory_new(1, sizeof(*batch));
-    if (batch == NULL)
-        return weir_fail(error, WEIR_ENOMEM, "no memory for what changed");
-    batch->message.run = batch_on_loop;
-    batch->on_keys = watcher->on_keys;
-    batch->on_objects = watcher->on_objects;
-    batch->context = watcher->context;
-    batch->newest = watcher->seen;
-    batch->arena = weir_arena_new(0, MAX_BATCH_BYTES);
-    enum weir_status status = batch->arena != NULL ? WEIR_OK : WEIR_ENOMEM;
-    if (status == WEIR_OK && watcher->on_keys != NULL) {
-        status = store->ops->key_each(store->engine, watcher->seen, add_key, batch, error);
-    } else if (status == WEIR_OK) {
-        status = store->ops->object_each(store->engine, watcher->seen, add_object, batch, error);
+/* After a failure the next look goes on behind the last piece that went out. */
+static enum weir_status send(struct weir_store *store, struct store__watcher *watcher, struct weir_error *error) {
+    struct reading reading = {.store = store, .watcher = watcher};
+    enum weir_status status = watcher->on_keys != NULL
+                                  ? store->ops->key_each(store->engine, watcher->seen, add_key, &reading, error)
+                                  : store->ops->object_each(store->engine, watcher->seen, add_object, &reading, error);
+    if (status == WEIR_OK && reading.piece != NULL)
+        post_piece(&reading);
+    /* An empty one ends the first reading, also where there is nothing to read. */
+    if (status == WEIR_OK && !watcher->told) {
+        status = begin_piece(&reading);
+        if (status == WEIR_OK) {
+            post_piece(&reading);
+            watcher->told = true;
+        }
     }
-    if (status == WEIR_ENOMEM)
-        status = weir_fail(error, WEIR_ENOMEM, "no memory for what changed");
-    *more = status == WEIR_OK && batch->count == WEIR_WATCH_BATCH;
-    /* The last message of all that there is goes out even when it is empty: its receiver knows then that it has all. */
-    if (status == WEIR_OK && (batch->count > 0 || !watcher->told)) {
-        watcher->told = watcher->told || !*more;
-        watcher->seen = batch->newest;
-        pthread_mutex_lock(&store->mutex);
-        bool wanted = watcher->loop != NULL;
-        if (wanted)
-            weir_loop_post(watcher->loop, &batch->message);
-        pthread_mutex_unlock(&store->mutex);
-        if (wanted)
-            return WEIR_OK;
-    }
-    batch_free(batch);
-    return status;
+    piece_free(reading.piece);
+    return status == WEIR_ENOMEM ? weir_fail(error, WEIR_ENOMEM, "no memory for what changed") : status;
 }
 
 void store__watch(struct weir_store *store) {
@@ -133,11 +168,7 @@ void store__watch(struct weir_store *store) {
         if (!watcher->dirty)
             continue;
         struct weir_error error = {.status = WEIR_OK};
-        bool more = true;
-        enum weir_status status = WEIR_OK;
-        while (status == WEIR_OK && more)
-            status = store__note(store, send(store, watcher, &more, &error), &error);
-        if (status == WEIR_OK)
+        if (store__note(store, send(store, watcher, &error), &error) == WEIR_OK)
             watcher->dirty = false;
     }
 }

@@ -62,6 +62,10 @@ unsigned weir_board_write_health(const struct weir_board *board, enum weir_healt
                 "requests go on; usage waits in the journal until the store is back");
     write_check(&writer, "journal", board->journal_available, "unavailable",
                 "free disk space where the data directory is");
+    write_check(&writer, "secrets", !board->secrets_read_only, "read_only",
+                "name a sealing key with secrets.sealing_key; `weir secrets generate` makes one");
+    if (board->has_backups)
+        write_check(&writer, "backups", !board->backup_failed, "failing", "the log and GET /api/v1/backups say why");
     write_check(&writer, "operator_plane", !board->operator_plane_open, "open",
                 "set operator.allow and TLS for it, and drop operator.allow_remote");
     write_check(&writer, "providers", board->provider_count > 0, "none", "configure one under `providers`");

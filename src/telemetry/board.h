@@ -11,6 +11,10 @@ struct weir_board {
     _Atomic bool draining; /* SIGTERM has come */
     _Atomic bool store_available;
     _Atomic bool journal_available;
+    _Atomic bool secrets_read_only;   /* there is no sealing key */
+    _Atomic bool has_backups;         /* scheduled ones */
+    _Atomic bool backup_failed;       /* the last attempt */
+    _Atomic int64_t backup_utc_us;    /* of the newest one; 0: none yet */
     _Atomic bool simulator;           /* answers come from the built-in simulator */
     _Atomic bool operator_plane_open; /* it listens beyond loopback without both a list of addresses and TLS */
     _Atomic uint64_t revision;

@@ -77,7 +77,7 @@ struct telemetry__series {
 
 struct weir_metrics_set {
     char before[64]; /* neighbours' cache lines stay theirs */
-    _Atomic int64_t active_requests, active_streams, open_connections, cpu_ns, folded;
+    _Atomic int64_t active_requests, active_streams, open_connections, cpu_ns, folded, records_left_out;
     struct telemetry__series *last; /* the worker's own: what was found last time */
     size_t own_count, folded_count;
     struct telemetry__series *slots[TELEMETRY__SLOTS];

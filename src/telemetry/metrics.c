@@ -182,6 +182,10 @@ void weir_metrics_add_active(struct weir_metrics_set *set, int64_t requests, int
         telemetry__add(&set->open_connections, connections);
 }
 
+void weir_metrics_add_record_left_out(struct weir_metrics_set *set) {
+    telemetry__add(&set->records_left_out, 1);
+}
+
 void weir_metrics_set_cpu(struct weir_metrics_set *set, int64_t cpu_ns) {
     atomic_store_explicit(&set->cpu_ns, cpu_ns, memory_order_relaxed);
 }

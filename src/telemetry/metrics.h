@@ -32,6 +32,8 @@ struct weir_metrics_request {
 void weir_metrics_record(struct weir_metrics_set *set, const struct weir_metrics_request *request);
 /* Gauges, by name of the row. */
 void weir_metrics_add_active(struct weir_metrics_set *set, int64_t requests, int64_t streams, int64_t connections);
+/* A refused request of which no record is kept. */
+void weir_metrics_add_record_left_out(struct weir_metrics_set *set);
 /* CPU time of the worker's thread so far. */
 void weir_metrics_set_cpu(struct weir_metrics_set *set, int64_t cpu_ns);
 
@@ -50,6 +52,10 @@ struct weir_metrics_facts {
     uint64_t revision;
     bool ready;
     size_t keys, keys_active, keys_rotation_due, keys_bytes;
+    bool sealing_key;
+    bool has_backups;      /* scheduled ones; what follows is of them */
+    int64_t backup_utc_us; /* of the newest one; 0: none yet */
+    uint64_t backup_bytes, backup_failures;
     int64_t start_utc_us;
 };
 /* Prometheus text format 0.0.4, or OpenMetrics 1.0.0 when asked. */

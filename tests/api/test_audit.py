@@ -25,8 +25,8 @@ def verify(gateway, *more):
     return gateway.command("audit", "verify", "-c", gateway.config, *more, check=False)
 
 
-def make_workspace(operator, name, **more):
-    return operator.post("/api/v1/workspaces", {"id": name, **more})
+def make_workspace(operator, ident, **more):
+    return operator.post("/api/v1/workspaces", {"id": ident, **more})
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +35,7 @@ def filled(operator):
     for number in range(10):
         make_workspace(operator, f"trail-{number}", name="=HYPERLINK(1)" if number == 3 else f"Number {number}")
     operator.patch("/api/v1/workspaces/trail-0", {"name": "Zero"})
-    operator.delete("/api/v1/workspaces/trail-1", status=409 if False else (400, 409, 412, 422, 428))  # without the confirmation
+    operator.delete("/api/v1/workspaces/trail-1", status=400)  # without the confirmation
     return operator
 
 
@@ -444,7 +444,7 @@ def test_datagrams(make_gateway, sim, tmp_path):
     gateway = make_gateway(sim, audit={"sink": f"syslog:{tmp_path / 'log'}"})
     operator = Operator(gateway)
     make_workspace(operator, "one")
-    operator.delete("/api/v1/workspaces/one", status=(400, 409, 412, 422, 428))
+    operator.delete("/api/v1/workspaces/one", status=400)
     wait_for_all(operator, local)
     priorities = {message[:5] for message in local.messages}
     assert priorities == {b"<110>", b"<108>"}, "what failed is a warning"
@@ -482,6 +482,7 @@ def test_what_did_not_arrive_outlives_the_retention(make_gateway, sim):
     operator = Operator(gateway)
     make_workspace(operator, "one")
     made = time.monotonic()
+    make_workspace(operator, "two")  # the newest stays in any case
     until(lambda: time.monotonic() - made > 8, "the retention to be over", 30)
     kept = [entry["resource_id"] for entry in entries(operator)]
     if time.monotonic() - made < 11:  # a machine that stood still meanwhile has shown nothing

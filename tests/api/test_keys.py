@@ -105,7 +105,7 @@ def test_a_running_server_learns_of_new_and_revoked_keys_within_a_second(gateway
     def revoke():
         key = gateway.create_key("revoked")
         gateway.wait_key(key)
-        row = next(row for row in keys(gateway) if row["name"] == "revoked" and not row["revoked"])
+        row = next(row for row in keys(gateway) if row["name"] == "revoked" and not row["revoked_at"])
         gateway.command("key", "revoke", "-c", gateway.config, row["id"])
         return answered(key, 401)
 

@@ -253,6 +253,7 @@ def test_sessions_survive_a_restart_and_end_with_their_key(make_gateway, sim):
     assert gateway.wait() == 1
     assert "others may read" in gateway.stderr()
     key.chmod(0o600)
+    gateway.start()
 
 
 def test_a_session_ends_with_its_time(make_gateway, sim):

@@ -129,6 +129,11 @@ static void test_several_keys(void **state) {
     weir_sealing_key_id(old, old_id);
     weir_sealing_key_id(new, new_id);
     assert_string_not_equal(old_id, new_id);
+    assert_true(weir_sealing_has(both, weir_span_of_string(old_id)) &&
+                weir_sealing_has(both, weir_span_of_string(new_id)));
+    assert_false(weir_sealing_has(new, weir_span_of_string(old_id)));
+    assert_false(weir_sealing_has(new, WEIR_SPAN("")));
+    assert_false(weir_sealing_has(NULL, weir_span_of_string(new_id)));
     assert_int_equal(weir_sealing_blob_key_id(first, id), WEIR_OK);
     assert_string_equal(id, old_id);
     assert_int_equal(weir_sealing_blob_key_id(second, id), WEIR_OK);

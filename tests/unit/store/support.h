@@ -165,6 +165,12 @@ static inline struct weir_ledger_entry sample_entry(uint64_t number) {
                       .reused_connection = true}},
         .issued_count = 2,
         .issued = {WEIR_SPAN("resp_68a1f0c2"), WEIR_SPAN("file-9Hq")},
+        .stage = WEIR_STAGE_ANSWERED,
+        .policy = WEIR_POLICY_ALLOW,
+        .read_us = 40,
+        .session_id = WEIR_SPAN("session-9"),
+        .path = WEIR_SPAN("GET /v1"),
+        .detail = WEIR_SPAN("no"),
     };
 }
 
@@ -202,7 +208,18 @@ static inline void assert_opens_equal(const struct weir_journal_open *a, const s
     assert_spans_equal(a->tags, b->tags);
 }
 
-/* All but the sequence. */
+/* What the record of a request has besides. */
+static inline void assert_stories_equal(const struct weir_ledger_entry *a, const struct weir_ledger_entry *b) {
+    assert_int_equal(a->unbilled, b->unbilled);
+    assert_int_equal(a->stage, b->stage);
+    assert_int_equal(a->policy, b->policy);
+    assert_int_equal(a->read_us, b->read_us);
+    assert_spans_equal(a->session_id, b->session_id);
+    assert_spans_equal(a->path, b->path);
+    assert_spans_equal(a->detail, b->detail);
+}
+
+/* All that the ledger keeps but the sequence. */
 static inline void assert_entries_equal(const struct weir_ledger_entry *a, const struct weir_ledger_entry *b) {
     assert_memory_equal(&a->request_id, &b->request_id, sizeof(a->request_id));
     assert_spans_equal(a->client_request_id, b->client_request_id);

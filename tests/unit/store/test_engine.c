@@ -1,47 +1,11 @@
 /* What every engine behind struct weir_engine_ops must do. A second engine is one more row of `engines`: each test
  * runs on each. */
+#include "fixture.h"
 #include "old_forms.h"
 
 #include <sqlite3.h>
 
-static const struct weir_engine_ops *const engines[] = {&weir_engine_sqlite};
-enum { ENGINE_COUNT = sizeof(engines) / sizeof(engines[0]) };
-
 static const struct weir_uuid instance_a = {{0xA}}, instance_b = {{0xB}};
-
-struct fixture {
-    const struct weir_engine_ops *ops;
-    char scratch[SCRATCH_SIZE];
-    char location[PATH_SIZE];
-    struct weir_engine *engine;
-    struct weir_error error;
-};
-
-static void open_engine(struct fixture *fixture) {
-    enum weir_status status = fixture->ops->open(fixture->location, "dev", &fixture->engine, &fixture->error);
-    if (status != WEIR_OK)
-        print_error("%s\n", fixture->error.text);
-    assert_int_equal(status, WEIR_OK);
-}
-
-static int set_up(void **state) {
-    struct fixture *fixture = test_calloc(1, sizeof(*fixture));
-    fixture->ops = *state;
-    scratch_make(fixture->scratch);
-    (void)snprintf(fixture->location, sizeof(fixture->location), "%s/weir.db", fixture->scratch);
-    open_engine(fixture);
-    *state = fixture;
-    return 0;
-}
-
-static int tear_down(void **state) {
-    struct fixture *fixture = *state;
-    fixture->ops->close(&fixture->engine);
-    assert_null(fixture->engine);
-    scratch_remove(fixture->scratch);
-    test_free(fixture);
-    return 0;
-}
 
 /* --- keys --- */
 static struct weir_key_record sample_key(unsigned number) {
@@ -792,9 +756,6 @@ static void sqlite_files_are_private(void **state) {
     assert_int_equal(weir_store_direct_open("", "dev", true, &engine, &fixture->error), WEIR_EINVAL);
     scratch_remove(deep);
 }
-
-#define ON(engine, function) \
-    { #function, function, set_up, tear_down, (void *)(uintptr_t)engines[engine] }
 
 int main(void) {
     int failed = 0;

@@ -62,6 +62,7 @@ static void all_fields_come_back(void **state) {
         assert_int_equal(weir_journal_read(bytes(segment), &offset, &record), WEIR_OK);
         assert_int_equal(record.kind, WEIR_JOURNAL_CLOSE);
         assert_entries_equal(&record.close, &entry);
+        assert_stories_equal(&record.close, &entry);
     }
     size_t before = offset;
     assert_int_equal(weir_journal_read(bytes(segment), &offset, &record), WEIR_AGAIN);
@@ -170,7 +171,7 @@ static void forms_that_nobody_writes_are_refused(void **state) {
     store__close_encode(&entry, STORE__FULL, payload);
     assert_int_equal(store__payload_decode(weir_span_of(payload, size), &record), WEIR_OK);
     assert_int_equal(store__payload_decode(weir_span_of(payload, size - 1), &record), WEIR_ECORRUPT);
-    const unsigned char forms[] = {0, 1, 2, 3, 5, 255};
+    const unsigned char forms[] = {0, 1, 2, 3, 4, 6, 255};
     for (size_t i = 0; i < sizeof(forms); i++) {
         payload[0] = (char)forms[i];
         assert_int_equal(store__payload_decode(weir_span_of(payload, size), &record), WEIR_ECORRUPT);
