@@ -5,6 +5,8 @@
 #include "main/commands.h"
 #include "sim/sim.h"
 
+#include <sys/prctl.h>
+
 static const struct {
     const char *name;
     int (*run)(int argc, char **argv);
@@ -18,6 +20,7 @@ static const struct {
     {"backup", main__backup, "write the whole store to one file, while a server runs"},
     {"restore", main__restore, "check a backup and put it back"},
     {"store", main__store, "what the database is; migrate its tables"},
+    {"requests", main__requests, "list requests; tell the story of one by any of its ids"},
     {"audit", main__audit, "verify, list and export the audit trail"},
     {"config", main__config, "check a settings file; explain settings"},
     {"prices", main__prices, "import a price map; list prices"},
@@ -36,7 +39,15 @@ static void help(FILE *out) {
                  "Exit codes: 0 done, 1 failed, 2 wrong usage.\n\nStart with: weir serve --demo\n");
 }
 
+/* A core dump would hold the environment and the settings, and so credentials; who may look into the process could read them, too. */
+static void keep_memory_private(void) {
+    const char *wanted = getenv("WEIR_CORE_DUMPS");
+    if (wanted == NULL || strcmp(wanted, "1") != 0)
+        (void)prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+}
+
 int main(int argc, char **argv) {
+    keep_memory_private();
     if (argc < 2) {
         help(stderr);
         return MAIN_EXIT_USAGE;
