@@ -2,10 +2,10 @@
  *
  * A refusal of somebody who is not known costs him nothing, so their records are bounded: 50 a second and worker, the rest is counted. Of known
  * callers all are written. Nothing here waits or fails a request: where the journal has no room besides, there is no record, and that is counted.
- * What a client sent stands in a record only masked (telemetry/redaction.h), and never its query, its headers or its body.
+ * What a client sent stands in a record only masked (base/mask.h), and never its query, its headers or its body.
  */
+#include "base/mask.h"
 #include "gateway/impl.h"
-#include "telemetry/redaction.h"
 
 enum { UNKNOWN_A_SECOND = 50, MOST_TEXT_BYTES = 300 };
 static const int64_t second_ns = 1000000000;
@@ -20,7 +20,7 @@ static struct weir_span masked(struct weir_request *request, struct weir_span te
     if (text.length == 0)
         return text;
     weir_buffer_init(&out, (size_t)4 * MOST_TEXT_BYTES);
-    weir_redact(at_most(text, MOST_TEXT_BYTES), WEIR_REDACT_SECRETS | WEIR_REDACT_EMAILS, &out);
+    weir_mask_text(&out, at_most(text, MOST_TEXT_BYTES));
     if (weir_buffer_status(&out) != WEIR_OK || weir_arena_dup(request->arena, weir_buffer_span(&out), &copy) != WEIR_OK)
         copy = WEIR_SPAN("");
     weir_buffer_release(&out);

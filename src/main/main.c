@@ -5,6 +5,8 @@
 #include "main/commands.h"
 #include "sim/sim.h"
 
+#include <sys/prctl.h>
+
 static const struct {
     const char *name;
     int (*run)(int argc, char **argv);
@@ -14,6 +16,7 @@ static const struct {
     {"key", main__key, "create, list, rotate and revoke API keys"},
     {"operator", main__operator, "create and disable operators, their tokens and passwords"},
     {"ledger", main__ledger, "list and export what was used and charged"},
+    {"requests", main__requests, "list requests; tell the story of one by any of its ids"},
     {"secrets", main__secrets, "keep secrets sealed in the store; sealing keys"},
     {"backup", main__backup, "write the whole store to one file, while a server runs"},
     {"restore", main__restore, "check a backup and put it back"},
@@ -36,7 +39,15 @@ static void help(FILE *out) {
                  "Exit codes: 0 done, 1 failed, 2 wrong usage.\n\nStart with: weir serve --demo\n");
 }
 
+/* A core dump would hold the environment and the settings, and so credentials; who may look into the process could read them, too. */
+static void keep_memory_private(void) {
+    const char *wanted = getenv("WEIR_CORE_DUMPS");
+    if (wanted == NULL || strcmp(wanted, "1") != 0)
+        (void)prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+}
+
 int main(int argc, char **argv) {
+    keep_memory_private();
     if (argc < 2) {
         help(stderr);
         return MAIN_EXIT_USAGE;

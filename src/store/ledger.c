@@ -16,10 +16,9 @@ static const char *const outcome_names[] = {
 };
 
 static const char *const stage_names[] = {
-    [WEIR_STAGE_UNKNOWN] = "unknown",       [WEIR_STAGE_RECEIVED] = "received",
-    [WEIR_STAGE_IDENTIFIED] = "identified", [WEIR_STAGE_READ] = "read",
-    [WEIR_STAGE_UNDERSTOOD] = "understood", [WEIR_STAGE_ROUTED] = "routed",
-    [WEIR_STAGE_RESERVED] = "reserved",     [WEIR_STAGE_SENT] = "sent",
+    [WEIR_STAGE_UNKNOWN] = "unknown",       [WEIR_STAGE_RECEIVED] = "received", [WEIR_STAGE_IDENTIFIED] = "identified",
+    [WEIR_STAGE_AUTHORIZED] = "authorized", [WEIR_STAGE_READ] = "read",         [WEIR_STAGE_UNDERSTOOD] = "understood",
+    [WEIR_STAGE_ROUTED] = "routed",         [WEIR_STAGE_RESERVED] = "reserved", [WEIR_STAGE_SENT] = "sent",
     [WEIR_STAGE_ANSWERED] = "answered",
 };
 

@@ -341,7 +341,8 @@ static void listings_are_stable_under_inserts(void **state) {
         for (size_t i = 0; i < seen->count; i++) {
             assert_true(seen->objects[i].number > query.after_number);
             query.after_number = seen->objects[i].number;
-            size_t which = (size_t)strtoul(seen->objects[i].id.at + 1, NULL, 10);
+            uint64_t which = 0;
+            assert_int_equal(weir_span_to_uint64(weir_span_from(seen->objects[i].id, 1), &which), WEIR_OK);
             times[which]++;
         }
         /* Between two pages: some more, and some that were or were not seen yet are gone. */
