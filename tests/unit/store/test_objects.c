@@ -110,7 +110,7 @@ static void a_new_database_has_the_plans_and_a_workspace(void **state) {
         assert_true(seen->objects[i].created_utc_us > (int64_t)1700000000 * 1000000);
     }
     struct weir_object workspace = get(fixture, WEIR_OBJECT_WORKSPACE, TEXT(""), TEXT("default"));
-    assert_spans_equal(workspace.text, TEXT("{\"name\":\"default\",\"plan\":\"free\",\"suspended\":false}"));
+    assert_spans_equal(workspace.text, TEXT("{\"name\":\"default\",\"plan\":null,\"suspended\":false}"));
     assert_int_equal(list(fixture, (struct weir_object_query){.kind = WEIR_OBJECT_WORKSPACE})->count, 1);
 }
 
