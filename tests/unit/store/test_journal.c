@@ -181,6 +181,44 @@ static void forms_that_nobody_writes_are_refused(void **state) {
     assert_int_equal(store__payload_decode(weir_span_of(payload, size), &record), WEIR_ECORRUPT);
 }
 
+/* What was never opened is written only where all that is promised has room besides. */
+static void unbilled_records_take_no_promised_room(void **state) {
+    (void)state;
+    unsigned wakes = 0;
+    struct store__segment *segment = segment_make(1, SEGMENT);
+    struct weir_journal journal;
+    store__journal_init(&journal, segment, count_wakes, &wakes);
+    struct weir_ledger_entry refused = {.unbilled = true,
+                                        .request_id = id_of_number(7),
+                                        .outcome = WEIR_OUTCOME_ERROR,
+                                        .stage = WEIR_STAGE_IDENTIFIED,
+                                        .detail = WEIR_SPAN("no key")};
+    const struct weir_journal_open open = sample_open(1);
+    const struct weir_ledger_entry close = sample_entry(1);
+    assert_int_equal(weir_journal_append_open(&journal, &open), WEIR_OK);
+    size_t written = 0;
+    while (weir_journal_append_unbilled(&journal, &refused) == WEIR_OK)
+        written++;
+    assert_true(written > 0);
+    assert_true(weir_journal_ready(&journal)); /* the next request is as welcome as before */
+    assert_int_equal(weir_journal_append_open(&journal, &open), WEIR_OK);
+    assert_int_equal(weir_journal_append_close(&journal, &close), WEIR_OK);
+    assert_int_equal(weir_journal_append_close(&journal, &close), WEIR_OK);
+    size_t offset = 0, unbilled = 0, closes = 0;
+    struct weir_journal_record record;
+    while (weir_journal_read(bytes(segment), &offset, &record) == WEIR_OK) {
+        if (record.kind != WEIR_JOURNAL_CLOSE)
+            continue;
+        closes++;
+        if (!record.close.unbilled)
+            continue;
+        unbilled++;
+        assert_stories_equal(&record.close, &refused);
+    }
+    assert_true(unbilled == written && closes == written + 2);
+    segment_drop(segment);
+}
+
 /* A piece of an id would name something else. */
 static void issued_ids_are_left_out_rather_than_cut(void **state) {
     (void)state;
@@ -540,6 +578,7 @@ int main(void) {
         cmocka_unit_test(all_fields_come_back),
         cmocka_unit_test(empty_and_extreme_fields_come_back),
         cmocka_unit_test(long_strings_are_cut_between_characters),
+        cmocka_unit_test(unbilled_records_take_no_promised_room),
         cmocka_unit_test(old_forms_are_still_read),
         cmocka_unit_test(forms_that_nobody_writes_are_refused),
         cmocka_unit_test(issued_ids_are_left_out_rather_than_cut),

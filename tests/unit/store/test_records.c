@@ -152,6 +152,10 @@ static enum weir_status see(void *context, const struct weir_record *record) {
     return WEIR_OK;
 }
 
+static bool is_or_any(struct weir_span wanted, struct weir_span found) {
+    return wanted.length == 0 || weir_span_equal(wanted, found);
+}
+
 static bool expected(const struct weir_ledger_entry *entry, const struct weir_record_query *query) {
     bool provider = query->provider.length == 0 || weir_span_equal(query->provider, entry->provider);
     bool reason = query->reason == 0 || entry->reason == query->reason;
@@ -159,12 +163,9 @@ static bool expected(const struct weir_ledger_entry *entry, const struct weir_re
         provider = provider || weir_span_equal(query->provider, entry->attempts[i].provider);
         reason = reason || entry->attempts[i].reason == query->reason;
     }
-    return provider && reason &&
-           (query->workspace.length == 0 || weir_span_equal(query->workspace, entry->workspace)) &&
-           (query->key_id.length == 0 || weir_span_equal(query->key_id, entry->key_id)) &&
-           (query->model.length == 0 || weir_span_equal(query->model, entry->model)) &&
-           (query->endpoint.length == 0 || weir_span_equal(query->endpoint, entry->endpoint)) &&
-           (query->status == 0 || query->status == entry->status) &&
+    return provider && reason && is_or_any(query->workspace, entry->workspace) &&
+           is_or_any(query->key_id, entry->key_id) && is_or_any(query->model, entry->model) &&
+           is_or_any(query->endpoint, entry->endpoint) && (query->status == 0 || query->status == entry->status) &&
            (query->status_class == 0 || query->status_class == entry->status / 100U) &&
            (!query->has_outcome || query->outcome == entry->outcome) &&
            (!query->failed || entry->outcome != WEIR_OUTCOME_OK) &&
