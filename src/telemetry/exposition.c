@@ -386,31 +386,37 @@ static void write_backup_age(struct exposition *exposition, enum telemetry__metr
         write_decimal(exposition, metric, weir_span_of("", 0), age_us > 0 ? age_us : 0, 6);
 }
 
+/* What each worker counts in a cell of its own: the sum of them. False: the metric is no such one. */
+static bool write_sum(struct exposition *exposition, enum telemetry__metric metric) {
+    static const struct {
+        enum telemetry__metric metric;
+        size_t offset;
+    } sums[] = {
+        {TELEMETRY__ACTIVE_REQUESTS, offsetof(struct weir_metrics_set, active_requests)},
+        {TELEMETRY__ACTIVE_STREAMS, offsetof(struct weir_metrics_set, active_streams)},
+        {TELEMETRY__OPEN_CONNECTIONS, offsetof(struct weir_metrics_set, open_connections)},
+        {TELEMETRY__LABELS_FOLDED, offsetof(struct weir_metrics_set, folded)},
+        {TELEMETRY__RECORDS_LEFT_OUT, offsetof(struct weir_metrics_set, records_left_out)},
+    };
+    for (size_t i = 0; i < sizeof sums / sizeof *sums; i++)
+        if (sums[i].metric == metric) {
+            write_integer(exposition, metric, weir_span_of("", 0), sum_of(exposition->metrics, sums[i].offset));
+            return true;
+        }
+    return false;
+}
+
 static void write_row(struct exposition *exposition, const struct weir_metrics_facts *facts,
                       enum telemetry__metric metric) {
-    const struct weir_metrics *metrics = exposition->metrics;
     const struct weir_span none = {.at = "", .length = 0};
     write_head(exposition, &telemetry__rows[metric]);
+    if (write_sum(exposition, metric))
+        return;
     if (has_sources(metric)) {
         write_family(exposition, metric);
         return;
     }
     switch ((int)metric) {
-    case TELEMETRY__ACTIVE_REQUESTS:
-        write_integer(exposition, metric, none, sum_of(metrics, offsetof(struct weir_metrics_set, active_requests)));
-        return;
-    case TELEMETRY__ACTIVE_STREAMS:
-        write_integer(exposition, metric, none, sum_of(metrics, offsetof(struct weir_metrics_set, active_streams)));
-        return;
-    case TELEMETRY__OPEN_CONNECTIONS:
-        write_integer(exposition, metric, none, sum_of(metrics, offsetof(struct weir_metrics_set, open_connections)));
-        return;
-    case TELEMETRY__LABELS_FOLDED:
-        write_integer(exposition, metric, none, sum_of(metrics, offsetof(struct weir_metrics_set, folded)));
-        return;
-    case TELEMETRY__RECORDS_LEFT_OUT:
-        write_integer(exposition, metric, none, sum_of(metrics, offsetof(struct weir_metrics_set, records_left_out)));
-        return;
     case TELEMETRY__WORKER_CPU: write_worker_cpu(exposition); return;
     case TELEMETRY__STORE_CPU: write_decimal(exposition, metric, none, facts->store_cpu_ns, 9); return;
     case TELEMETRY__CONTROL_CPU: write_decimal(exposition, metric, none, facts->control_cpu_ns, 9); return;

@@ -40,11 +40,20 @@ static void check_spans(struct weir_span segment, const struct weir_journal_reco
         return;
     }
     const struct weir_ledger_entry *entry = &record->close;
-    const struct weir_span spans[] = {
-        entry->client_request_id, entry->trace_id, entry->key_id,        entry->workspace,
-        entry->endpoint,          entry->model,    entry->provider,      entry->upstream_model,
-        entry->price_version,     entry->tags,     entry->client_address, entry->session_id,
-        entry->path,              entry->detail};
+    const struct weir_span spans[] = {entry->client_request_id,
+                                      entry->trace_id,
+                                      entry->key_id,
+                                      entry->workspace,
+                                      entry->endpoint,
+                                      entry->model,
+                                      entry->provider,
+                                      entry->upstream_model,
+                                      entry->price_version,
+                                      entry->tags,
+                                      entry->client_address,
+                                      entry->session_id,
+                                      entry->path,
+                                      entry->detail};
     for (size_t i = 0; i < sizeof(spans) / sizeof(spans[0]); i++)
         inside(segment, spans[i]);
     demand(entry->attempt_count <= WEIR_MAX_ATTEMPTS);

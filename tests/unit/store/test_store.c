@@ -148,7 +148,8 @@ static void run_workers(const char *scratch, bool sync_group) {
     assert_string_equal(health.problem, "");
     assert_true(health.cpu_ns > 0 && health.last_ingest_utc_us > 0);
     WAIT_FOR(count_files(scratch, "-1.wj") == 0); /* what was read is gone, */
-    assert_true(count_files(scratch, ".wj") <= 5); /* but for the current and the next of each, and room for 300 closes */
+    assert_true(count_files(scratch, ".wj") <=
+                5); /* but for the current and the next of each, and room for 300 closes */
     weir_store_free(&store);
     assert_null(store);
     assert_int_equal(count_files(scratch, ".wj"), 0);
