@@ -257,18 +257,20 @@ static bool take_pem(struct text *text) {
     return take_as(text, 0, end, WEIR_SPAN("***"));
 }
 
-/* "://user:password@host": both parts go, for a token may stand in either. */
+/* "//user:password@host": both parts go, for a token may stand in either; behind a ":" also a user alone. */
 static bool take_userinfo(struct text *text) {
     struct weir_span rest = rest_of(text);
-    size_t end = 3, at_sign = 0;
-    if (!weir_span_starts_with(rest, WEIR_SPAN("://")))
+    bool has_scheme = text->at > 0 && text->all.at[text->at - 1] == ':', has_colon = false;
+    size_t end = 2, at_sign = 0;
+    if (!weir_span_starts_with(rest, WEIR_SPAN("//")))
         return false;
     while (end < rest.length && (unsigned char)rest.at[end] > ' ' && strchr("/?#\"'<>\\", rest.at[end]) == NULL) {
         if (rest.at[end] == '@')
             at_sign = end;
+        has_colon = has_colon || (rest.at[end] == ':' && at_sign == 0);
         end++;
     }
-    return at_sign > 3 && take_as(text, 3, at_sign - 3, WEIR_SPAN("***"));
+    return at_sign > 2 && (has_scheme || has_colon) && take_as(text, 2, at_sign - 2, WEIR_SPAN("***"));
 }
 
 /* A header field's name as it is written in front of its value. */
@@ -363,7 +365,7 @@ static bool is_after_word(struct weir_span all, size_t at) {
 
 static bool take_secret(struct text *text) {
     char byte = text->all.at[text->at];
-    if (byte == ':')
+    if (byte == '/')
         return take_userinfo(text);
     if (byte == '-')
         return take_pem(text);

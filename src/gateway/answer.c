@@ -106,6 +106,7 @@ static bool write_upstream_error(struct weir_request *request, const struct weir
     if (request->dialect->edit_error(request->arena, text, error, &splice) != WEIR_OK)
         return false;
     weir_json_splice_write(&splice, text, body);
+    gateway__hide_credential(request, body, 0);
     return true;
 }
 

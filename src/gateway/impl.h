@@ -379,6 +379,8 @@ enum weir_status gateway__relay_body(struct weir_request *request, struct weir_s
 enum gateway__next gateway__relay_end(struct weir_request *request);
 void gateway__relay_reset(struct weir_request *request);
 void gateway__write_upstream_fields(struct weir_request *request, struct weir_buffer *out);
+/* A provider that tells its credential back (errors do: "Incorrect API key provided: …") tells it to nobody: from `from` on, stars stand in its place. */
+void gateway__hide_credential(const struct weir_request *request, struct weir_buffer *out, size_t from);
 /* Sends a whole answer: the upstream's status and fields, what it cost where it may cost something, and `parts` (parts[0] is filled here). */
 enum gateway__next gateway__relay_whole(struct weir_request *request, struct weir_span *parts, size_t count,
                                         size_t body_length);

@@ -107,8 +107,22 @@ static bool is_of_connection(const struct weir_http_head *head, struct weir_span
     return false;
 }
 
+void gateway__hide_credential(const struct weir_request *request, struct weir_buffer *out, size_t from) {
+    enum { LEAST = 8 }; /* a shorter one is a word like others */
+    const struct weir_secret *secret = request->target != NULL ? request->target->provider->credential : NULL;
+    struct weir_span credential = weir_secret_reveal(secret);
+    if (credential.length < LEAST || out->length < from)
+        return;
+    char *at = out->at + from;
+    while ((at = memmem(at, out->length - (size_t)(at - out->at), credential.at, credential.length)) != NULL) {
+        memset(at, '*', credential.length);
+        at += credential.length;
+    }
+}
+
 void gateway__write_upstream_fields(struct weir_request *request, struct weir_buffer *out) {
     const struct weir_http_head *head = request->upstream.head;
+    size_t begin = out->length;
     bool has_connection = weir_http_head_find(head, WEIR_SPAN("connection")) != NULL;
     bool error = request->reason != WEIR_REASON_NONE;
     for (size_t i = 0; i < head->field_count; i++) {
@@ -121,6 +135,8 @@ void gateway__write_upstream_fields(struct weir_request *request, struct weir_bu
             continue;
         (void)weir_http_write_field(out, field->name, field->value);
     }
+    if (!is_success(request))
+        gateway__hide_credential(request, out, begin);
 }
 
 /* --- answers too large to hold --- */

@@ -159,7 +159,9 @@ static enum weir_status on_error_event(struct weir_request *request, const struc
     release_last(relay);
     if (request->dialect->edit_error_event(request->arena, sse->data, &error, &splice) != WEIR_OK)
         splice.count = 0;
+    size_t begin = relay->out.length;
     append_event(&relay->out, sse, &splice);
+    gateway__hide_credential(request, &relay->out, begin);
     relay->finish_seen = true; /* its own words have been passed on: stream_fail only ends the body */
     return WEIR_END;
 }

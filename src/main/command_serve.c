@@ -337,9 +337,9 @@ static void fill_gateway(struct main__server *server) {
                                                           .environment = weir_span_of_string(settings->environment)};
     server->gateway.brand_upper = weir_span_of_string(server->brand_upper);
     server->gateway.is_dev = settings->general.environment == 0;
-    server->gateway.records = (struct weir_record_settings){
-        .retention_us = settings->records.retention_ms * 1000,
-        .sample_percent = (unsigned)settings->records.sample_percent};
+    server->gateway.records =
+        (struct weir_record_settings){.retention_us = settings->records.retention_ms * 1000,
+                                      .sample_percent = (unsigned)settings->records.sample_percent};
     server->gateway.board = &server->board;
     server->gateway.busy_workers = &server->busy_workers;
     server->gateway.log = (struct weir_log){.fd = STDERR_FILENO,

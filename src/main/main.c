@@ -5,6 +5,8 @@
 #include "main/commands.h"
 #include "sim/sim.h"
 
+#include <sys/prctl.h>
+
 static const struct {
     const char *name;
     int (*run)(int argc, char **argv);
@@ -37,7 +39,15 @@ static void help(FILE *out) {
                  "Exit codes: 0 done, 1 failed, 2 wrong usage.\n\nStart with: weir serve --demo\n");
 }
 
+/* A core dump would hold the environment and the settings, and so credentials; who may look into the process could read them, too. */
+static void keep_memory_private(void) {
+    const char *wanted = getenv("WEIR_CORE_DUMPS");
+    if (wanted == NULL || strcmp(wanted, "1") != 0)
+        (void)prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+}
+
 int main(int argc, char **argv) {
+    keep_memory_private();
     if (argc < 2) {
         help(stderr);
         return MAIN_EXIT_USAGE;

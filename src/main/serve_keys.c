@@ -96,7 +96,7 @@ static void on_keys(void *context, const struct weir_key_record *keys, size_t co
     weir_keys_collect(server->gateway.keys);
     server->board.key_count = weir_keys_count(server->gateway.keys);
     server->key_watch.survey_at_ns = 0; /* at the next turn */
-    if (count == 0) /* those were all that there are */
+    if (count == 0)                     /* those were all that there are */
         server->key_watch.has_keys = true;
 }
 

@@ -44,6 +44,11 @@ static enum weir_status fetch_environment(struct weir_span name, struct weir_sec
     if (weir_span_is_empty(name) || weir_span_to_string(name, text, sizeof(text)) != WEIR_OK) {
         return weir_fail(error, WEIR_EINVAL, "a reference env:NAME needs the name of an environment variable");
     }
+    /* Who writes `env:` in front of the secret itself does not read it again in a log. */
+    for (const char *at = text; *at != '\0'; at++)
+        if (!((*at >= 'A' && *at <= 'Z') || (*at >= 'a' && *at <= 'z') || *at == '_' ||
+              (*at >= '0' && *at <= '9' && at > text)))
+            return weir_fail(error, WEIR_EINVAL, "what stands behind env: is no name of an environment variable");
     const char *value = getenv(text);
     if (value == NULL || value[0] == '\0') {
         return weir_fail(error, WEIR_ENOTFOUND, "the environment variable %s is %s", text,

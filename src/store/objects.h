@@ -18,7 +18,7 @@ enum weir_object_kind {
     WEIR_OBJECT_TOKEN,   /* parent: its operator; handle: SHA-256 of the token, hex */
     WEIR_OBJECT_SESSION, /* parent: its operator; handle: SHA-256 of the session's id, hex */
     WEIR_OBJECT_SECRET,  /* a sealed value; its text holds the blob, base64 */
-    WEIR_OBJECT_MARK,   /* how far something of ours has come: the audit sink */
+    WEIR_OBJECT_MARK,    /* how far something of ours has come: the audit sink */
     WEIR_OBJECT_KIND_END
 };
 

@@ -2,7 +2,7 @@
  *
  * The ledger is the book of money and is kept for years; a record tells what happened, is found by any id that a client may quote, and is
  * dropped with its day. Records are numbered over all partitions in the order in which they were taken in, which is nearly the order of their
- * ends. docs/decisions/0016-request-records.md says how they are found without an index a column.
+ * ends. docs/decisions/0017-request-records.md says how they are found without an index a column.
  *
  * The store thread writes; any connection reads (struct weir_engine_ops).
  */

@@ -13,7 +13,7 @@ static const int64_t keep_removed_us = (int64_t)24 * 3600 * 1000000;
 static const char *const kind_names[WEIR_OBJECT_KIND_END] = {
     [WEIR_OBJECT_PLAN] = "plan",       [WEIR_OBJECT_WORKSPACE] = "workspace", [WEIR_OBJECT_TEAM] = "team",
     [WEIR_OBJECT_USER] = "user",       [WEIR_OBJECT_OPERATOR] = "operator",   [WEIR_OBJECT_TOKEN] = "token",
-    [WEIR_OBJECT_SESSION] = "session", [WEIR_OBJECT_SECRET] = "secret",
+    [WEIR_OBJECT_SESSION] = "session", [WEIR_OBJECT_SECRET] = "secret",       [WEIR_OBJECT_MARK] = "mark",
 };
 
 static const char *name_of(enum weir_object_kind kind) {

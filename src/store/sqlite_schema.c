@@ -133,7 +133,7 @@ static const struct {
      " strftime('%s') * 1000000, 0, 0, number FROM plan ORDER BY number;"
      "INSERT INTO object(number, kind, parent, id, text, version, created_utc_us, updated_utc_us, expires_utc_us,"
      " removed, change)"
-     " SELECT 4 + row_number() OVER (), 2, '', id, json_object('name', id, 'plan', 'free', 'suspended',"
+     " SELECT 4 + row_number() OVER (), 2, '', id, json_object('name', id, 'plan', NULL, 'suspended',"
      " json('false')), 1, strftime('%s') * 1000000, strftime('%s') * 1000000, 0, 0, 4 + row_number() OVER ()"
      " FROM (SELECT 'default' AS id UNION ALL SELECT * FROM"
      " (SELECT DISTINCT workspace FROM api_key WHERE workspace <> 'default' ORDER BY 1));"},

@@ -386,62 +386,69 @@ static void write_backup_age(struct exposition *exposition, enum telemetry__metr
         write_decimal(exposition, metric, weir_span_of("", 0), age_us > 0 ? age_us : 0, 6);
 }
 
-/* What each worker counts in a cell of its own: the sum of them. False: the metric is no such one. */
-static bool write_sum(struct exposition *exposition, enum telemetry__metric metric) {
-    static const struct {
+/* Whole numbers without labels. */
+static bool write_fact(struct exposition *exposition, const struct weir_metrics_facts *facts,
+                       enum telemetry__metric metric) {
+    const struct {
         enum telemetry__metric metric;
-        size_t offset;
-    } sums[] = {
-        {TELEMETRY__ACTIVE_REQUESTS, offsetof(struct weir_metrics_set, active_requests)},
-        {TELEMETRY__ACTIVE_STREAMS, offsetof(struct weir_metrics_set, active_streams)},
-        {TELEMETRY__OPEN_CONNECTIONS, offsetof(struct weir_metrics_set, open_connections)},
-        {TELEMETRY__LABELS_FOLDED, offsetof(struct weir_metrics_set, folded)},
-        {TELEMETRY__RECORDS_LEFT_OUT, offsetof(struct weir_metrics_set, records_left_out)},
+        int64_t value;
+    } rows[] = {
+        {TELEMETRY__JOURNAL_BACKLOG, (int64_t)facts->journal_backlog_bytes},
+        {TELEMETRY__LEDGER_INGESTED, (int64_t)facts->ingested_records},
+        {TELEMETRY__AUDIT_SINK_BEHIND, (int64_t)facts->audit_sink_behind},
+        {TELEMETRY__AUDIT_SINK_FAILURES, (int64_t)facts->audit_sink_failures},
+        {TELEMETRY__READY, (int64_t)facts->ready},
+        {TELEMETRY__STORE_UP, (int64_t)facts->store_available},
+        {TELEMETRY__JOURNAL_UP, (int64_t)facts->journal_available},
+        {TELEMETRY__KEYS, (int64_t)facts->keys},
+        {TELEMETRY__KEYS_ACTIVE, (int64_t)facts->keys_active},
+        {TELEMETRY__KEYS_ROTATION_DUE, (int64_t)facts->keys_rotation_due},
+        {TELEMETRY__KEYS_BYTES, (int64_t)facts->keys_bytes},
+        {TELEMETRY__SEALING_KEY, (int64_t)facts->sealing_key},
+        {TELEMETRY__BACKUP_BYTES, (int64_t)facts->backup_bytes},
+        {TELEMETRY__BACKUP_FAILURES, (int64_t)facts->backup_failures},
+        {TELEMETRY__REVISION, (int64_t)facts->revision},
     };
-    for (size_t i = 0; i < sizeof sums / sizeof *sums; i++)
-        if (sums[i].metric == metric) {
-            write_integer(exposition, metric, weir_span_of("", 0), sum_of(exposition->metrics, sums[i].offset));
-            return true;
-        }
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        if (rows[i].metric != metric)
+            continue;
+        write_integer(exposition, metric, weir_span_of("", 0), rows[i].value);
+        return true;
+    }
     return false;
 }
 
 static void write_row(struct exposition *exposition, const struct weir_metrics_facts *facts,
                       enum telemetry__metric metric) {
+    const struct weir_metrics *metrics = exposition->metrics;
     const struct weir_span none = {.at = "", .length = 0};
     write_head(exposition, &telemetry__rows[metric]);
-    if (write_sum(exposition, metric))
-        return;
     if (has_sources(metric)) {
         write_family(exposition, metric);
         return;
     }
+    if (write_fact(exposition, facts, metric))
+        return;
     switch ((int)metric) {
+    case TELEMETRY__ACTIVE_REQUESTS:
+        write_integer(exposition, metric, none, sum_of(metrics, offsetof(struct weir_metrics_set, active_requests)));
+        return;
+    case TELEMETRY__ACTIVE_STREAMS:
+        write_integer(exposition, metric, none, sum_of(metrics, offsetof(struct weir_metrics_set, active_streams)));
+        return;
+    case TELEMETRY__OPEN_CONNECTIONS:
+        write_integer(exposition, metric, none, sum_of(metrics, offsetof(struct weir_metrics_set, open_connections)));
+        return;
+    case TELEMETRY__LABELS_FOLDED:
+        write_integer(exposition, metric, none, sum_of(metrics, offsetof(struct weir_metrics_set, folded)));
+        return;
+    case TELEMETRY__RECORDS_LEFT_OUT:
+        write_integer(exposition, metric, none, sum_of(metrics, offsetof(struct weir_metrics_set, records_left_out)));
+        return;
     case TELEMETRY__WORKER_CPU: write_worker_cpu(exposition); return;
     case TELEMETRY__STORE_CPU: write_decimal(exposition, metric, none, facts->store_cpu_ns, 9); return;
     case TELEMETRY__CONTROL_CPU: write_decimal(exposition, metric, none, facts->control_cpu_ns, 9); return;
-    case TELEMETRY__JOURNAL_BACKLOG:
-        write_integer(exposition, metric, none, (int64_t)facts->journal_backlog_bytes);
-        return;
-    case TELEMETRY__LEDGER_INGESTED: write_integer(exposition, metric, none, (int64_t)facts->ingested_records); return;
-    case TELEMETRY__AUDIT_SINK_BEHIND: write_integer(exposition, metric, none, facts->audit_sink_behind); return;
-    case TELEMETRY__AUDIT_SINK_FAILURES:
-        write_integer(exposition, metric, none, (int64_t)facts->audit_sink_failures);
-        return;
-    case TELEMETRY__READY: write_integer(exposition, metric, none, facts->ready); return;
-    case TELEMETRY__STORE_UP: write_integer(exposition, metric, none, facts->store_available); return;
-    case TELEMETRY__JOURNAL_UP: write_integer(exposition, metric, none, facts->journal_available); return;
-    case TELEMETRY__KEYS: write_integer(exposition, metric, none, (int64_t)facts->keys); return;
-    case TELEMETRY__KEYS_ACTIVE: write_integer(exposition, metric, none, (int64_t)facts->keys_active); return;
-    case TELEMETRY__KEYS_ROTATION_DUE:
-        write_integer(exposition, metric, none, (int64_t)facts->keys_rotation_due);
-        return;
-    case TELEMETRY__KEYS_BYTES: write_integer(exposition, metric, none, (int64_t)facts->keys_bytes); return;
-    case TELEMETRY__SEALING_KEY: write_integer(exposition, metric, none, facts->sealing_key); return;
     case TELEMETRY__BACKUP_AGE: write_backup_age(exposition, metric, facts); return;
-    case TELEMETRY__BACKUP_BYTES: write_integer(exposition, metric, none, (int64_t)facts->backup_bytes); return;
-    case TELEMETRY__BACKUP_FAILURES: write_integer(exposition, metric, none, (int64_t)facts->backup_failures); return;
-    case TELEMETRY__REVISION: write_integer(exposition, metric, none, (int64_t)facts->revision); return;
     case TELEMETRY__BUILD_INFO: write_build_info(exposition, facts); return;
     case TELEMETRY__START_TIME: write_decimal(exposition, metric, none, facts->start_utc_us, 6); return;
     default: weir_bug_on(true); /* a row that nobody knows how to write */

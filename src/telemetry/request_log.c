@@ -3,6 +3,7 @@
 #include "telemetry/request_log.h"
 
 #include "base/clock.h"
+#include "base/mask.h"
 #include "telemetry/text.h"
 
 #include <errno.h>
@@ -10,6 +11,7 @@
 
 enum {
     MAX_PATH_BYTES = 512,
+    LONGEST_PLAIN_PATH = 26, /* an endpoint's own; what is longer has an id in it, or whatever a client took for one */
     MAX_TEXT_BYTES = 160,
     TEXTS = 15,      /* besides the path */
     MAX_ESCAPE = 6,  /* \u00XX for one byte */
@@ -117,6 +119,12 @@ static void member_number(struct line *line, struct weir_span name, int64_t valu
 
 static void put_request(struct line *out, const struct weir_request_line *line) {
     struct weir_span path = weir_span_first(line->path, weir_span_index(line->path, '?'));
+    struct weir_buffer masked;
+    weir_buffer_init(&masked, 4 * MAX_PATH_BYTES);
+    if (path.length > LONGEST_PLAIN_PATH || weir_span_equal(line->endpoint, WEIR_SPAN("none"))) {
+        weir_mask_text(&masked, weir_span_first(path, path.length < MAX_PATH_BYTES ? path.length : MAX_PATH_BYTES));
+        path = weir_buffer_span(&masked);
+    }
     member_text(out, WEIR_SPAN(",\"request_id\":"), line->request_id, MAX_TEXT_BYTES);
     member_text(out, WEIR_SPAN(",\"client_request_id\":"), line->client_request_id, MAX_TEXT_BYTES);
     member_text(out, WEIR_SPAN(",\"trace_id\":"), line->trace_id, MAX_TEXT_BYTES);
@@ -124,6 +132,7 @@ static void put_request(struct line *out, const struct weir_request_line *line) 
     member_text(out, WEIR_SPAN(",\"workspace\":"), line->workspace, MAX_TEXT_BYTES);
     member_text(out, WEIR_SPAN(",\"method\":"), line->method, MAX_TEXT_BYTES);
     member_text(out, WEIR_SPAN(",\"path\":"), path, MAX_PATH_BYTES);
+    weir_buffer_release(&masked);
     member_text(out, WEIR_SPAN(",\"endpoint\":"), line->endpoint, MAX_TEXT_BYTES);
     member_text(out, WEIR_SPAN(",\"model\":"), line->model, MAX_TEXT_BYTES);
     member_text(out, WEIR_SPAN(",\"provider\":"), line->provider, MAX_TEXT_BYTES);

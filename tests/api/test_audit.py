@@ -3,6 +3,7 @@ import contextlib
 import csv
 import io
 import json
+import secrets
 import sqlite3
 import time
 from urllib.parse import quote
@@ -68,8 +69,38 @@ def test_what_reads_leaves_nothing(filled):
     assert newest(filled) == before
 
 
-def test_every_change_leaves_one_entry(operator):
+# What an operation does besides, each with an entry of its own: a rotated key is a new key, a plan's figures make a new revision.
+FOLLOWS = {"keys.rotate": {"keys.create"}, **{f"plans.{verb}": {"revision.save"} for verb in ("create", "update", "delete")},
+           "secrets.put": {"revision.save"}, "secrets.delete": {"revision.save"}}
+
+
+def problems_of(name, method, left, answer):
+    """What is wrong with the entries that one good call of an operation left."""
+    own = [entry for entry in left if entry["action"] == name]
+    others = {entry["action"] for entry in left} - {name} - FOLLOWS.get(name, set())
+    if len(own) != 1 or others:
+        return [f"{name} left {[(entry['action'], entry['result']) for entry in left]}"]
+    entry, found = own[0], []
+    changes = entry["changes"] or {}
+    if entry["result"] != "success" or not entry["resource_type"] or entry["actor_ip"] != "127.0.0.1" or not entry["actor_name"]:
+        found.append(f"{name} left {entry}")
+    if (entry["request_metadata"] or {}).get("request_id") != answer.headers["x-request-id"]:
+        found.append(f"{name}: the entry names another request")
+    if method == "PATCH" and not (changes.get("before") and changes.get("after")):
+        found.append(f"{name} does not say what was before and after: {changes}")
+    if method == "DELETE" and not changes.get("before"):
+        found.append(f"{name} does not say what was removed: {changes}")
+    if name.endswith("create") and name != "backups.create" and (not changes.get("after") or changes.get("before")):
+        found.append(f"{name} does not say what was made: {changes}")
+    return found
+
+
+def test_every_change_leaves_one_entry(make_gateway, sim, tmp_path):
     """Each operation that changes something, by the document: one success with the values, the actor and the place."""
+    (tmp_path / "backups").mkdir()
+    gateway = make_gateway(sim, environment={"WEIR_SEALING_KEY": secrets.token_hex(32)}, secrets={"sealing_key": "env:WEIR_SEALING_KEY"},
+                           backup={"directory": str(tmp_path / "backups")})
+    operator = Operator(gateway)
     operations = operator.document.operations()
     changing = {row["id"] for row in operator.get("/api/v1/operations").json()["data"] if row["changes"]}
     missing = changing - set(CHANGES)
@@ -80,24 +111,34 @@ def test_every_change_leaves_one_entry(operator):
         before = newest(operator)
         answer = ready()
         assert answer.operation == name, f"the row {name} of harness/audit.py calls {answer.operation}"
-        left = entries(operator, after=before)
-        own = [entry for entry in left if entry["action"] == name]
-        if len(left) != 1 or len(own) != 1:
-            problems.append(f"{name} left {[(entry['action'], entry['result']) for entry in left]}")
-            continue
-        entry = own[0]
-        changes = entry["changes"] or {}
-        if entry["result"] != "success" or not entry["resource_type"] or entry["actor_ip"] != "127.0.0.1":
-            problems.append(f"{name} left {entry}")
-        if entry["request_metadata"]["request_id"] != answer.headers["x-request-id"]:
-            problems.append(f"{name}: the entry names another request")
-        if operations[name]["method"] == "PATCH" and not (changes.get("before") and changes.get("after")):
-            problems.append(f"{name} does not say what was before and after: {changes}")
-        if operations[name]["method"] == "DELETE" and not changes.get("before"):
-            problems.append(f"{name} does not say what was removed: {changes}")
-        if name.endswith(".create") and (not changes.get("after") or changes.get("before")):
-            problems.append(f"{name} does not say what was made: {changes}")
+        problems += problems_of(name, operations[name]["method"], entries(operator, after=before), answer)
     assert not problems, "\n".join(problems)
+
+
+@pytest.mark.parametrize("role", ["viewer", "auditor", None])
+def test_every_denied_attempt_leaves_a_failure(operator, role):
+    """Who may not, tries everything that changes something; who is nobody leaves at least one entry, and no flood."""
+    changing = {row["id"] for row in operator.get("/api/v1/operations").json()["data"] if row["changes"]}
+    headers = {} if role else {"authorization": "Bearer nobody"}
+    tried, before = [], None
+    for name, operation in sorted(operator.document.operations().items()):
+        allowed = operation["x-weir-roles"]
+        if name not in changing or "anyone" in allowed or role in allowed:
+            continue
+        token = operator.token(role) if role else None
+        before = newest(operator) if before is None else before
+        answer = operator.request(operation["method"], operation["path"].replace("{", "").replace("}", ""), None, token=token, headers=headers, status=(401, 403))
+        tried.append((name, answer.headers["x-request-id"]))
+    left = entries(operator, after=before)
+    assert {entry["result"] for entry in left} == {"failure"}
+    by_request = {entry["request_metadata"]["request_id"]: entry for entry in left}
+    if role is None:
+        assert 1 <= len(left) <= len(tried) and left[0]["actor_kind"] == "unknown"
+        return
+    for name, request_id in tried:
+        entry = by_request[request_id]
+        assert (entry["action"], entry["error_code"], entry["actor_role"]) == (name, "role_not_allowed", role)
+    assert len(left) == len(tried) > 10
 
 
 # --- listing ---

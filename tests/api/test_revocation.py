@@ -6,7 +6,7 @@ import time
 import pytest
 
 from harness import plain
-from harness.keys import change_key, settle
+from harness.keys import change_key, id_of, settle
 from harness.processes import chat_body
 from harness.waiting import PATIENCE, SCALE, soonest, until
 
@@ -254,3 +254,20 @@ def test_no_key_is_due_where_the_setting_is_0(make_gateway, sim):
     until(lambda: instance.metrics()[("weir_keys_active", ())] == 2, "the keys to be counted")
     assert instance.metrics()[("weir_keys_rotation_due", ())] == 0
     assert not [line for line in instance.log_lines() if line["event"] == "key_rotation_due"]
+
+
+def test_an_operation_returns_when_the_revocation_is_in_effect(make_gateway, sim):
+    """On both workers, without waiting: the answer of the operation is the word that the key is dead and its streams are ending."""
+    instance = two_workers(make_gateway, sim)
+    for number in range(5):
+        key = instance.create_key(f"operated-{number}")
+        instance.wait_key(key)
+        key_id = id_of(instance, f"operated-{number}")
+        streams = [Stream(instance, key, 40000) for _ in range(8)]
+        for stream in streams:
+            stream.begin()
+        answer = plain.call(instance.operator, "POST", f"/api/v1/keys/{key_id}/revoke", body={"confirm": key_id, "end_streams": True})
+        assert answer.status == 200, answer
+        assert {plain.call(instance.address, "GET", "/v1/models", {"authorization": f"Bearer {key}"}).status for _ in range(12)} == {401}
+        for stream in streams:
+            assert json.loads(stream.finish().events()[-1])["error"]["code"] == "key_revoked_meanwhile"

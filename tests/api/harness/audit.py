@@ -138,22 +138,28 @@ def emergency(operator):
 
 
 def member(operator):
+    """Somebody who uses the plane, with a password and a token of his own."""
     number = path_of.count = getattr(path_of, "count", 0) + 1
-    return operator.post("/api/v1/operators", {"name": f"audited-{number}", "role": "viewer", "password": f"a long password {number}"}).json()
+    password = f"a long password {number}"
+    made = operator.post("/api/v1/operators", {"name": f"audited-{number}", "role": "viewer", "password": password}).json()
+    token = operator.post(f"/api/v1/operators/{made['id']}/tokens", {"name": "first"}).json()
+    return {"id": made["id"], "password": password, "token": token["token"], "token_id": token["id"]}
 
 
-def people(method, path, body=None, confirm=False):
-    """Of an operator who is made first: {id} is his, {name} his login name, {token} a token's of his."""
+def people(method, path, body=None, confirm=None, as_himself=False):
+    """Of a member: {id}, {token_id} and {password} are his."""
     def prepare(operator):
         made = member(operator)
-        ready = path.replace("{id}", made["id"])
-        if "{token}" in path:
-            ready = ready.replace("{token}", operator.post(f"/api/v1/operators/{made['id']}/tokens", {"name": "t"}).json()["id"])
-        wanted = {name: value.format(**made) if isinstance(value, str) else value for name, value in (body or {}).items()}
-        if confirm:
-            ready += f"?confirm={ready.split('/')[-1]}"
-        return lambda: operator.request(method, ready, wanted if body is not None else None)
+        ready = path.format(**made) + (f"?confirm={made[confirm]}" if confirm else "")
+        wanted = {name: value.format(**made) for name, value in body.items()} if body is not None else None
+        return lambda: operator.request(method, ready, wanted, token=made["token"] if as_himself else None)
     return prepare
+
+
+def logged_in(operator):
+    login = operator.post("/auth/login", {"api_key": member(operator)["token"]}).json()
+    token = next(text for name, text in login.items() if "token" in name and isinstance(text, str) and len(text) > 30)
+    return lambda: operator.post("/auth/logout", token=token)
 
 
 def secret(method, name, body=None, confirm=False):
@@ -184,4 +190,19 @@ CHANGES = {
     "users.update": change("PATCH", U + "/{user}", {"name": "Another"}),
     "users.delete": change("DELETE", U + "/{user}", confirm=True),
     "revisions.publish": change("POST", "/api/v1/revisions/publish"),
+    "operators.create": change("POST", "/api/v1/operators", {"name": "audited-new", "role": "viewer"}),
+    "operators.update": people("PATCH", "/api/v1/operators/{id}", {"email": "somebody@example.com"}),
+    "operators.disable": people("POST", "/api/v1/operators/{id}/disable", confirm="id"),
+    "operators.enable": people("POST", "/api/v1/operators/{id}/enable"),
+    "operators.delete": people("DELETE", "/api/v1/operators/{id}", confirm="id"),
+    "tokens.create": people("POST", "/api/v1/operators/{id}/tokens", {"name": "audited"}),
+    "tokens.revoke": people("DELETE", "/api/v1/operators/{id}/tokens/{token_id}", confirm="token_id"),
+    "auth.login": people("POST", "/auth/login", {"api_key": "{token}"}),
+    "auth.logout": logged_in,
+    "auth.password": people("POST", "/auth/password", {"current_password": "{password}", "new_password": "{password} and more"}, as_himself=True),
+    "auth.tokens_create": people("POST", "/auth/tokens", {"name": "audited"}, as_himself=True),
+    "auth.tokens_revoke": people("DELETE", "/auth/tokens/{token_id}", confirm="token_id", as_himself=True),
+    "secrets.put": secret("PUT", "audited-secret", {"value": "a value that nobody sees"}),
+    "secrets.delete": secret("DELETE", "audited-other", confirm=True),
+    "backups.create": change("POST", "/api/v1/backups"),
 }

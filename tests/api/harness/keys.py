@@ -23,6 +23,12 @@ def change_key(gateway, name, **columns):
     return key_id
 
 
+def id_of(gateway, name):
+    with database(gateway) as connection:
+        (key_id,), = connection.execute("SELECT id FROM api_key WHERE name = ?", [name]).fetchall()
+    return key_id
+
+
 def set_rules(gateway, name, rules):
     """`rules`: a dict, or a text that may be none."""
     return change_key(gateway, name, rules=rules if isinstance(rules, str) else json.dumps(rules))

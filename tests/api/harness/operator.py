@@ -13,9 +13,9 @@ is first needed. `token="…"` sends that token; `headers` adds fields; `body` m
 `fixture operator` of conftest.py is an Operator of the module's gateway. Which operations were answered well is noted in `exercised`; after the whole stage an operation
 that never was is a failure (tools/run_tests).
 """
+import collections
 import json
 import re
-import secrets
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
@@ -113,7 +113,9 @@ class Operator:
     def token(self, role):
         """A token of an operator of that role, whom the first owner makes."""
         if role not in self.tokens:
-            name = f"test-{role}-{secrets.token_hex(4)}"
+            count = self.gateway.__dict__.setdefault("operators_made", collections.Counter())  # of all clients of this gateway
+            count[role] += 1
+            name = f"test-{role}" if count[role] == 1 else f"test-{role}-{count[role]}"
             owner = self.owner_token
             made = self.post("/api/v1/operators", {"name": name, "role": role}, token=owner, status=201).json()
             token = self.post(f"/api/v1/operators/{made['id']}/tokens", {"name": "test"}, token=owner, status=201).json()

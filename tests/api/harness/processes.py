@@ -22,7 +22,8 @@ FOREIGN = re.compile("^(OPENAI|ANTHROPIC|GOOGLE|GEMINI|VLLM|OLLAMA|WEIR|CORS|MAX
 
 def clean_environment(more=None):
     kept = {name: value for name, value in os.environ.items() if not FOREIGN.match(name)}
-    return {**kept, **(more or {})}
+    # The tests look into the processes: memory, descriptors, threads.
+    return {**kept, "WEIR_CORE_DUMPS": "1", **(more or {})}
 
 
 class Process:

@@ -103,6 +103,7 @@ static void texts(void **state) {
         {"a Bearer token is expected, Basic authentication is not offered.",
          "a Bearer token is expected, Basic authentication is not offered."},
         {"https://user:hunter2hunter2@host/path", "https://***@host/path"},
+        {"GET //user:hunter2hunter2@host/ and //x@y/", "GET //***@host/ and //x@y/"},
         {"https://ghtoken@host", "https://***@host"},
         {"redis://:p@ss@host:1 and https://host/@x", "redis://***@host:1 and https://host/@x"},
         {"/v1?key=AAAABBBBCCCCDDDD&model=x", "/v1?key=AAAA…DDDD&model=x"},

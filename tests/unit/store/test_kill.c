@@ -71,14 +71,15 @@ static void child_main(const char *scratch, struct notes *notes, unsigned first)
         (void)pause();
 }
 
-static void run_and_kill(const char *scratch, struct notes *notes, unsigned first, unsigned life_us) {
+/* `some`: not before it has made one. */
+static void run_and_kill(const char *scratch, struct notes *notes, unsigned first, bool some, unsigned life_us) {
     atomic_store(&notes->started, false);
     pid_t child = fork();
     assert_true(child >= 0);
     if (child == 0)
         child_main(scratch, notes, first);
     int result = 0;
-    while (!atomic_load(&notes->started)) {
+    while (!atomic_load(&notes->started) || (some && atomic_load(&notes->done) <= first)) {
         assert_int_equal(waitpid(child, &result, WNOHANG), 0);
         (void)usleep(200);
     }
@@ -172,7 +173,7 @@ static void a_change_and_its_entry_are_both_there_or_neither(void **state) {
     unsigned found = 0, random = 20261121U, unnoted = 0;
     for (unsigned round = 0; round < ROUNDS; round++) {
         random = random * 1664525U + 1013904223U;
-        run_and_kill(scratch, notes, found, (random >> 8) % 40000);
+        run_and_kill(scratch, notes, found, round % 2 == 0, (random >> 8) % 40000);
         unsigned told = atomic_load(&notes->done);
         found = look(scratch);
         /* What was told is there; at most one more came to be before it could be told. */
@@ -181,7 +182,7 @@ static void a_change_and_its_entry_are_both_there_or_neither(void **state) {
         atomic_store(&notes->done, found);
     }
     print_message("%u changes in %d rounds, %u of them killed after the commit\n", found, ROUNDS, unnoted);
-    assert_true(found > ROUNDS);
+    assert_true(found >= ROUNDS / 2);
     (void)munmap(notes, sizeof(*notes));
     scratch_remove(scratch);
 }

@@ -105,7 +105,7 @@ static void what_was_there_is_there(void **state) {
                       ops->object_get(fixture->engine, WEIR_OBJECT_WORKSPACE, TEXT(""), weir_span_of_string(names[i]),
                                       fixture->arena, &workspace, &fixture->error),
                       WEIR_OK);
-                (void)snprintf(text, sizeof(text), "{\"name\":\"%s\",\"plan\":\"free\",\"suspended\":false}", names[i]);
+                (void)snprintf(text, sizeof(text), "{\"name\":\"%s\",\"plan\":null,\"suspended\":false}", names[i]);
                 assert_spans_equal(workspace.text, weir_span_of_string(text));
                 assert_true(workspace.number == 5 + (int64_t)i && workspace.change == 5 + i);
             }

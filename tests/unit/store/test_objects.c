@@ -1,6 +1,8 @@
 /* What every engine must do with objects, and with several changes in one transaction. */
 #include "fixture.h"
 
+#include "store/sqlite_impl.h"
+
 #define TEXT(literal) WEIR_SPAN(literal)
 
 static struct weir_object sample_object(enum weir_object_kind kind, struct weir_span parent, struct weir_span id) {
@@ -108,7 +110,7 @@ static void a_new_database_has_the_plans_and_a_workspace(void **state) {
         assert_true(seen->objects[i].created_utc_us > (int64_t)1700000000 * 1000000);
     }
     struct weir_object workspace = get(fixture, WEIR_OBJECT_WORKSPACE, TEXT(""), TEXT("default"));
-    assert_spans_equal(workspace.text, TEXT("{\"name\":\"default\",\"plan\":\"free\",\"suspended\":false}"));
+    assert_spans_equal(workspace.text, TEXT("{\"name\":\"default\",\"plan\":null,\"suspended\":false}"));
     assert_int_equal(list(fixture, (struct weir_object_query){.kind = WEIR_OBJECT_WORKSPACE})->count, 1);
 }
 
@@ -341,7 +343,8 @@ static void listings_are_stable_under_inserts(void **state) {
         for (size_t i = 0; i < seen->count; i++) {
             assert_true(seen->objects[i].number > query.after_number);
             query.after_number = seen->objects[i].number;
-            size_t which = (size_t)strtoul(seen->objects[i].id.at + 1, NULL, 10);
+            uint64_t which = 0;
+            assert_int_equal(weir_span_to_uint64(weir_span_from(seen->objects[i].id, 1), &which), WEIR_OK);
             times[which]++;
         }
         /* Between two pages: some more, and some that were or were not seen yet are gone. */
@@ -609,6 +612,52 @@ static void work_holds_the_lock(void **state) {
     ops->close(&other);
 }
 
+/* After some failures (a full disk, no memory) SQLite takes back the whole transaction by itself. What the work does
+ * then must not stand alone. */
+static void what_sqlite_took_back_is_not_half_done(void **state) {
+    struct fixture *fixture = *state;
+    const struct weir_engine_ops *ops = fixture->ops;
+    check(fixture, ops->work_begin(fixture->engine, &fixture->error), WEIR_OK);
+    change_all(fixture, 1);
+    assert_int_equal(sqlite3_exec(fixture->engine->database, "ROLLBACK", NULL, NULL, NULL), SQLITE_OK);
+    struct weir_key_record key = sample_key(2);
+    struct weir_object team = sample_object(WEIR_OBJECT_TEAM, TEXT("w"), TEXT("t"));
+    struct weir_audit_entry entry = {.utc_us = 1};
+    assert_int_equal(ops->key_insert(fixture->engine, &key, &fixture->error), WEIR_EIO);
+    assert_int_equal(ops->object_create(fixture->engine, &team, &fixture->error), WEIR_EIO);
+    assert_int_equal(ops->audit_append(fixture->engine, &entry, &fixture->error), WEIR_EIO);
+    assert_int_not_equal(ops->work_end(fixture->engine, WEIR_OK, &fixture->error), WEIR_OK);
+    assert_there(fixture, fixture->engine, 0);
+    check(fixture, ops->work_begin(fixture->engine, &fixture->error), WEIR_OK);
+    change_all(fixture, 1);
+    check(fixture, ops->work_end(fixture->engine, WEIR_OK, &fixture->error), WEIR_OK);
+    assert_there(fixture, fixture->engine, 1);
+}
+
+/* A database that has no more room refuses, and nothing of the work stays. */
+static void a_full_database_leaves_nothing_of_the_work(void **state) {
+    struct fixture *fixture = *state;
+    const struct weir_engine_ops *ops = fixture->ops;
+    enum { LARGE = 1 << 20 };
+    char *text = test_malloc(LARGE);
+    memset(text, ' ', LARGE);
+    text[0] = '{';
+    text[LARGE - 1] = '}';
+    struct weir_object team = sample_object(WEIR_OBJECT_TEAM, TEXT("w"), TEXT("large"));
+    team.text = weir_span_of(text, LARGE);
+    assert_int_equal(sqlite3_exec(fixture->engine->database, "PRAGMA max_page_count = 100", NULL, NULL, NULL),
+                     SQLITE_OK);
+    check(fixture, ops->work_begin(fixture->engine, &fixture->error), WEIR_OK);
+    change_all(fixture, 1);
+    enum weir_status status = ops->object_create(fixture->engine, &team, &fixture->error);
+    assert_int_equal(status, WEIR_EFULL);
+    assert_int_equal(ops->work_end(fixture->engine, status, &fixture->error), WEIR_EFULL);
+    assert_there(fixture, fixture->engine, 0);
+    change_all(fixture, 1);
+    assert_there(fixture, fixture->engine, 1);
+    test_free(text);
+}
+
 int main(void) {
     int failed = 0;
     for (size_t i = 0; i < ENGINE_COUNT; i++) {
@@ -631,5 +680,10 @@ int main(void) {
         };
         failed += cmocka_run_group_tests_name(engines[i]->name, tests, NULL, NULL);
     }
+    const struct CMUnitTest files[] = {
+        ON(0, what_sqlite_took_back_is_not_half_done),
+        ON(0, a_full_database_leaves_nothing_of_the_work),
+    };
+    failed += cmocka_run_group_tests_name("files", files, NULL, NULL);
     return failed;
 }

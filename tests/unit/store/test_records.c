@@ -152,13 +152,8 @@ static enum weir_status see(void *context, const struct weir_record *record) {
     return WEIR_OK;
 }
 
-static bool is(struct weir_span wanted, struct weir_span found) {
+static bool is_or_any(struct weir_span wanted, struct weir_span found) {
     return wanted.length == 0 || weir_span_equal(wanted, found);
-}
-
-static bool in_time(int64_t start_us, const struct weir_record_query *query) {
-    return (query->from_utc_us == 0 || start_us >= query->from_utc_us) &&
-           (query->until_utc_us == 0 || start_us < query->until_utc_us);
 }
 
 static bool expected(const struct weir_ledger_entry *entry, const struct weir_record_query *query) {
@@ -168,12 +163,14 @@ static bool expected(const struct weir_ledger_entry *entry, const struct weir_re
         provider = provider || weir_span_equal(query->provider, entry->attempts[i].provider);
         reason = reason || entry->attempts[i].reason == query->reason;
     }
-    return provider && reason && is(query->workspace, entry->workspace) && is(query->key_id, entry->key_id) &&
-           is(query->model, entry->model) && is(query->endpoint, entry->endpoint) &&
-           in_time(entry->start_utc_us, query) && (query->status == 0 || query->status == entry->status) &&
+    return provider && reason && is_or_any(query->workspace, entry->workspace) &&
+           is_or_any(query->key_id, entry->key_id) && is_or_any(query->model, entry->model) &&
+           is_or_any(query->endpoint, entry->endpoint) && (query->status == 0 || query->status == entry->status) &&
            (query->status_class == 0 || query->status_class == entry->status / 100U) &&
            (!query->has_outcome || query->outcome == entry->outcome) &&
-           (!query->failed || entry->outcome != WEIR_OUTCOME_OK);
+           (!query->failed || entry->outcome != WEIR_OUTCOME_OK) &&
+           (query->from_utc_us == 0 || entry->start_utc_us >= query->from_utc_us) &&
+           (query->until_utc_us == 0 || entry->start_utc_us < query->until_utc_us);
 }
 
 /* All pages of the query, newest first, are exactly what should match of [0, count). */
