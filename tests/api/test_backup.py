@@ -10,6 +10,7 @@ import sqlite3
 import subprocess
 import threading
 import time
+from datetime import datetime, timedelta, timezone
 
 import pytest
 
@@ -224,6 +225,39 @@ def test_scheduled_backups(make_gateway, sim, tmp_path):
     assert page["state"]["last_at"] == kept[0]["created_at"] and page["state"]["running"] is False
     assert {path.name for path in (tmp_path / "backups").iterdir()} == set(sorted(names, reverse=True)[:2])
     instance.command("restore", tmp_path / "backups" / kept[0]["name"], "--verify-only", *instance.file_words)
+
+
+def crc32c(data):
+    """As the head of a backup has it."""
+    crc = 0xFFFFFFFF
+    for byte in data:
+        crc ^= byte
+        for _ in range(8):
+            crc = (crc >> 1) ^ (0x82F63B78 if crc & 1 else 0)
+    return crc ^ 0xFFFFFFFF
+
+
+def test_a_clock_that_was_ahead_stops_no_backups(make_gateway, sim, tmp_path):
+    """Backups that are dated years from now neither keep the next one from being made nor crowd it out."""
+    folder = tmp_path / "backups"
+    instance = make_gateway(sim, start=False, backup={"directory": str(folder), "interval": "1h", "keep": 2})
+    instance.start()
+    until(lambda: list(folder.glob("*.backup")), "the first backup")
+    instance.stop()
+    (made,) = folder.glob("*.backup")
+    whole = made.read_bytes()
+    for year in (2098, 2099):
+        created = (year - 1970) * 31557600 * 1000000
+        head = whole[:24] + created.to_bytes(8, "little") + whole[32:508]
+        (folder / f"weir-dev-{year}0101T000000.000000Z.backup").write_bytes(head + crc32c(head).to_bytes(4, "little") + whole[512:])
+    made.unlink()
+    instance.start()
+    operator = Operator(instance)
+    at = lambda: datetime.fromisoformat(operator.get("/api/v1/backups").json()["state"]["next_at"].replace("Z", "+00:00"))
+    until(lambda: at() <= datetime.now(timezone.utc) + timedelta(hours=1), "a time that comes")
+    operator.post("/api/v1/backups", status=202)
+    until(lambda: len([row for row in folder.glob("*.backup") if "-20" in row.name and "-209" not in row.name]) == 1 and
+          len(list(folder.glob("*.backup"))) == 2, "a backup of today beside one that was dated ahead")
 
 
 def test_without_a_folder_there_are_none(make_gateway, sim):
