@@ -279,6 +279,23 @@ def small_disk(tmp_path):
     subprocess.run(["umount", folder], check=True)
 
 
+def test_the_disk_of_the_store_keeps_room(weir_binary, make_gateway, sim, tmp_path, small_disk):
+    """A copy beside the store must not take what the journal needs."""
+    instance = make_gateway(sim)
+    assert instance.chat().status == 200
+    instance.stop()
+    instance.command("backup", tmp_path / "a.backup", *instance.file_words)
+    subprocess.run(["mount", "-o", "remount,size=96m", small_disk], check=True)
+    made = restored(weir_binary, instance, tmp_path / "a.backup", small_disk / "gateway")
+    (small_disk / "filler").write_bytes(bytes(48 << 20))
+    before = sorted(small_disk.iterdir())
+    result = made.command("backup", small_disk / "b.backup", *made.file_words, check=False)
+    assert result.returncode != 0 and "no room" in result.stderr
+    assert sorted(small_disk.iterdir()) == before, "nothing is left behind"
+    (small_disk / "filler").unlink()
+    made.command("backup", small_disk / "b.backup", "--verify", *made.file_words)
+
+
 def test_a_full_disk_harms_no_traffic(make_gateway, sim, small_disk):
     instance = make_gateway(sim, start=False, backup={"directory": str(small_disk / "backups")})
     instance.start()
