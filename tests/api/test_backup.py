@@ -341,6 +341,35 @@ def test_kill_9_while_a_backup_is_made(make_gateway, sim, tmp_path):
     assert not list((instance.folder / "data").glob(".weir-*"))
 
 
+def test_kill_9_while_a_restore_goes_on(make_gateway, sim, tmp_path):
+    """Whatever moment: the old store, the restored one, or words that ask for the restore again; never a third."""
+    instance = make_gateway(sim)
+    for _ in range(3):
+        assert instance.chat().status == 200
+    instance.wait_ledger(3)
+    instance.command("backup", tmp_path / "a.backup", *instance.file_words)
+    assert instance.chat().status == 200
+    instance.wait_ledger(4)
+    instance.stop()
+    words = [str(word) for word in (instance.binary, "restore", tmp_path / "a.backup", "--replace", *instance.file_words)]
+    for number in range(16):
+        process = subprocess.Popen(words, cwd=instance.folder, stderr=subprocess.DEVNULL)
+        time.sleep(0.006 * number)
+        process.kill()
+        process.wait()
+        shown = instance.command("ledger", "list", *instance.file_words, "--json", check=False)
+        if shown.returncode == 0:
+            assert len(shown.stdout.splitlines()) in (3, 4)
+        else:
+            assert "restore again" in shown.stderr
+    instance.command("restore", tmp_path / "a.backup", "--replace", *instance.file_words)
+    assert not list((instance.folder / "data").glob(".weir-*")) and not (instance.folder / "data/weir.db.restoring").exists()
+    instance.start()
+    instance.wait_ledger(3)
+    assert instance.chat().status == 200
+    instance.wait_ledger(4)
+
+
 def test_the_store_says_what_it_is(make_gateway, sim):
     instance = make_gateway(sim)
     said = instance.command("store", "status", *instance.file_words)
