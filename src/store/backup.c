@@ -169,7 +169,8 @@ static enum weir_status apply_cursors(struct making *making, struct weir_error *
     sqlite3_stmt *statement = NULL;
     enum weir_status status = prepare(making, "SELECT instance, worker, segment, offset FROM journal_cursor",
                                       &statement, error);
-    while (status == WEIR_OK && sqlite3_step(statement) == SQLITE_ROW) {
+    int code = SQLITE_ROW;
+    while (status == WEIR_OK && (code = sqlite3_step(statement)) == SQLITE_ROW) {
         struct store__journal_file at = {.worker = (uint32_t)sqlite3_column_int64(statement, 1),
                                          .number = (uint64_t)sqlite3_column_int64(statement, 2)};
         read_uuid(statement, 0, &at.instance);
@@ -192,6 +193,8 @@ static enum weir_status apply_cursors(struct making *making, struct weir_error *
             status = weir_fail(error, WEIR_ENOMEM, "no memory for the journal");
         }
     }
+    if (status == WEIR_OK && code != SQLITE_DONE)
+        status = fail_sqlite(making->source, "read the journal's cursors", error);
     (void)sqlite3_finalize(statement);
     return status;
 }
@@ -200,7 +203,8 @@ static enum weir_status apply_cursors(struct making *making, struct weir_error *
 static enum weir_status apply_instances(struct making *making, struct weir_error *error) {
     sqlite3_stmt *statement = NULL;
     enum weir_status status = prepare(making, "SELECT id FROM instance ORDER BY began_utc_us", &statement, error);
-    while (status == WEIR_OK && sqlite3_step(statement) == SQLITE_ROW) {
+    int code = SQLITE_ROW;
+    while (status == WEIR_OK && (code = sqlite3_step(statement)) == SQLITE_ROW) {
         struct store__journal_file first = {.number = 1};
         bool found = false;
         read_uuid(statement, 0, &first.instance);
@@ -213,6 +217,8 @@ static enum weir_status apply_instances(struct making *making, struct weir_error
         else if (!found)
             status = weir_fail(error, WEIR_ENOMEM, "no memory for the journal");
     }
+    if (status == WEIR_OK && code != SQLITE_DONE)
+        status = fail_sqlite(making->source, "read the instances", error);
     (void)sqlite3_finalize(statement);
     return status;
 }
@@ -246,6 +252,8 @@ static enum weir_status open_source(struct making *making, struct weir_error *er
     char path[PATH_MAX];
     struct stat info;
     enum weir_status status = store__database_path(making->order->directory, path, sizeof path, error);
+    if (status == WEIR_OK)
+        status = store__check_restored(making->order->directory, error);
     if (status != WEIR_OK)
         return status;
     if (stat(path, &info) != 0)
@@ -338,7 +346,9 @@ static enum weir_status copy_database(struct making *making, struct weir_error *
     if (making->copy < 0)
         return store__backup_fail(error, errno, "create a file in", folder);
     int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE;
-    if (sqlite3_open_v2(path, &target, flags, NULL) != SQLITE_OK ||
+    int code = sqlite3_open_v2(path, &target, flags, NULL);
+    (void)unlink(path); /* both have it open: whoever dies now leaves nothing behind */
+    if (code != SQLITE_OK ||
         sqlite3_exec(target,
                      "PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; PRAGMA locking_mode = EXCLUSIVE;"
                      "PRAGMA cache_size = -2048",
@@ -347,7 +357,6 @@ static enum weir_status copy_database(struct making *making, struct weir_error *
     if (status == WEIR_OK)
         status = step_through(making, target, error);
     (void)sqlite3_close(target);
-    (void)unlink(path);
     if (status == WEIR_OK && fstat(making->copy, &info) != 0)
         status = store__backup_fail(error, errno, "look at", "the copy of the database");
     if (status == WEIR_OK)

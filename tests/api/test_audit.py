@@ -202,8 +202,8 @@ def test_the_short_list(filled):
     assert set(body) == {"status", "entries", "count"} and body["status"] == "success" and body["count"] == 10 == len(body["entries"])
     assert set(body["entries"][0]) == {"timestamp", "action", "user", "provider", "details", "result", "error_message"}
     assert [entry["timestamp"] for entry in body["entries"]] == sorted((entry["timestamp"] for entry in body["entries"]), reverse=True)
-    failed = next(entry for entry in filled.get("/api/v1/admin/audit?action=workspaces.delete").json()["entries"] if entry["result"] == "failure")
-    assert failed["error_message"] and failed["user"] == "local"
+    failed = next(entry for entry in filled.get("/api/v1/admin/audit?action=workspaces.delete").json()["entries"] if entry["details"]["resource_id"] == "trail-1")
+    assert failed["error_message"] and failed["user"] == "local" and failed["result"] == "failure"
     assert filled.get("/api/v1/admin/audit?provider=openai").json()["entries"] == []
 
 
@@ -284,7 +284,8 @@ def test_a_large_export_is_streamed(make_gateway, sim):
     answer = operator.get("/api/v1/audit-logs/export")
     assert len(answer.body) > 1_500_000
     assert answer.headers.get("transfer-encoding") == "chunked"
-    assert [entry["sequence"] for entry in answer.json()] == list(range(1, 402))
+    assert [entry["sequence"] for entry in answer.json()] == list(range(1, newest(operator)))  # all but its own entry
+    assert len(answer.json()) > 400
 
 
 # --- verifying ---
@@ -489,7 +490,8 @@ def test_datagrams(make_gateway, sim, tmp_path):
     wait_for_all(operator, local)
     priorities = {message[:5] for message in local.messages}
     assert priorities == {b"<110>", b"<108>"}, "what failed is a warning"
-    assert b" weir " in local.messages[0] and b" workspaces.create - {" in local.messages[0]
+    assert all(b" weir " in message for message in local.messages)
+    assert any(b" workspaces.create - {" in message for message in local.messages)
     gateway.stop()
     local.stop()
     remote = DatagramReceiver()

@@ -191,7 +191,7 @@ def header_values(world, value):
     world.data("GET", "/v1/models", {"x-custom": value, "cookie": f"session={value}", "user-agent": f"agent/{value}", "referer": f"http://x/?key={value}",
                                      "forwarded": f"for={value}", "x-forwarded-for": value, "traceparent": value, "proxy-authorization": f"Bearer {value}"})
     world.data("POST", "/v1/chat/completions", {"x-custom": value, "cookie": f"session={value}", "idempotency-key": value, "openai-organization": value}, chat_body(model="literal"))
-    world.data("POST", "/v1/chat/completions", {"content-type": f"application/{value}"}, b"{}")
+    world.data("POST", "/v1/chat/completions", {"content-type": f"application/sk-{value}"}, b"{}")
     with contextlib.suppress(OSError, AssertionError, ValueError):
         world.raw(f"GET /v1/models HTTP/1.1\r\nHost: {world.gateway.address}\r\nx-{value[:4]}\x02: {value}\r\n\r\n".encode())
 

@@ -11,6 +11,8 @@ FILE = ROOT / "tests/instructions.json"
 REWRITE = "make instructions"
 # What a change may add, and what another compiler or library may: beyond that it is no longer their doing alone.
 ALLOWED, ALLOWED_ELSEWHERE = 0.03, 0.15
+# What a flood of bad requests costs must stay below what a good one is worth: the first takes fewer instructions than the second.
+CHEAPER = [("refused_damaged_key", "request"), ("refused_unknown_key", "request"), ("refused_unknown_model", "request")]
 # A function's share of its case from which on it is kept, and how many are named when a case grows.
 KEPT_SHARE, NAMED = 0.005, 6
 LIBRARIES = ["libuv", "libcares", "openssl", "sqlite3", "yaml-0.1", "libllhttp", "yyjson", "zlib"]
@@ -69,6 +71,9 @@ def judge(kept, counted, of_versions):
              for name in sorted(kept["versions"].keys() | of_versions.keys())
              if kept["versions"].get(name) != of_versions.get(name)]
     allowed = ALLOWED_ELSEWHERE if other else ALLOWED
+    for small, large in CHEAPER:
+        if small in counted and large in counted and total(counted[small]) >= total(counted[large]):
+            found["failed"].append(f"{small} takes {total(counted[small])} instructions, as many as {large} ({total(counted[large])})")
     for name in sorted(kept["cases"].keys() | counted.keys()):
         if name not in kept["cases"] or name not in counted:
             where = "tests/instructions.json" if name in counted else "what is counted"

@@ -52,3 +52,11 @@ def test_other_versions_do_not_excuse_everything(kept):
 def test_case_that_is_not_kept_fails(kept):
     assert "stream is not in tests/instructions.json" in judge(kept, {**COUNTED, "stream": {"parse": 1}}, VERSIONS)["failed"][0]
     assert "chunk is not in what is counted" in judge(kept, {"request": COUNTED["request"]}, VERSIONS)["failed"][0]
+
+
+def test_a_refusal_that_costs_as_much_as_a_request_fails():
+    cheap = {**COUNTED, "refused_unknown_key": {"parse": 999}}
+    assert not judge(keep(cheap, VERSIONS), cheap, VERSIONS)["failed"]
+    dear = {**COUNTED, "refused_unknown_key": {"parse": 1000}}
+    failed = judge(keep(dear, VERSIONS), dear, VERSIONS)["failed"]
+    assert len(failed) == 1 and failed[0].startswith("refused_unknown_key takes 1000 instructions, as many as request")

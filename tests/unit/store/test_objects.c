@@ -285,7 +285,7 @@ static void what_has_expired_is_swept(void **state) {
     struct fixture *fixture = *state;
     const struct weir_engine_ops *ops = fixture->ops;
     const int64_t day_us = (int64_t)24 * 3600 * 1000000;
-    char ids[10][8];
+    char ids[10][16];
     uint64_t removed = 99;
     for (int i = 0; i < 10; i++) {
         (void)snprintf(ids[i], sizeof(ids[i]), "s%d", i);
