@@ -104,7 +104,7 @@ static const struct weir_option operator_rows[] = {
      .offset = OPERATOR(allow_remote),
      .initial = "false",
      .prose =
-         "Let the operator plane listen on an address that is not loopback without both `operator.allow` and TLS. `weir check` reports it."},
+         "Let the operator plane listen on an address that is not loopback without both `operator.allow` and TLS. The log and `/health` say so then."},
     {.name = "allow",
      .kind = WEIR_OPTION_TEXTS,
      .offset = OPERATOR(allow),
@@ -202,7 +202,8 @@ static const struct weir_option records_rows[] = {
      .unit = "s",
      .minimum = 0,
      .maximum = (int64_t)3650 * 24 * 3600000,
-     .prose = "How long captured contents are kept, for the workspaces that have them captured."},
+     .prose =
+         "How long captured contents are kept, for the workspaces that have them captured. Without effect: no contents are captured yet."},
 };
 static const struct weir_option_table records_table = {"records", records_rows, COUNT(records_rows),
                                                        sizeof(struct main__records_settings)};
@@ -335,7 +336,7 @@ static enum weir_status load(struct weir_arena *arena, const char *path, bool wi
                              struct main__settings *settings, struct weir_buffer *problems) {
     struct weir_error error = {.text = ""};
     struct weir_span text = WEIR_SPAN("");
-    if (path == NULL && access("weir.yaml", R_OK) == 0)
+    if (path == NULL && access("weir.yaml", F_OK) == 0) /* one that cannot be read is an error */
         path = "weir.yaml";
     if (path != NULL) {
         enum weir_status status = weir_config_load(arena, path, &text, &error);

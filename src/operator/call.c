@@ -332,7 +332,8 @@ enum weir_status weir_operation_fail_with(struct weir_operation_call *call, enum
                                           struct weir_span problems) {
     struct weir_span first, rest, copy = WEIR_SPAN("");
     (void)weir_span_split(problems, '\n', &first, &rest);
-    enum weir_status status = weir_operation_fail(call, reason, NULL, "%.*s", WEIR_SPAN_PRINT(first));
+    const char *more = rest.length > 0 ? " (details.problems has more)" : "";
+    enum weir_status status = weir_operation_fail(call, reason, NULL, "%.*s%s", WEIR_SPAN_PRINT(first), more);
     if (weir_arena_dup(call->arena, problems, &copy) == WEIR_OK)
         call->problems = copy;
     return status;

@@ -85,6 +85,12 @@ static enum weir_status read_path(struct weir_operation_call *call) {
     return WEIR_OK;
 }
 
+static enum weir_status fail_unknown(struct weir_operation_call *call, struct weir_span name) {
+    char shown[61];
+    (void)snprintf(shown, sizeof shown, "%.*s", WEIR_SPAN_PRINT(name));
+    return weir_operation_fail(call, WEIR_REASON_PARAMETER_UNKNOWN, shown, "%s", shown);
+}
+
 static enum weir_status read_query(struct weir_operation_call *call) {
     const struct operator__row *row = call->row;
     struct weir_span rest = call->head.query, name, value;
@@ -103,8 +109,7 @@ static enum weir_status read_query(struct weir_operation_call *call) {
                                             !weir_span_equal(weir_span_of_string(row->parameters[i].name), name)))
             i++;
         if (i == row->parameter_count)
-            return weir_operation_fail(call, WEIR_REASON_PARAMETER_UNKNOWN, NULL, "%.*s",
-                                       (int)(name.length < 60 ? name.length : 60), name.at);
+            return fail_unknown(call, name);
         if (call->sent[i])
             return weir_operation_fail(call, WEIR_REASON_PARAMETER_INVALID, row->parameters[i].name, "%s stands twice",
                                        row->parameters[i].name);

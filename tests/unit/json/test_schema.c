@@ -58,7 +58,8 @@ static void test_what_is_wrong_is_named(void **state) {
         "\"properties\":{\"requests_per_second\":{\"type\":\"integer\",\"minimum\":1},\"share\":{\"type\":\"number\","
         "\"minimum\":0,\"maximum\":1}}},\"tags\":{\"type\":\"array\",\"maxItems\":2,\"uniqueItems\":true,\"items\":{\"type\":"
         "\"string\"}},\"kind\":{\"enum\":[\"a\",\"b\",null]},\"at\":{\"type\":\"string\",\"format\":\"date-time\"},\"either\":{"
-        "\"anyOf\":[{\"type\":\"integer\"},{\"type\":\"object\",\"properties\":{\"n\":{\"type\":\"integer\"}}}]}}}";
+        "\"anyOf\":[{\"type\":\"integer\"},{\"type\":\"object\",\"properties\":{\"n\":{\"type\":\"integer\"}}}]},\"password\":{"
+        "\"type\":\"string\",\"minLength\":12,\"format\":\"password\"}}}";
     static const struct {
         const char *value, *member, *text;
     } rows[] = {
@@ -83,6 +84,8 @@ static void test_what_is_wrong_is_named(void **state) {
         {"{\"id\":\"a\",\"kind\":\"c\"}", "kind", "expected one of \"a\", \"b\", null, got \"c\""},
         {"{\"id\":\"a\",\"at\":\"yesterday\"}", "at", "expected a date-time, got \"yesterday\""},
         {"{\"id\":\"a\",\"either\":{\"n\":\"x\"}}", "either.n", "expected an integer, got \"x\""},
+        {"{\"id\":\"a\",\"password\":\"hunter2\"}", "password", "expected at least 12 characters"},
+        {"{\"id\":\"a\",\"password\":12345678}", "password", "expected a string"},
     };
     struct weir_arena *arena = weir_arena_new(0, WEIR_MIB);
     yyjson_val *schema = read_json(arena, schema_text);

@@ -381,7 +381,7 @@ static void test_parameters_are_as_their_schemas_say(void **state) {
         {"/plans/a/list?limit=%221%22", WEIR_REASON_PARAMETER_INVALID, "limit"},
         {"/plans/a/list?limit=99999999999999999999999999999999999999", WEIR_REASON_PARAMETER_INVALID, "limit"},
         {"/plans/a/list?limit=1&limit=1", WEIR_REASON_PARAMETER_INVALID, "limit"},
-        {"/plans/a/list?word=b", WEIR_REASON_PARAMETER_UNKNOWN, ""},
+        {"/plans/a/list?word=b", WEIR_REASON_PARAMETER_UNKNOWN, "word"},
         {"/plans/123456789/list", WEIR_REASON_PARAMETER_INVALID, "word"},
         {"/plans/%ff/list", WEIR_REASON_PARAMETER_INVALID, "word"},
         {"/plans/%0/list", WEIR_REASON_PARAMETER_INVALID, ""},
