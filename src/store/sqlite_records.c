@@ -227,7 +227,13 @@ static enum weir_status load(struct weir_engine *engine, struct weir_error *erro
     bool none = status == WEIR_ENOTFOUND;
     if (status != WEIR_OK && !none)
         return status;
-    if (!none && newest.day >= today && !newest.dropping && !is_far_ahead(&newest, now_utc_us)) {
+    int64_t first = 0;
+    status = first_number(engine, NULL, &first, error);
+    if (status != WEIR_OK)
+        return status;
+    /* One whose followers are gone was closed: its indexes and its numbers have an end. */
+    bool goes_on = !none && newest.next >= first && !newest.dropping && !is_far_ahead(&newest, now_utc_us);
+    if (goes_on && newest.day >= today) {
         records->newest = newest;
         status = WEIR_OK;
     } else {
