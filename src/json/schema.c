@@ -1,6 +1,7 @@
 /* See schema.h. The walk is as deep as the schema, which is ours, and never deeper than MAX_DEPTH.
  *
- * A place is kept as a chain of steps on the stack and written out only when something is wrong. Patterns are POSIX extended expressions, run on texts of
+ * A place is kept as a chain of steps on the stack and written out only when something is wrong. What stands where a schema says `"format": "password"` is
+ * not shown then. Patterns are POSIX extended expressions, run on texts of
  * bounded length: what is longer than MAX_PATTERN_BYTES does not match.
  */
 #include "json/schema.h"
@@ -25,6 +26,7 @@ struct walk {
     yyjson_val *document;
     struct weir_schema_problem *problem;
     unsigned depth;
+    bool hidden; /* the value is a secret: what came in its place is not told again */
 };
 
 /* --- telling --- */
@@ -70,7 +72,10 @@ static void show(yyjson_val *value, char *out, size_t size) {
 static enum weir_status wrong(const struct walk *walk, const struct step *at, yyjson_val *value, const char *expected) {
     char shown[4 * MAX_SHOWN_BYTES];
     write_place(at, walk->problem->member, sizeof walk->problem->member);
-    show(value, shown, sizeof shown);
+    if (walk->hidden)
+        (void)snprintf(shown, sizeof shown, "%s", "what is not shown");
+    else
+        show(value, shown, sizeof shown);
     walk->problem->is_missing = false;
     (void)snprintf(walk->problem->text, sizeof walk->problem->text, "expected %.170s, got %.100s", expected, shown);
     return WEIR_EINVAL;
@@ -453,9 +458,13 @@ static enum weir_status check(struct walk *walk, yyjson_val *schema, yyjson_val 
         return WEIR_OK;
     if (walk->depth >= MAX_DEPTH)
         return wrong(walk, at, value, "fewer levels");
+    yyjson_val *format = yyjson_obj_get(schema, "format");
+    bool was_hidden = walk->hidden;
+    walk->hidden = was_hidden || yyjson_equals_str(format, "password");
     walk->depth++;
     enum weir_status status = check_here(walk, schema, value, at);
     walk->depth--;
+    walk->hidden = was_hidden;
     return status;
 }
 
