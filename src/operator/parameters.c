@@ -152,6 +152,10 @@ static enum weir_status check_parameter(struct weir_operation_call *call, yyjson
     }
     if (status == WEIR_OK)
         status = weir_schema_check(openapi, call->schemas->parameters[index], yyjson_doc_get_root(document), &problem);
+    if (status == WEIR_OK && yyjson_is_real(yyjson_doc_get_root(document))) {
+        status = WEIR_EINVAL; /* a whole number to a schema, but not to who reads the text */
+        (void)snprintf(problem.text, sizeof problem.text, "expected a number without a point or an exponent");
+    }
     weir_buffer_release(&text);
     if (status == WEIR_ENOMEM || status == WEIR_ELIMIT)
         return weir_operation_fail(call, WEIR_REASON_OVERLOADED, NULL, "no memory");

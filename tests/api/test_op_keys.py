@@ -75,6 +75,11 @@ def test_a_key_that_has_expired_comes_back_only_where_it_belongs(gateway, operat
     assert answered(gateway, other["key"]) == 401
 
 
+def test_a_limit_is_written_as_a_whole_number(operator):
+    for wrong in ("1e1", "2.0", "1E0"):
+        assert operator.get(f"/api/v1/keys?limit={wrong}", status=400).field == "limit"
+
+
 def test_no_new_key_is_made_for_a_disabled_user_by_rotating_his(gateway, operator):
     home = workspace(operator)
     user = f"/api/v1/workspaces/{home}/users/bob"
