@@ -184,7 +184,7 @@ static enum weir_status partition_make(struct weir_engine *engine, int64_t day, 
         "CREATE TABLE record_value_%lld("
         " dimension INTEGER NOT NULL, value INTEGER NOT NULL, zone INTEGER NOT NULL, records BLOB NOT NULL,"
         " PRIMARY KEY(dimension, value, zone)) WITHOUT ROWID",
-        "CREATE TABLE record_zone_id_%lld(zone INTEGER PRIMARY KEY, ids BLOB NOT NULL)",
+        "CREATE TABLE record_zone_id_%lld(zone INTEGER PRIMARY KEY, rare BLOB NOT NULL, ids BLOB NOT NULL)",
         "CREATE TABLE record_run_id_%lld(bucket INTEGER PRIMARY KEY, ids BLOB NOT NULL)",
     };
     int64_t first = 0;
