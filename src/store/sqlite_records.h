@@ -51,6 +51,14 @@ struct store__partition {
     bool dropping;      /* too old: nobody reads it any more */
 };
 
+/* Records are encoded into a queue and written some at a time: a statement costs more than the row that it writes. */
+enum { STORE__MAX_RECORD_BYTES = 26 * 1024, STORE__RECORD_QUEUE = 8 };
+struct store__record_queue {
+    unsigned count;
+    size_t bytes, ends[STORE__RECORD_QUEUE];
+    char data[2 * STORE__MAX_RECORD_BYTES];
+};
+
 struct store__record_index; /* the work space for indexing a zone */
 
 struct store__records {
@@ -59,13 +67,14 @@ struct store__records {
     bool has_id_key;
     struct store__partition newest; /* of the running transaction */
     bool loaded, changed;
-    sqlite3_stmt *insert; /* into the partition of insert_day */
+    struct store__record_queue queue;   /* those before newest.next that are not written yet */
+    sqlite3_stmt *insert, *insert_many; /* into the partition of insert_day; one, and a full queue */
     int64_t insert_day;
     struct store__record_index *index;
 };
 
 /* --- sqlite_record_code.c --- */
-enum { STORE__RECORD_TEXTS = 7, STORE__MAX_RECORD_BYTES = 26 * 1024 };
+enum { STORE__RECORD_TEXTS = 7 };
 /* A text as it is kept: a number of the dictionary, or itself where it is not worth a place there. */
 struct store__record_text {
     int64_t number;
