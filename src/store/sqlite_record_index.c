@@ -1,8 +1,9 @@
 /* Indexing request records: by the values that they are filtered by, and by their ids.
  *
- * A zone of 1,024 records is read back once it is full and gives some dozens of rows: for each dimension and value the set of its records that
+ * A zone of 1,024 records gives some dozens of rows: for each dimension and value the set of its records that
  * have it, as a bit each or, where they are few, as a list. A row of an index for each record and column would cost many times as much, most
- * of it for finding the place. Ids have nothing in common, so there they are sorted, in two steps: a zone's ids are one value, and those of 256
+ * of it for finding the place. A zone is gathered while its records are written; where that was not so from its beginning (a start, another
+ * process, a batch taken back), it is read back. Ids have nothing in common, so there they are sorted, in two steps: a zone's ids are one value, and those of 256
  * zones are merged into 4,096 buckets. An index row an id would touch a page anywhere in the table for each.
  *
  * Of keys, workspaces and models there may be as many as records. A row is a page for each of them too, so those that a zone has rarely are
@@ -48,6 +49,8 @@ struct store__record_index {
     uint64_t sorted[ZONE_IDS + STORE__ID_HEAD_BYTES / STORE__ID_BYTES],
         sorted_rare[ZONE_RARE + STORE__ID_HEAD_BYTES / STORE__ID_BYTES];
     struct store__raw_record raw;
+    bool gathering; /* all that was written of gathered_day from gathered_from to gathered_to is noted here */
+    int64_t gathered_day, gathered_from, gathered_to;
     int64_t first_start_utc_us, last_start_utc_us;
 };
 _Static_assert(26 * STORE__RECORD_ZONE < SLOTS, "every value of a zone has a slot");
@@ -138,6 +141,7 @@ static enum weir_status index_begin(struct weir_engine *engine, struct weir_erro
     struct store__record_index *index = records->index;
     if (index == NULL)
         return weir_fail(error, WEIR_ENOMEM, "no memory to index request records");
+    index->gathering = false;
     memset(index->slots, 0, sizeof(index->slots));
     memset(index->memo, 0, sizeof(index->memo)); /* a rollback takes numbers back */
     index->value_count = 0;
@@ -210,10 +214,11 @@ static void note_id(struct weir_engine *engine, struct weir_span id, uint64_t pl
         index->ids[index->id_count++] = store__record_id_hash(engine->records, id) | place;
 }
 
-static void note_ids(struct weir_engine *engine, const struct weir_ledger_entry *entry, uint64_t place) {
+static void note_ids(struct weir_engine *engine, const struct weir_ledger_entry *entry, struct weir_span trace,
+                     uint64_t place) {
     note_id(engine, weir_span_of((const char *)entry->request_id.bytes, sizeof(entry->request_id.bytes)), place);
     note_id(engine, entry->client_request_id, place);
-    note_id(engine, entry->trace_id, place); /* 16 bytes, as decoded */
+    note_id(engine, trace, place);
     note_id(engine, entry->session_id, place);
     for (size_t i = 0; i < entry->attempt_count; i++)
         note_id(engine, entry->attempts[i].upstream_request_id, place);
@@ -221,22 +226,25 @@ static void note_ids(struct weir_engine *engine, const struct weir_ledger_entry 
         note_id(engine, entry->issued[i], place);
 }
 
-static enum weir_status note_record(struct weir_engine *engine, int64_t number, struct weir_span data,
+/* A record's texts, in the order of struct store__raw_record, and its trace as it is written: 16 bytes where it has the form. */
+struct noted {
+    const struct weir_ledger_entry *entry;
+    struct store__record_text texts[5], providers[WEIR_MAX_ATTEMPTS];
+    struct weir_span trace;
+};
+
+static enum weir_status note_record(struct weir_engine *engine, int64_t number, const struct noted *noted,
                                     struct weir_error *error) {
     struct store__record_index *index = engine->records->index;
-    struct store__raw_record *raw = &index->raw;
-    const struct weir_ledger_entry *entry = &raw->entry;
+    const struct weir_ledger_entry *entry = noted->entry;
     size_t at = (size_t)number % STORE__RECORD_ZONE;
-    if (store__record_decode(data, raw) != WEIR_OK)
-        return WEIR_OK; /* a newer program's, or damaged: nothing finds it, and the others are found */
-    /* In the order of raw->texts. */
     static const enum store__dimension of_texts[] = {STORE__BY_KEY, STORE__BY_WORKSPACE, STORE__BY_ENDPOINT,
                                                      STORE__BY_MODEL, STORE__BY_PROVIDER};
     enum weir_status status = WEIR_OK;
     for (size_t i = 0; i < sizeof(of_texts) / sizeof(of_texts[0]) && status == WEIR_OK; i++)
-        status = note_text(engine, of_texts[i], &raw->texts[i], at, error);
+        status = note_text(engine, of_texts[i], &noted->texts[i], at, error);
     for (size_t i = 0; i < entry->attempt_count && status == WEIR_OK; i++) {
-        status = note_text(engine, STORE__BY_PROVIDER, &raw->attempts[i][0], at, error);
+        status = note_text(engine, STORE__BY_PROVIDER, &noted->providers[i], at, error);
         if (status == WEIR_OK && entry->attempts[i].reason != 0)
             status = note(index, STORE__BY_REASON, entry->attempts[i].reason, at);
     }
@@ -250,12 +258,65 @@ static enum weir_status note_record(struct weir_engine *engine, int64_t number, 
         status = note(index, STORE__BY_OUTCOME, entry->outcome, at);
     if (status == WEIR_OK && entry->outcome != WEIR_OUTCOME_OK)
         status = note(index, STORE__BY_FAILED, 1, at);
-    note_ids(engine, entry, (uint64_t)number % STORE__RECORD_RUN);
+    note_ids(engine, entry, noted->trace, (uint64_t)number % STORE__RECORD_RUN);
     if (entry->start_utc_us < index->first_start_utc_us)
         index->first_start_utc_us = entry->start_utc_us;
     if (entry->start_utc_us > index->last_start_utc_us)
         index->last_start_utc_us = entry->start_utc_us;
     return status;
+}
+
+static enum weir_status note_data(struct weir_engine *engine, int64_t number, struct weir_span data,
+                                  struct weir_error *error) {
+    struct store__raw_record *raw = &engine->records->index->raw;
+    struct noted noted;
+    if (store__record_decode(data, raw) != WEIR_OK)
+        return WEIR_OK; /* a newer program's, or damaged: nothing finds it, and the others are found */
+    noted.entry = &raw->entry;
+    memcpy(noted.texts, raw->texts, sizeof(noted.texts));
+    for (size_t i = 0; i < raw->entry.attempt_count; i++)
+        noted.providers[i] = raw->attempts[i][0];
+    noted.trace = raw->entry.trace_id;
+    return note_record(engine, number, &noted, error);
+}
+
+enum weir_status store__record_gather(struct weir_engine *engine, const struct store__partition *partition,
+                                      const struct weir_ledger_entry *entry, const struct store__entry_numbers *numbers,
+                                      struct weir_error *error) {
+    const int64_t number = partition->next;
+    enum weir_status status = WEIR_OK;
+    if (number == partition->indexed_to) {
+        status = index_begin(engine, error);
+        if (status != WEIR_OK)
+            return status;
+        struct store__record_index *begun = engine->records->index;
+        begun->gathering = true;
+        begun->gathered_day = partition->day;
+        begun->gathered_from = begun->gathered_to = number;
+    }
+    struct store__record_index *index = engine->records->index;
+    if (index == NULL || !index->gathering)
+        return WEIR_OK;
+    if (index->gathered_to != number || index->gathered_day != partition->day) {
+        index->gathering = false; /* another process has written in between */
+        return WEIR_OK;
+    }
+    struct noted noted = {.entry = entry};
+    const struct weir_span texts[] = {entry->key_id, entry->workspace, entry->endpoint, entry->model, entry->provider};
+    for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
+        noted.texts[i] = (struct store__record_text){.number = numbers->texts[i], .itself = texts[i]};
+    for (size_t i = 0; i < entry->attempt_count; i++)
+        noted.providers[i] = (struct store__record_text){.number = numbers->attempts[i][0],
+                                                         .itself = entry->attempts[i].provider};
+    noted.trace = numbers->trace_is_binary ? weir_span_of((const char *)numbers->trace, sizeof(numbers->trace))
+                                           : entry->trace_id;
+    index->gathered_to = number + 1;
+    return note_record(engine, number, &noted, error);
+}
+
+void store__record_gather_forget(struct weir_engine *engine) {
+    if (engine->records != NULL && engine->records->index != NULL)
+        engine->records->index->gathering = false;
 }
 
 /* --- writing a zone --- */
@@ -356,16 +417,10 @@ static enum weir_status write_zone(struct weir_engine *engine, int64_t day, int6
     return status;
 }
 
-enum weir_status store__record_index_zone(struct weir_engine *engine, struct store__partition *partition,
-                                          struct weir_error *error) {
-    int64_t zone = partition->indexed_to >> STORE__RECORD_ZONE_SHIFT;
-    int64_t end = (zone + 1) << STORE__RECORD_ZONE_SHIFT;
-    if (end > partition->next)
-        end = partition->next;
+static enum weir_status read_back(struct weir_engine *engine, const struct store__partition *partition, int64_t end,
+                                  struct weir_error *error) {
     sqlite3_stmt *statement = NULL;
-    enum weir_status status = store__record_id_key(engine, error);
-    if (status == WEIR_OK)
-        status = index_begin(engine, error);
+    enum weir_status status = index_begin(engine, error);
     if (status == WEIR_OK)
         status = store__record_prepare(engine, "SELECT number, data FROM record_%lld WHERE number >= ? AND number < ?",
                                        partition->day, &statement, error);
@@ -378,10 +433,26 @@ enum weir_status store__record_index_zone(struct weir_engine *engine, struct sto
         if (code == SQLITE_DONE)
             break;
         status = code == SQLITE_ROW
-                     ? note_record(engine, sqlite3_column_int64(statement, 0), store__column_span(statement, 1), error)
+                     ? note_data(engine, sqlite3_column_int64(statement, 0), store__column_span(statement, 1), error)
                      : store__sqlite_fail(engine, "read the request records", error);
     }
     (void)sqlite3_finalize(statement);
+    return status;
+}
+
+enum weir_status store__record_index_zone(struct weir_engine *engine, struct store__partition *partition,
+                                          struct weir_error *error) {
+    int64_t zone = partition->indexed_to >> STORE__RECORD_ZONE_SHIFT;
+    int64_t end = (zone + 1) << STORE__RECORD_ZONE_SHIFT;
+    if (end > partition->next)
+        end = partition->next;
+    const struct store__record_index *index = engine->records->index;
+    bool gathered = index != NULL && index->gathering && index->gathered_day == partition->day &&
+                    index->gathered_from == partition->indexed_to && index->gathered_to == end;
+    enum weir_status status = store__record_id_key(engine, error);
+    if (status == WEIR_OK && !gathered)
+        status = read_back(engine, partition, end, error);
+    store__record_gather_forget(engine);
     if (status == WEIR_OK)
         status = write_values(engine, partition->day, zone, error);
     if (status == WEIR_OK)

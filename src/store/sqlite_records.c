@@ -283,6 +283,8 @@ enum weir_status store__record_insert(struct weir_engine *engine, const struct w
     enum weir_status status = records->loaded ? WEIR_OK : load(engine, error);
     if (status == WEIR_OK)
         status = prepare_insert(engine, error);
+    if (status == WEIR_OK)
+        status = store__record_gather(engine, partition, entry, numbers, error);
     if (status != WEIR_OK)
         return status;
     struct store__record_queue *queue = &records->queue;

@@ -127,6 +127,10 @@ int64_t store__record_value(const struct store__records *records, struct weir_sp
  * but stand with the ids, under this hash. */
 bool store__record_may_be_rare(enum store__dimension dimension);
 uint64_t store__record_rare_hash(enum store__dimension dimension, int64_t value);
+/* Notes a record that is about to be written as partition->next, so that its zone need not be read back. */
+WEIR_MUST enum weir_status store__record_gather(struct weir_engine *engine, const struct store__partition *partition,
+                                                const struct weir_ledger_entry *entry,
+                                                const struct store__entry_numbers *numbers, struct weir_error *error);
 /* Indexes the next zone of the partition: up to a full one, less at the end of a day. Moves indexed_to. */
 WEIR_MUST enum weir_status store__record_index_zone(struct weir_engine *engine, struct store__partition *partition,
                                                     struct weir_error *error);

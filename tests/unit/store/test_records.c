@@ -385,6 +385,44 @@ static void a_rolled_back_batch_leaves_nothing(void **state) {
     check_listing(fixture, (struct weir_record_query){.limit = 1000, .model = WEIR_SPAN("model-2")}, 1500);
 }
 
+/* Two processes by turns, and one takes back as many records as the other writes then: a zone holds what was written in the end. */
+static void processes_that_take_turns_index_everything(void **state) {
+    struct fixture *fixture = *state;
+    struct weir_engine *const first = fixture->engine;
+    struct weir_engine *second = NULL;
+    struct made made;
+    uint64_t number = 0;
+    must(fixture, ops->open(fixture->location, "dev", &second, &fixture->error));
+    fixture->engine = second;
+    keep(fixture, 24 * hour_us, 100);
+    for (unsigned turn = 0; number < UINT64_C(4) * STORE__RECORD_ZONE + 100; turn++) {
+        fixture->engine = turn % 3 == 2 ? second : first;
+        if (turn % 5 == 1 || number % STORE__RECORD_ZONE == 0) { /* what is taken back looks like nothing else */
+            struct weir_engine *const other = turn % 3 == 2 ? first : second;
+            must(fixture, ops->ingest_begin(fixture->engine, &fixture->error));
+            for (uint64_t i = 0; i < 64; i++) {
+                make(&made, UINT64_C(1) << 40 | i);
+                must(fixture, ops->ingest_entry(fixture->engine, &made.entry, &fixture->error));
+            }
+            ops->ingest_rollback(fixture->engine);
+            fixture->engine = other;
+            put_in(fixture, number, number + 64);
+            number += 64;
+            fixture->engine = turn % 3 == 2 ? second : first;
+        }
+        put_in(fixture, number, number + 192);
+        number += 192;
+    }
+    fixture->engine = first;
+    ops->close(&second);
+    check_listing(fixture, (struct weir_record_query){.limit = 1000}, number);
+    check_listing(fixture, (struct weir_record_query){.limit = 100, .key_id = WEIR_SPAN("key_17")}, number);
+    check_listing(fixture, (struct weir_record_query){.limit = 100, .model = WEIR_SPAN("model-2")}, number);
+    check_listing(fixture, (struct weir_record_query){.limit = 100, .provider = WEIR_SPAN("slow")}, number);
+    for (uint64_t i = 0; i < 4096; i += 31)
+        assert_found_by_all_ids(fixture, i);
+}
+
 static void sampling_leaves_failures(void **state) {
     struct fixture *fixture = *state;
     struct made made;
@@ -700,6 +738,7 @@ int main(void) {
         IN_FIXTURE(an_id_of_everything_gives_the_newest),
         IN_FIXTURE(unbilled_requests_have_a_record_alone),
         IN_FIXTURE(a_rolled_back_batch_leaves_nothing),
+        IN_FIXTURE(processes_that_take_turns_index_everything),
         IN_FIXTURE(sampling_leaves_failures),
         IN_FIXTURE(crashed_requests_have_a_record),
         IN_FIXTURE(days_are_listed_together_and_go_one_by_one),
