@@ -21,7 +21,9 @@ help: ## list these targets
 build: build-stamps/build ## the release binary, build/weir
 	@tools/build_in build -Dbuildtype=release
 
-run: build ## install what is missing, build, start the gateway here with a demo key, and print how to try it
+run: ## install what is missing, build, start the gateway here with a demo key, and print how to try it
+	@echo "weir: building; the first time takes a minute or two" >&2
+	@$(MAKE) build
 	@echo "weir: built; starting the gateway in the foreground (Ctrl-C stops it)" >&2
 	@exec build/weir serve --demo
 

@@ -367,7 +367,7 @@ uint64_t gateway__body_length(const struct weir_request *request);
 /* --- upstream.c --- */
 /* Lets go of the upstream: gives the connection back when `reusable`, closes it otherwise. Legal at any time. */
 void gateway__upstream_end(struct weir_request *request, bool reusable);
-/* Notes how the attempt that is under way has ended; nothing where none is. */
+/* Notes and counts how the attempt that is under way has failed; nothing where none is. Good ones are counted at the request's end. */
 void gateway__attempt_ended(struct weir_request *request, enum weir_reason reason);
 /* The client has room again, or has none. */
 void gateway__upstream_pause(struct weir_request *request, bool pause);

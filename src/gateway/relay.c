@@ -351,7 +351,7 @@ static enum gateway__next buffered_success(struct weir_request *request) {
 static enum gateway__next buffered_failure(struct weir_request *request) {
     struct weir_provider_outcome outcome = weir_provider_classify(request->upstream.status);
     enum weir_reason reason = outcome.reason != WEIR_REASON_NONE ? outcome.reason : WEIR_REASON_UPSTREAM_REFUSED;
-    request->entry.attempts[request->entry.attempt_count - 1].reason = (uint16_t)reason;
+    gateway__attempt_ended(request, reason);
     if (outcome.may_fall_back && request->next_candidate < request->candidates.count)
         return RETRY;
     request->show_upstream_error = outcome.show_body;

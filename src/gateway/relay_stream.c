@@ -145,7 +145,7 @@ static enum weir_status complete(struct weir_request *request, struct weir_span 
 /* The provider tells of a failure: before anything has left it can still become an answer of its own. */
 static enum weir_status on_error_event(struct weir_request *request, const struct weir_sse_event *sse) {
     struct gateway__relay *relay = &request->relay;
-    request->entry.attempts[request->entry.attempt_count - 1].reason = WEIR_REASON_UPSTREAM_ERROR;
+    gateway__attempt_ended(request, WEIR_REASON_UPSTREAM_ERROR);
     if (!relay->head_sent) {
         weir_buffer_clear(&relay->body);
         weir_buffer_append(&relay->body, sse->data);

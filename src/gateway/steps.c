@@ -179,6 +179,9 @@ enum gateway__next gateway__step_record(struct weir_request *request) {
     if (request->candidates.model == NULL && request->price != NULL)
         numbers.model = request->price->model;
     weir_metrics_record(request->worker->metrics, &numbers);
+    for (size_t i = 0; i < entry->attempt_count; i++)
+        if (entry->attempts[i].reason == WEIR_REASON_NONE)
+            weir_metrics_add_attempt(request->worker->metrics, entry->attempts[i].provider, WEIR_REASON_NONE);
     gateway__record_unbilled(request);
     const struct weir_log *log = weir_loop_log(request->worker->loop);
     bool quiet = request->endpoint != NULL && request->endpoint->answer == gateway__answer_health;

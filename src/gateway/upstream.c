@@ -37,6 +37,7 @@ void gateway__attempt_ended(struct weir_request *request, enum weir_reason reaso
         return;
     attempt(request)->reason = (uint16_t)reason;
     attempt(request)->end_us = since_start_us(request);
+    weir_metrics_add_attempt(request->worker->metrics, attempt(request)->provider, reason);
 }
 
 /* The attempt is over without an answer for the client: note it, and try another target if one may. */

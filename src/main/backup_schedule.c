@@ -155,8 +155,8 @@ static void log_one(const struct main__backup_plan *plan, enum weir_status statu
                     const struct weir_backup_info *info, const struct weir_error *error) {
     if (status == WEIR_OK)
         weir_log(&plan->log, WEIR_LOG_INFO, "backup_made", WEIR_LOG_T("file", path),
-                 WEIR_LOG_I("bytes", info->file_bytes), WEIR_LOG_T("sealed", info->sealed ? "true" : "false"),
-                 WEIR_LOG_T("verified", "true"), WEIR_LOG_I("audit_entries", info->audit_entries),
+                 WEIR_LOG_I("bytes", info->file_bytes), WEIR_LOG_B("sealed", info->sealed),
+                 WEIR_LOG_B("verified", true), WEIR_LOG_I("audit_entries", info->audit_entries),
                  WEIR_LOG_I("duration_ms", took_us / 1000));
     else
         weir_log(&plan->log, WEIR_LOG_ERROR, "backup_failed",

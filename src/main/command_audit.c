@@ -1,14 +1,12 @@
 /* weir audit: the trail of who changed and read what, verified, listed and exported on a connection of its own, also while a server runs. */
 #include "base/clock.h"
-#include "base/mask.h"
 #include "json/write.h"
 #include "main/arguments.h"
 #include "main/command_support.h"
 #include "main/commands.h"
+#include "main/local_audit.h"
 #include "operator/audit_form.h"
 
-#include <pwd.h>
-#include <unistd.h>
 
 enum { STEP = 1000, USUAL = 50, MOST = 10000 };
 
@@ -114,15 +112,6 @@ static enum weir_status newest(void *context, const struct weir_audit_entry *ent
     return WEIR_END;
 }
 
-/* Who runs the command, as the system knows him. */
-static struct weir_span user_name(char *memory, size_t size) {
-    struct passwd entry, *found = NULL;
-    if (getpwuid_r(getuid(), &entry, memory, size, &found) == 0 && found != NULL)
-        return weir_span_of_string(found->pw_name);
-    (void)snprintf(memory, size, "uid:%lu", (unsigned long)getuid());
-    return weir_span_of_string(memory);
-}
-
 /* What takes all of the trail away is in it. The export itself ends before this entry. */
 static enum weir_status note_export(struct weir_engine *engine, const struct audit_flags *flags, int64_t until,
                                     struct weir_error *error) {
@@ -131,15 +120,10 @@ static enum weir_status note_export(struct weir_engine *engine, const struct aud
     } filters[] = {{"from", flags->from},           {"until", flags->until},  {"actor", flags->actor},
                    {"action", flags->action},       {"type", flags->type},    {"resource", flags->resource},
                    {"workspace", flags->workspace}, {"result", flags->result}};
-    char memory[4096];
-    struct weir_buffer changes, masked;
+    struct weir_buffer filter;
     struct weir_json_writer writer;
-    weir_buffer_init(&changes, WEIR_MIB);
-    weir_buffer_init(&masked, 4 * WEIR_MIB);
-    weir_json_writer_init(&writer, &changes);
-    weir_json_write_object(&writer);
-    weir_json_member_text(&writer, "before", NULL);
-    weir_json_write_name(&writer, "after");
+    weir_buffer_init(&filter, WEIR_MIB);
+    weir_json_writer_init(&writer, &filter);
     weir_json_write_object(&writer);
     weir_json_member_text(&writer, "format", flags->format != NULL ? flags->format : "jsonl");
     weir_json_member_int64(&writer, "until_sequence", until);
@@ -147,20 +131,13 @@ static enum weir_status note_export(struct weir_engine *engine, const struct aud
         if (filters[i].value != NULL)
             weir_json_member_text(&writer, filters[i].name, filters[i].value);
     weir_json_write_end(&writer);
-    weir_json_write_end(&writer);
-    weir_mask_json(&masked, weir_buffer_span(&changes));
-    struct weir_audit_entry entry = {.utc_us = weir_clock_utc_us(),
-                                     .actor_kind = WEIR_SPAN("local"),
-                                     .actor_name = user_name(memory, sizeof memory),
-                                     .actor_role = WEIR_SPAN("owner"),
-                                     .action = WEIR_SPAN("audit.export"),
-                                     .resource_type = WEIR_SPAN("audit"),
-                                     .changes = weir_buffer_span(&masked)};
-    enum weir_status status = weir_buffer_status(&masked);
-    if (status == WEIR_OK)
-        status = weir_engine_sqlite.audit_append(engine, &entry, error);
-    weir_buffer_release(&changes);
-    weir_buffer_release(&masked);
+    const struct main__local_note note = {.action = "audit.export",
+                                          .resource_type = "audit",
+                                          .after = weir_buffer_span(&filter)};
+    enum weir_status status = weir_buffer_status(&filter) == WEIR_OK
+                                  ? main__audit_local(engine, &note, weir_clock_utc_us(), error)
+                                  : weir_fail(error, WEIR_ENOMEM, "no memory for the audit trail");
+    weir_buffer_release(&filter);
     return status;
 }
 

@@ -87,11 +87,14 @@ static void write_operator(struct weir_json_writer *writer, const struct weir_op
     weir_json_write_end(writer);
 }
 
+/* Without the operator's name and without the token where these are empty. */
 static void write_token(struct weir_json_writer *writer, const struct weir_token_record *record,
-                        struct weir_span token) {
+                        struct weir_span operator_name, struct weir_span token) {
     weir_json_write_object(writer);
     weir_json_member_string(writer, "id", record->id);
     weir_json_member_string(writer, "operator", record->owner);
+    if (operator_name.length > 0)
+        weir_json_member_string(writer, "operator_name", operator_name);
     weir_json_member_string(writer, "name", record->name);
     weir_json_member_string(writer, "hint", record->hint);
     weir_json_member_text(writer, "role", record->role != WEIR_ROLE_NONE ? weir_role_name(record->role) : NULL);
@@ -293,7 +296,7 @@ static enum weir_status note_token(struct session *session, const char *action, 
     struct weir_json_writer writer;
     weir_buffer_init(&text, TEXT_BYTES);
     weir_json_writer_init(&writer, &text);
-    write_token(&writer, token, WEIR_SPAN(""));
+    write_token(&writer, token, WEIR_SPAN(""), WEIR_SPAN(""));
     const struct main__local_note entry = {.action = action,
                                            .resource_type = "operator_token",
                                            .resource_id = token->id,
@@ -349,7 +352,7 @@ static enum weir_status token_create(struct session *session, const char *operan
         struct weir_json_writer writer;
         weir_buffer_init(&text, TEXT_BYTES);
         weir_json_writer_init(&writer, &text);
-        write_token(&writer, &token, weir_secret_reveal(secret));
+        write_token(&writer, &token, person.name, weir_secret_reveal(secret));
         print_line(&text);
     } else if (status == WEIR_OK) {
         fprintf(stderr, "token %.*s of %.*s, shown this once:\n", WEIR_SPAN_PRINT(token.id),
@@ -421,6 +424,7 @@ struct listing {
     struct session *session;
     size_t count;
     int64_t last;
+    struct weir_operator_record owner; /* of the token that was listed last */
 };
 
 static enum weir_status list_operator(void *context, const struct weir_object *object) {
@@ -449,10 +453,24 @@ static enum weir_status list_operator(void *context, const struct weir_object *o
     return WEIR_OK;
 }
 
+/* The login name of a token's operator. The tokens of one come one after the other. */
+static enum weir_status owner_name(struct listing *listing, struct weir_span id) {
+    struct weir_error error = {.text = ""};
+    if (weir_span_equal(listing->owner.id, id))
+        return WEIR_OK;
+    enum weir_status status = weir_operator_get(&listing->session->people, id, &listing->owner, &error);
+    if (status != WEIR_ENOTFOUND)
+        return status;
+    listing->owner = (struct weir_operator_record){.id = WEIR_SPAN(""), .name = WEIR_SPAN("-")};
+    return WEIR_OK;
+}
+
 static enum weir_status list_token(void *context, const struct weir_object *object) {
     struct listing *listing = context;
     struct weir_token_record record;
     enum weir_status status = weir_token_read(listing->session->arena, object, &record);
+    if (status == WEIR_OK)
+        status = owner_name(listing, record.owner);
     if (status != WEIR_OK)
         return status;
     listing->last = object->number;
@@ -461,19 +479,21 @@ static enum weir_status list_token(void *context, const struct weir_object *obje
         struct weir_json_writer writer;
         weir_buffer_init(&text, TEXT_BYTES);
         weir_json_writer_init(&writer, &text);
-        write_token(&writer, &record, WEIR_SPAN(""));
+        write_token(&writer, &record, listing->owner.name, WEIR_SPAN(""));
         print_line(&text);
     } else {
-        char expires[32], used[32], name[MAIN_CELL_SIZE], hint[MAIN_CELL_SIZE];
+        char expires[32], used[32], name[MAIN_CELL_SIZE], hint[MAIN_CELL_SIZE], owner[MAIN_CELL_SIZE];
         main__format_time(record.expires_utc_us, expires);
         main__format_time(record.last_used_utc_us, used);
         main__cell(record.name, 20, name);
         main__cell(record.hint, 9, hint);
+        main__cell(listing->owner.name, 20, owner);
         if (listing->count == 0)
-            printf("%-20s  %-20s  %-9s  %-20s  %-8s  %-20s  %s\n", "ID", "OPERATOR", "HINT", "NAME", "ROLE", "EXPIRES",
-                   "LAST USE");
-        printf("%.*s  %.*s  %s  %s  %-8s  %-20s  %s\n", WEIR_SPAN_PRINT(record.id), WEIR_SPAN_PRINT(record.owner), hint,
-               name, record.role != WEIR_ROLE_NONE ? weir_role_name(record.role) : "-", expires, used);
+            printf("%-20s  %-20s  %-20s  %-9s  %-20s  %-8s  %-20s  %s\n", "ID", "OPERATOR", "OPERATOR ID", "HINT",
+                   "NAME", "ROLE", "EXPIRES", "LAST USE");
+        printf("%.*s  %s  %.*s  %s  %s  %-8s  %-20s  %s\n", WEIR_SPAN_PRINT(record.id), owner,
+               WEIR_SPAN_PRINT(record.owner), hint, name,
+               record.role != WEIR_ROLE_NONE ? weir_role_name(record.role) : "-", expires, used);
     }
     listing->count++;
     return WEIR_OK;

@@ -26,7 +26,7 @@ static void write_row(struct weir_buffer *out, const struct weir_ledger_entry *e
     main__cell(entry->endpoint.length > 0 ? entry->endpoint : WEIR_SPAN("-"), 18, endpoint);
     main__cell(entry->model, 22, model);
     main__cell(entry->provider, 14, provider);
-    weir_buffer_printf(out, "%-20s  %-36s  %s  %s  %s  %3u  %9.1f  %s%s%s\n", start, id, endpoint, model, provider,
+    weir_buffer_printf(out, "%-20s  %-36s  %s  %s  %s  %6u  %9.1f  %s%s%s\n", start, id, endpoint, model, provider,
                        entry->status, (double)(entry->end_utc_us - entry->start_utc_us) / 1000,
                        weir_outcome_name((enum weir_outcome)entry->outcome), failed ? " " : "",
                        failed ? weir_reason_row((enum weir_reason)entry->reason)->name : "");
@@ -42,8 +42,8 @@ static enum weir_status visit(void *context, const struct weir_record *record) {
         weir_buffer_append_byte(&output->text, '\n');
     } else {
         if (output->count == 0)
-            weir_buffer_printf(&output->text, "%-20s  %-36s  %-18s  %-22s  %-14s  %3s  %9s  %s\n", "START", "REQUEST",
-                               "ENDPOINT", "MODEL", "PROVIDER", "GOT", "MS", "OUTCOME");
+            weir_buffer_printf(&output->text, "%-20s  %-36s  %-18s  %-22s  %-14s  %6s  %9s  %s\n", "START", "REQUEST",
+                               "ENDPOINT", "MODEL", "PROVIDER", "STATUS", "MS", "OUTCOME");
         write_row(&output->text, &record->entry);
     }
     output->count++;

@@ -41,9 +41,10 @@ static void on_watch(void *argument) {
         server->board.backup_failed = backups.problem[0] != '\0';
         server->board.backup_utc_us = backups.last_utc_us;
     }
-    if (was_available != is_available)
-        weir_log(log_of(server), is_available ? WEIR_LOG_INFO : WEIR_LOG_ERROR,
-                 is_available ? "store_back" : "store_unavailable", WEIR_LOG_T("problem", health.problem));
+    if (is_available && !was_available)
+        weir_log(log_of(server), WEIR_LOG_INFO, "store_back");
+    else if (was_available && !is_available)
+        weir_log(log_of(server), WEIR_LOG_ERROR, "store_unavailable", WEIR_LOG_T("problem", health.problem));
     weir_timer_start(server->loop, &server->watch, WATCH_MS, on_watch, server);
 }
 

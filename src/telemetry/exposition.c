@@ -351,6 +351,39 @@ static void write_family(struct exposition *exposition, enum telemetry__metric m
         exposition->no_memory = true;
 }
 
+/* ---- attempts ---- */
+
+static void write_attempts(struct exposition *exposition) {
+    const struct weir_metrics *metrics = exposition->metrics;
+    struct sample *first = NULL, **end = &first;
+    size_t total = 0, *counts = weir_arena_array(exposition->arena, metrics->workers, sizeof *counts);
+    for (unsigned i = 0; counts != NULL && i < metrics->workers; i++) {
+        counts[i] = atomic_load_explicit(&metrics->sets[i].attempts.count, memory_order_acquire);
+        total += counts[i];
+    }
+    struct weir_map *map = counts != NULL ? weir_map_new(total) : NULL;
+    bool well = map != NULL;
+    for (unsigned i = 0; well && i < metrics->workers; i++) {
+        for (size_t j = 0; well && j < counts[i]; j++) {
+            const struct telemetry__attempts *attempts = metrics->sets[i].attempts.all[j];
+            bool failed = attempts->reason != WEIR_REASON_NONE;
+            weir_buffer_clear(&exposition->labels);
+            append_label(&exposition->labels, "provider", attempts->provider);
+            append_label(&exposition->labels, "reason",
+                         weir_span_of_string(failed ? weir_reason_row(attempts->reason)->name : "none"));
+            struct sample *sample = sample_of(exposition, map, weir_buffer_span(&exposition->labels), 0, &end);
+            well = sample != NULL;
+            if (well)
+                sample->value += telemetry__load(&attempts->count);
+        }
+    }
+    for (const struct sample *sample = first; sample != NULL; sample = sample->next)
+        write_integer(exposition, TELEMETRY__ATTEMPTS, sample->labels, sample->value);
+    weir_map_free(&map);
+    if (!well)
+        exposition->no_memory = true;
+}
+
 /* ---- per worker, and facts ---- */
 
 static int64_t sum_of(const struct weir_metrics *metrics, size_t offset) {
@@ -430,6 +463,7 @@ static void write_row(struct exposition *exposition, const struct weir_metrics_f
     if (write_fact(exposition, facts, metric))
         return;
     switch ((int)metric) {
+    case TELEMETRY__ATTEMPTS: write_attempts(exposition); return;
     case TELEMETRY__ACTIVE_REQUESTS:
         write_integer(exposition, metric, none, sum_of(metrics, offsetof(struct weir_metrics_set, active_requests)));
         return;

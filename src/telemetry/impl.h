@@ -75,6 +75,23 @@ struct telemetry__series {
     char text[2 * TELEMETRY__MAX_LABEL_BYTES];
 };
 
+/* One provider and how attempts at it have ended. Published as label sets are. */
+struct telemetry__attempts {
+    struct weir_span provider; /* into `text` */
+    enum weir_reason reason;
+    _Atomic int64_t count;
+    char text[TELEMETRY__MAX_LABEL_BYTES];
+};
+
+/* Providers come from the settings and reasons from a list: the table is found by what they are, and its bound is met by the provider "other". */
+struct telemetry__attempts_table {
+    struct telemetry__attempts *last;
+    size_t own_count, folded_count;
+    struct telemetry__attempts *slots[TELEMETRY__SLOTS];
+    _Atomic size_t count; /* for readers: the first `count` are there */
+    struct telemetry__attempts *all[TELEMETRY__MAX_SERIES + TELEMETRY__MAX_FOLDED];
+};
+
 struct weir_metrics_set {
     char before[64]; /* neighbours' cache lines stay theirs */
     _Atomic int64_t active_requests, active_streams, open_connections, cpu_ns, folded, records_left_out;
@@ -85,6 +102,7 @@ struct weir_metrics_set {
     _Atomic size_t count;
     struct telemetry__series *all[1 + TELEMETRY__MAX_SERIES + TELEMETRY__MAX_FOLDED];
     struct telemetry__series rest;
+    struct telemetry__attempts_table attempts;
     char after[64];
 };
 

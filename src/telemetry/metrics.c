@@ -173,6 +173,40 @@ void weir_metrics_record(struct weir_metrics_set *set, const struct weir_metrics
         observe(&cells[TELEMETRY__CELL_OUTPUT], &telemetry__token_bounds, tokens->output);
 }
 
+static struct telemetry__attempts *find_attempts(struct telemetry__attempts_table *table, struct weir_span provider,
+                                                 enum weir_reason reason, size_t *used, size_t maximum) {
+    size_t slot = (size_t)mix_span((uint64_t)reason, provider) & (TELEMETRY__SLOTS - 1);
+    for (; table->slots[slot] != NULL; slot = (slot + 1) & (TELEMETRY__SLOTS - 1)) {
+        if (table->slots[slot]->reason == reason && weir_span_equal(table->slots[slot]->provider, provider))
+            return table->slots[slot];
+    }
+    struct telemetry__attempts *made = *used < maximum ? weir_memory_new(1, sizeof *made) : NULL;
+    if (made == NULL)
+        return NULL;
+    made->provider = keep(made->text, provider);
+    made->reason = reason;
+    table->slots[slot] = made;
+    (*used)++;
+    size_t count = atomic_load_explicit(&table->count, memory_order_relaxed);
+    table->all[count] = made;
+    atomic_store_explicit(&table->count, count + 1, memory_order_release);
+    return made;
+}
+
+void weir_metrics_add_attempt(struct weir_metrics_set *set, struct weir_span provider, enum weir_reason reason) {
+    struct telemetry__attempts_table *table = &set->attempts;
+    struct telemetry__attempts *found = table->last;
+    provider = cut(provider);
+    if (found == NULL || found->reason != reason || !weir_span_equal(found->provider, provider))
+        found = find_attempts(table, provider, reason, &table->own_count, TELEMETRY__MAX_SERIES);
+    if (found == NULL)
+        found = find_attempts(table, WEIR_SPAN("other"), reason, &table->folded_count, TELEMETRY__MAX_FOLDED);
+    if (found == NULL)
+        return; /* there is no memory */
+    telemetry__add(&found->count, 1);
+    table->last = found;
+}
+
 void weir_metrics_add_active(struct weir_metrics_set *set, int64_t requests, int64_t streams, int64_t connections) {
     if (requests != 0)
         telemetry__add(&set->active_requests, requests);
@@ -221,6 +255,9 @@ void weir_metrics_free(struct weir_metrics **metrics) {
         size_t count = atomic_load_explicit(&set->count, memory_order_acquire);
         for (size_t j = 1; j < count; j++)
             weir_memory_free(set->all[j]);
+        count = atomic_load_explicit(&set->attempts.count, memory_order_acquire);
+        for (size_t j = 0; j < count; j++)
+            weir_memory_free(set->attempts.all[j]);
     }
     weir_memory_free((*metrics)->sets);
     weir_memory_free(*metrics);

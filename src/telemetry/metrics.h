@@ -30,6 +30,8 @@ struct weir_metrics_request {
     int64_t cost_cu_milli;
 };
 void weir_metrics_record(struct weir_metrics_set *set, const struct weir_metrics_request *request);
+/* An attempt that has ended: also one behind which another provider answers. NONE: it went well. The provider's name as above. */
+void weir_metrics_add_attempt(struct weir_metrics_set *set, struct weir_span provider, enum weir_reason reason);
 /* Gauges, by name of the row. */
 void weir_metrics_add_active(struct weir_metrics_set *set, int64_t requests, int64_t streams, int64_t connections);
 /* A refused request of which no record is kept. */

@@ -202,6 +202,8 @@ def test_scheduled_backups(make_gateway, sim, tmp_path):
     assert first["data"][0]["verified"] is True and first["data"][0]["sealed"] is False
     assert first["state"]["problem"] is None and first["state"]["last_duration_ms"] is not None
     assert operator.get("/health").json()["checks"]["backups"]["status"] == "ok"
+    line = next(line for line in instance.log_lines() if line.get("event") == "backup_made")
+    assert line["sealed"] is False and line["verified"] is True
     names = {first["data"][0]["name"]}
     for _ in range(3):
         assert operator.post("/api/v1/backups", status=202).json()["state"]["scheduled"] is True

@@ -4,6 +4,7 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
 from harness.plain import call
+from harness.processes import default_settings
 from harness.waiting import paused, until
 
 
@@ -59,6 +60,20 @@ def test_metrics_count_what_happened(make_gateway, sim):
     if any(name == "gen_ai_client_token_usage_sum" for name, _ in metrics):
         assert asked == sum(usage["prompt_tokens"] for usage in used)
     assert any(value == 5 for value in metrics.values())
+
+
+def test_an_attempt_behind_which_another_provider_answers_is_counted(make_gateway, sim):
+    """A provider that is dead must be seen although every client gets its answer."""
+    instance = make_gateway(
+        sim, providers=[{"name": "dead", "dialect": "openai", "base_url": "http://127.0.0.1:1/v1", "api_key": "x"},
+                        *default_settings(sim)["providers"]],
+        models=[{"name": "sim-small", "targets": [{"provider": "dead", "model": "sim-small"},
+                                                  {"provider": "sim", "model": "sim-small", "order": 1}]}])
+    for _ in range(2):
+        assert instance.chat().status == 200
+    counted = {labels: value for (name, labels), value in instance.metrics().items() if name == "weir_attempts_total"}
+    by = {(dict(labels)["provider"], dict(labels)["reason"]): value for labels, value in counted.items()}
+    assert by == {("dead", "upstream_connect_failed"): 2, ("sim", "none"): 2}
 
 
 def test_readiness_falls_when_the_server_is_told_to_stop(make_gateway, make_sim):

@@ -318,6 +318,10 @@ def test_the_command_line_makes_operators_and_tokens(operator):
     assert operator.get("/auth/me", token=token[0]).json()["name"] == "cli"
     rows = [json.loads(line) for line in weir(gateway, "token", "list", "cli", "--json").stdout.splitlines()]
     assert [row["name"] for row in rows] == ["lost and found"] and "token" not in rows[0]
+    assert rows[0]["operator_name"] == "cli" and rows[0]["operator"] == made["id"]
+    head, *lines = weir(gateway, "token", "list").stdout.splitlines()
+    shown = next(line for line in lines if line.startswith(rows[0]["id"]))
+    assert shown[head.index("OPERATOR"):].split()[:2] == ["cli", made["id"]], "whose it is, in words"
     everything = weir(gateway, "token", "list").stdout + weir(gateway, "list").stdout
     assert rows[0]["id"] in everything and "cli" in everything and not TOKEN.search(everything)
     weir(gateway, "disable", "cli")

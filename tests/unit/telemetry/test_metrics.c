@@ -259,6 +259,47 @@ static void failures_carry_their_reason(void **state) {
     weir_metrics_free(&metrics);
 }
 
+static void attempts_are_counted_by_provider_and_reason(void **state) {
+    (void)state;
+    struct weir_metrics *metrics = NULL;
+    assert_int_equal(weir_metrics_new(2, &metrics), WEIR_OK);
+    struct weir_metrics_set *one = weir_metrics_of(metrics, 0), *two = weir_metrics_of(metrics, 1);
+    char *text = expose(metrics, false);
+    assert_null(strstr(text, "weir_attempts_total{"));
+    weir_memory_free(text);
+    weir_metrics_add_attempt(one, WEIR_SPAN("dead"), WEIR_REASON_UPSTREAM_CLOSED);
+    weir_metrics_add_attempt(one, WEIR_SPAN("sim"), WEIR_REASON_NONE);
+    weir_metrics_add_attempt(one, WEIR_SPAN("dead"), WEIR_REASON_UPSTREAM_CLOSED);
+    weir_metrics_add_attempt(two, WEIR_SPAN("dead"), WEIR_REASON_UPSTREAM_CLOSED);
+    weir_metrics_add_attempt(two, WEIR_SPAN("dead"), WEIR_REASON_UPSTREAM_ERROR);
+    weir_metrics_add_attempt(two, WEIR_SPAN("dead"), WEIR_REASON_NONE);
+    text = expose(metrics, true);
+    assert_line(text, "weir_attempts_total{provider=\"dead\",reason=\"upstream_closed\"} 3");
+    assert_line(text, "weir_attempts_total{provider=\"dead\",reason=\"upstream_error\"} 1");
+    assert_line(text, "weir_attempts_total{provider=\"dead\",reason=\"none\"} 1");
+    assert_line(text, "weir_attempts_total{provider=\"sim\",reason=\"none\"} 1");
+    weir_memory_free(text);
+    weir_metrics_free(&metrics);
+}
+
+static void too_many_providers_count_as_other(void **state) {
+    (void)state;
+    struct weir_metrics *metrics = NULL;
+    assert_int_equal(weir_metrics_new(1, &metrics), WEIR_OK);
+    for (unsigned i = 0; i < 1010; i++) {
+        char name[16];
+        snprintf(name, sizeof name, "p%u", i);
+        weir_metrics_add_attempt(weir_metrics_of(metrics, 0), weir_span_of_string(name), WEIR_REASON_NONE);
+        weir_metrics_add_attempt(weir_metrics_of(metrics, 0), WEIR_SPAN("p7"), WEIR_REASON_NONE);
+    }
+    char *text = expose(metrics, false);
+    assert_line(text, "weir_attempts_total{provider=\"p999\",reason=\"none\"} 1");
+    assert_line(text, "weir_attempts_total{provider=\"p7\",reason=\"none\"} 1011");
+    assert_line(text, "weir_attempts_total{provider=\"other\",reason=\"none\"} 10");
+    weir_memory_free(text);
+    weir_metrics_free(&metrics);
+}
+
 static void gauges_and_facts(void **state) {
     (void)state;
     struct weir_metrics *metrics = NULL;
@@ -436,11 +477,18 @@ static void the_reference_names_every_metric(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(requests_are_summed_over_workers), cmocka_unit_test(units_are_counted_by_unit),
-        cmocka_unit_test(failures_carry_their_reason),      cmocka_unit_test(gauges_and_facts),
-        cmocka_unit_test(openmetrics_names_and_units),      cmocka_unit_test(labels_are_escaped_and_cut),
-        cmocka_unit_test(label_sets_are_bounded),           cmocka_unit_test(too_small_a_buffer_is_a_failure),
-        cmocka_unit_test(readers_beside_writers),           cmocka_unit_test(the_reference_names_every_metric),
+        cmocka_unit_test(requests_are_summed_over_workers),
+        cmocka_unit_test(units_are_counted_by_unit),
+        cmocka_unit_test(failures_carry_their_reason),
+        cmocka_unit_test(attempts_are_counted_by_provider_and_reason),
+        cmocka_unit_test(too_many_providers_count_as_other),
+        cmocka_unit_test(gauges_and_facts),
+        cmocka_unit_test(openmetrics_names_and_units),
+        cmocka_unit_test(labels_are_escaped_and_cut),
+        cmocka_unit_test(label_sets_are_bounded),
+        cmocka_unit_test(too_small_a_buffer_is_a_failure),
+        cmocka_unit_test(readers_beside_writers),
+        cmocka_unit_test(the_reference_names_every_metric),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
