@@ -25,6 +25,7 @@ struct walk {
     yyjson_val *document;
     struct weir_schema_problem *problem;
     unsigned depth;
+    bool is_secret; /* the schema's format is "password": no problem shows the value */
 };
 
 /* --- telling --- */
@@ -70,8 +71,12 @@ static void show(yyjson_val *value, char *out, size_t size) {
 static enum weir_status wrong(const struct walk *walk, const struct step *at, yyjson_val *value, const char *expected) {
     char shown[4 * MAX_SHOWN_BYTES];
     write_place(at, walk->problem->member, sizeof walk->problem->member);
-    show(value, shown, sizeof shown);
     walk->problem->is_missing = false;
+    if (walk->is_secret) {
+        (void)snprintf(walk->problem->text, sizeof walk->problem->text, "expected %.170s", expected);
+        return WEIR_EINVAL;
+    }
+    show(value, shown, sizeof shown);
     (void)snprintf(walk->problem->text, sizeof walk->problem->text, "expected %.170s, got %.100s", expected, shown);
     return WEIR_EINVAL;
 }
@@ -453,9 +458,12 @@ static enum weir_status check(struct walk *walk, yyjson_val *schema, yyjson_val 
         return WEIR_OK;
     if (walk->depth >= MAX_DEPTH)
         return wrong(walk, at, value, "fewer levels");
+    bool was_secret = walk->is_secret;
+    walk->is_secret = was_secret || yyjson_equals_str(yyjson_obj_get(schema, "format"), "password");
     walk->depth++;
     enum weir_status status = check_here(walk, schema, value, at);
     walk->depth--;
+    walk->is_secret = was_secret;
     return status;
 }
 

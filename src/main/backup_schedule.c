@@ -103,10 +103,31 @@ static enum weir_status read_folder(const struct main__backup_plan *plan, struct
     return status;
 }
 
+/* The newest first, but what a clock that was ahead has dated after `now` behind all others: it must not crowd out what is made now. */
+static void order_by_age(struct files *files, int64_t now_utc_us) {
+    size_t ahead = 0;
+    while (ahead < files->count && files->at[ahead].utc_us > now_utc_us)
+        ahead++;
+    if (ahead == 0)
+        return;
+    struct file *moved = weir_memory_new(ahead, sizeof *moved);
+    if (moved == NULL) {
+        files->count = 0; /* then none goes this time */
+        return;
+    }
+    memcpy(moved, files->at, ahead * sizeof *moved);
+    memmove(files->at, files->at + ahead, (files->count - ahead) * sizeof *moved);
+    memcpy(files->at + files->count - ahead, moved, ahead * sizeof *moved);
+    weir_memory_free(moved);
+}
+
 static void remove_old(struct main__backup_schedule *schedule) {
     const struct main__backup_plan *plan = &schedule->plan;
     struct files files = {.at = NULL};
-    if (read_folder(plan, &files) == WEIR_OK)
+    enum weir_status status = read_folder(plan, &files);
+    if (status == WEIR_OK)
+        order_by_age(&files, weir_clock_utc_us());
+    if (status == WEIR_OK)
         for (size_t i = (size_t)plan->keep; i < files.count; i++) {
             char path[PATH_MAX];
             (void)snprintf(path, sizeof path, "%s/%.255s", plan->folder, files.at[i].name);
@@ -179,11 +200,15 @@ static enum weir_status make_one(struct main__backup_schedule *schedule) {
 
 /* Sleeps until it is due, or asked for. False: the end. */
 static bool wait_for_next(struct main__backup_schedule *schedule) {
+    const int64_t interval_us = schedule->plan.interval_ms * 1000;
     pthread_mutex_lock(&schedule->mutex);
     while (!schedule->stop && !schedule->asked && schedule->state.next_utc_us > weir_clock_utc_us()) {
         struct timespec until;
         (void)clock_gettime(CLOCK_MONOTONIC, &until);
-        int64_t left_us = schedule->state.next_utc_us - weir_clock_utc_us();
+        int64_t now_us = weir_clock_utc_us();
+        if (schedule->state.next_utc_us - now_us > interval_us) /* the clock has gone back, or was ahead */
+            schedule->state.next_utc_us = now_us + interval_us;
+        int64_t left_us = schedule->state.next_utc_us - now_us;
         int64_t step_us = left_us < 60000000 ? left_us : 60000000; /* looks again: the clock of the day may be set */
         until.tv_sec += step_us / 1000000;
         until.tv_nsec += (step_us % 1000000) * 1000;

@@ -29,6 +29,7 @@ struct session {
     struct weir_engine *engine;
     struct weir_random random;
     struct weir_key_work work;
+    bool made_workspace;
 };
 
 static void session_close(struct session *session) {
@@ -62,6 +63,13 @@ static int tell(const struct session *session, enum weir_status status, const ch
     const char *words = session->work.error.text;
     fprintf(stderr, "weir: %s: %s\n", what, words[0] != '\0' ? words : weir_status_name(status));
     return MAIN_EXIT_FAILED;
+}
+
+/* What stands in the place of an id may be a whole key, given by mistake: it is not repeated. */
+static int tell_of_key(struct session *session, enum weir_status status, const char *what) {
+    if (status == WEIR_ENOTFOUND)
+        (void)weir_fail(&session->work.error, status, "there is no key with that id; see: weir key list");
+    return tell(session, status, what);
 }
 
 /* --- changes with their audit entries --- */
@@ -118,6 +126,7 @@ static enum weir_status make_workspace(struct session *session, struct weir_span
                                           .resource_name = id,
                                           .workspace = id,
                                           .after = object.text};
+    session->made_workspace = status == WEIR_OK;
     return status == WEIR_OK ? main__audit_local(session->engine, &said, work->now_utc_us, &work->error) : status;
 }
 
@@ -148,6 +157,8 @@ static void print_new(struct session *session, const struct weir_key_record *key
         print_json(session, key, secret);
         return;
     }
+    if (session->made_workspace)
+        fprintf(stderr, "made the workspace %.*s, which was not there\n", WEIR_SPAN_PRINT(key->workspace));
     fprintf(stderr, "key %s for workspace %.*s, shown this once:\n", key->id, WEIR_SPAN_PRINT(key->workspace));
     printf("%.*s\n", WEIR_SPAN_PRINT(weir_secret_reveal(secret)));
 }
@@ -173,7 +184,7 @@ static int key_show(struct session *session, const char *id) {
     enum weir_status status = weir_engine_sqlite.key_get(session->engine, weir_span_of_string(id), session->arena, &key,
                                                          &session->work.error);
     if (status != WEIR_OK)
-        return tell(session, status, "the key is not shown");
+        return tell_of_key(session, status, "the key is not shown");
     print_json(session, &key, NULL);
     return 0;
 }
@@ -382,7 +393,7 @@ static int key_rotate(struct session *session, const char *id, const struct key_
         print_new(session, &fresh, secret, flags->json);
     }
     weir_secret_free(&secret);
-    return status == WEIR_OK ? 0 : tell(session, status, "the key was not rotated");
+    return status == WEIR_OK ? 0 : tell_of_key(session, status, "the key was not rotated");
 }
 
 /* The line on standard input: a leaked key is never an argument, for those can be seen by every user of the machine. */
@@ -433,10 +444,8 @@ static int key_revoke(struct session *session, const char *id, const struct key_
     struct weir_key_record key;
     bool changed = false;
     enum weir_status status = revoke_one(session, id, flags, &key, &changed);
-    if (status == WEIR_ENOTFOUND)
-        (void)weir_fail(&session->work.error, status, "there is no key with that id; see: weir key list");
     if (status != WEIR_OK)
-        return tell(session, status, "no key was revoked");
+        return tell_of_key(session, status, "no key was revoked");
     fprintf(stderr, "revoked %s%s; running servers refuse it within a second%s\n", key.id,
             changed ? "" : " (it was before)", key.end_streams ? ", and end its answers in flight" : "");
     if (flags->json)

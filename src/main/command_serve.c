@@ -499,6 +499,8 @@ int main__serve(int argc, char **argv) {
         weir_arena_free(&arena);
         return MAIN_EXIT_FAILED;
     }
+    if (server.config_path == NULL && server.settings.has_file)
+        server.config_path = server.settings.file_name; /* a reload that no longer finds it must not go on without */
     if (server.demo && server.settings.general.environment != 0) {
         fprintf(stderr, "weir: --demo is for the environment dev, this is %s\n", server.settings.environment);
         weir_arena_free(&arena);

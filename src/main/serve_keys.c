@@ -37,6 +37,8 @@ static void on_keys_checked(void *context, unsigned worker, uint64_t number) {
 }
 
 static void tell_workers(struct main__server *server) {
+    if (server->key_watch.checked == NULL)
+        return; /* after the end: what was still on its way */
     for (unsigned i = 0; i < server->worker_count; i++)
         if (server->workers[i] != NULL)
             weir_worker_check_keys(server->workers[i], server->key_watch.passed_on);
@@ -47,6 +49,8 @@ static void tell_workers(struct main__server *server) {
 static void run_pass_on(struct weir_message *message) {
     struct main__key_watch *watch = WEIR_CONTAINER_OF(message, struct main__key_watch, message);
     struct main__server *server = WEIR_CONTAINER_OF(watch, struct main__server, key_watch);
+    if (watch->checked == NULL)
+        return; /* after the end */
     pthread_mutex_lock(&watch->mutex);
     watch->is_posted = false;
     watch->passed_on = watch->wanted;

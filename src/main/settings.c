@@ -104,7 +104,7 @@ static const struct weir_option operator_rows[] = {
      .offset = OPERATOR(allow_remote),
      .initial = "false",
      .prose =
-         "Let the operator plane listen on an address that is not loopback without both `operator.allow` and TLS. `weir check` reports it."},
+         "Let the operator plane listen on an address that is not loopback without both `operator.allow` and TLS. The log and `/health` say so then."},
     {.name = "allow",
      .kind = WEIR_OPTION_TEXTS,
      .offset = OPERATOR(allow),
@@ -336,7 +336,7 @@ static enum weir_status load(struct weir_arena *arena, const char *path, bool wi
                              struct main__settings *settings, struct weir_buffer *problems) {
     struct weir_error error = {.text = ""};
     struct weir_span text = WEIR_SPAN("");
-    if (path == NULL && access("weir.yaml", R_OK) == 0)
+    if (path == NULL && access("weir.yaml", F_OK) == 0) /* one that cannot be read is an error */
         path = "weir.yaml";
     if (path != NULL) {
         enum weir_status status = weir_config_load(arena, path, &text, &error);

@@ -40,6 +40,8 @@ static void check_addresses(const struct main__settings *settings, struct weir_b
     if (data.length > 0 && !split_address(data, &host, &port))
         weir_buffer_printf(problems, "server.listen: expected an address and a port like 127.0.0.1:8080, got '%.*s'\n",
                            WEIR_SPAN_PRINT(data));
+    bool without_list = settings->operator_plane.allow.count == 0;
+    bool without_tls = settings->operator_plane.tls_certificate.length == 0;
     bool same = data.length > 0 && weir_span_equal(data, plane) && port != 0;
     if (!split_address(plane, &host, &port))
         weir_buffer_printf(problems,
@@ -48,8 +50,9 @@ static void check_addresses(const struct main__settings *settings, struct weir_b
     else if (main__plane_is_open(settings) && !settings->operator_plane.allow_remote)
         weir_buffer_printf(
             problems,
-            "operator.listen: %.*s is not a loopback address; that needs operator.allow and TLS (operator.tls_certificate, operator.tls_key), or operator.allow_remote: true\n",
-            WEIR_SPAN_PRINT(plane));
+            "operator.listen: %.*s is not a loopback address; that needs %s%s%s, or operator.allow_remote: true\n",
+            WEIR_SPAN_PRINT(plane), without_list ? "operator.allow" : "", without_list && without_tls ? " and " : "",
+            without_tls ? "TLS (operator.tls_certificate, operator.tls_key)" : "");
     else if (same)
         weir_buffer_printf(problems, "operator.listen: the data plane has the same address (server.listen)\n");
 }

@@ -43,8 +43,13 @@ void operator__call_free(struct weir_operation_call **call) {
     if (*call == NULL)
         return;
     weir_list_remove(&(*call)->link);
+    /* Passwords and secrets come in a body, which is read in the arena; the head has a token; new keys go out with the answer. */
     if ((*call)->body.at != NULL)
-        weir_memory_wipe((*call)->body.at, (*call)->body.length); /* it may hold a password */
+        weir_memory_wipe((*call)->body.at, (*call)->body.length);
+    if ((*call)->answer.at != NULL)
+        weir_memory_wipe((*call)->answer.at, (*call)->answer.length);
+    if ((*call)->arena != NULL)
+        weir_arena_wipe((*call)->arena);
     weir_buffer_release(&(*call)->body);
     weir_buffer_release(&(*call)->answer);
     weir_arena_free(&(*call)->arena);
@@ -332,7 +337,8 @@ enum weir_status weir_operation_fail_with(struct weir_operation_call *call, enum
                                           struct weir_span problems) {
     struct weir_span first, rest, copy = WEIR_SPAN("");
     (void)weir_span_split(problems, '\n', &first, &rest);
-    enum weir_status status = weir_operation_fail(call, reason, NULL, "%.*s", WEIR_SPAN_PRINT(first));
+    const char *more = rest.length > 0 ? " (details.problems has more)" : "";
+    enum weir_status status = weir_operation_fail(call, reason, NULL, "%.*s%s", WEIR_SPAN_PRINT(first), more);
     if (weir_arena_dup(call->arena, problems, &copy) == WEIR_OK)
         call->problems = copy;
     return status;

@@ -44,8 +44,11 @@ enum weir_status operator__plane_index(struct weir_operation_call *call) {
                        "GET /livez   200 while the process runs\n"
                        "GET /metrics Prometheus text\n"
                        "GET /api/v1/openapi.json     every operation, as OpenAPI 3.1\n\n"
-                       "keys:   weir key create|list|revoke\n"
-                       "usage:  weir ledger list|export\n",
+                       "keys:     weir key create|list|rotate|revoke\n"
+                       "people:   weir operator create|list, weir operator token create\n"
+                       "usage:    weir ledger list|export\n"
+                       "a request, by any id of it: weir requests show ID\n"
+                       "who did what: weir audit list\n",
                        board->version, board->environment, weir_board_is_ready(board) ? "ready" : "not ready",
                        settings->data_plane);
     return WEIR_OK;

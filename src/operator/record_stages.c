@@ -132,6 +132,10 @@ static void tell_beginning(struct telling *telling) {
             beginnings[i].say(entry, stage);
         } else if (at == end) {
             say_failure(entry, stage);
+            if (at == WEIR_STAGE_IDENTIFIED && entry->key_id.length > 0) { /* revoked or expired: whose it was */
+                say(stage, ": ");
+                say_identified(entry, stage);
+            }
         } else {
             stage->outcome = WEIR_STAGE_NOT_REACHED;
             stage->offset_us = -1;
@@ -170,8 +174,13 @@ static void tell_answer(struct telling *telling) {
     switch ((enum weir_outcome)entry->outcome) {
     case WEIR_OUTCOME_OK: say(stage, "status %u, whole", entry->status); break;
     case WEIR_OUTCOME_ABORTED:
-        say(stage, entry->status != 0 ? "status %u, and then the client left" : "the client left before",
-            entry->status);
+        if (entry->reason != WEIR_REASON_NONE && entry->reason != WEIR_REASON_CLIENT_CLOSED &&
+            entry->reason < WEIR_REASON_COUNT)
+            say(stage, "status %u, and then it was ended: %s", entry->status,
+                weir_reason_row((enum weir_reason)entry->reason)->message);
+        else
+            say(stage, entry->status != 0 ? "status %u, and then the client left" : "the client left before",
+                entry->status);
         stage->outcome = WEIR_STAGE_FAILED;
         stage->reason = entry->reason;
         break;

@@ -25,7 +25,7 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
-enum { PATIENCE_MS = 5000, STEP_PAGES = 512, PIECE_BYTES = 256 * 1024 };
+enum { PATIENCE_MS = 5000, STEP_PAGES = 512, STEPS_A_LOOK = 16, PIECE_BYTES = 256 * 1024 };
 static const uint64_t room_left_bytes = 64ULL * 1024 * 1024; /* that a copy must leave on the disk of the store */
 
 /* What one segment gives to the backup. */
@@ -169,7 +169,8 @@ static enum weir_status apply_cursors(struct making *making, struct weir_error *
     sqlite3_stmt *statement = NULL;
     enum weir_status status = prepare(making, "SELECT instance, worker, segment, offset FROM journal_cursor",
                                       &statement, error);
-    while (status == WEIR_OK && sqlite3_step(statement) == SQLITE_ROW) {
+    int code = SQLITE_ROW;
+    while (status == WEIR_OK && (code = sqlite3_step(statement)) == SQLITE_ROW) {
         struct store__journal_file at = {.worker = (uint32_t)sqlite3_column_int64(statement, 1),
                                          .number = (uint64_t)sqlite3_column_int64(statement, 2)};
         read_uuid(statement, 0, &at.instance);
@@ -192,6 +193,8 @@ static enum weir_status apply_cursors(struct making *making, struct weir_error *
             status = weir_fail(error, WEIR_ENOMEM, "no memory for the journal");
         }
     }
+    if (status == WEIR_OK && code != SQLITE_DONE)
+        status = fail_sqlite(making->source, "read the journal's cursors", error);
     (void)sqlite3_finalize(statement);
     return status;
 }
@@ -200,7 +203,8 @@ static enum weir_status apply_cursors(struct making *making, struct weir_error *
 static enum weir_status apply_instances(struct making *making, struct weir_error *error) {
     sqlite3_stmt *statement = NULL;
     enum weir_status status = prepare(making, "SELECT id FROM instance ORDER BY began_utc_us", &statement, error);
-    while (status == WEIR_OK && sqlite3_step(statement) == SQLITE_ROW) {
+    int code = SQLITE_ROW;
+    while (status == WEIR_OK && (code = sqlite3_step(statement)) == SQLITE_ROW) {
         struct store__journal_file first = {.number = 1};
         bool found = false;
         read_uuid(statement, 0, &first.instance);
@@ -213,6 +217,8 @@ static enum weir_status apply_instances(struct making *making, struct weir_error
         else if (!found)
             status = weir_fail(error, WEIR_ENOMEM, "no memory for the journal");
     }
+    if (status == WEIR_OK && code != SQLITE_DONE)
+        status = fail_sqlite(making->source, "read the instances", error);
     (void)sqlite3_finalize(statement);
     return status;
 }
@@ -246,6 +252,8 @@ static enum weir_status open_source(struct making *making, struct weir_error *er
     char path[PATH_MAX];
     struct stat info;
     enum weir_status status = store__database_path(making->order->directory, path, sizeof path, error);
+    if (status == WEIR_OK)
+        status = store__check_restored(making->order->directory, error);
     if (status != WEIR_OK)
         return status;
     if (stat(path, &info) != 0)
@@ -296,10 +304,15 @@ static void scratch_folder(const struct weir_backup_order *order, char *out, siz
         store__backup_folder(order->file, out, size);
 }
 
-static enum weir_status check_room(const char *folder, uint64_t wanted, struct weir_error *error) {
+/* Whether `wanted` bytes more have room in the folder. On the disk of the store some is always left: a server's journal needs it. */
+static enum weir_status check_room(const struct making *making, const char *folder, uint64_t wanted,
+                                   struct weir_error *error) {
     struct statvfs room;
-    if (statvfs(folder, &room) != 0)
+    struct stat here, store;
+    if (statvfs(folder, &room) != 0 || stat(folder, &here) != 0)
         return store__backup_fail(error, errno, "look at", folder);
+    if (stat(making->order->directory, &store) == 0 && store.st_dev == here.st_dev)
+        wanted += room_left_bytes;
     uint64_t free_bytes = (uint64_t)room.f_bavail * room.f_frsize;
     if (free_bytes >= wanted)
         return WEIR_OK;
@@ -313,9 +326,17 @@ static enum weir_status step_through(struct making *making, sqlite3 *target, str
     if (copying == NULL)
         return fail_sqlite(target, "copy the database", error);
     int code = SQLITE_OK;
-    while (code == SQLITE_OK && !store__backup_cancelled(making->order->cancel))
+    enum weir_status status = WEIR_OK;
+    /* Meanwhile the database's log cannot be cut: it must not take the last room of a server that writes much. */
+    for (unsigned i = 0; status == WEIR_OK && code == SQLITE_OK && !store__backup_cancelled(making->order->cancel);
+         i++) {
         code = sqlite3_backup_step(copying, STEP_PAGES);
+        if (i % STEPS_A_LOOK == STEPS_A_LOOK - 1)
+            status = check_room(making, making->order->directory, 0, error);
+    }
     int finished = sqlite3_backup_finish(copying);
+    if (status != WEIR_OK)
+        return status;
     if (code == SQLITE_DONE && finished == SQLITE_OK)
         return WEIR_OK;
     return code == SQLITE_OK ? weir_fail(error, WEIR_ECLOSED, "the backup was stopped")
@@ -329,8 +350,7 @@ static enum weir_status copy_database(struct making *making, struct weir_error *
     scratch_folder(making->order, folder, sizeof folder);
     enum weir_status status = store__database_path(making->order->directory, path, sizeof path, error);
     if (status == WEIR_OK && stat(path, &info) == 0)
-        status = check_room(folder, (uint64_t)info.st_size + (making->order->sealer != NULL ? room_left_bytes : 0),
-                            error);
+        status = check_room(making, folder, (uint64_t)info.st_size, error);
     if (status != WEIR_OK)
         return status;
     (void)snprintf(path, sizeof path, "%s/.weir-copy-XXXXXX", folder);
@@ -338,7 +358,9 @@ static enum weir_status copy_database(struct making *making, struct weir_error *
     if (making->copy < 0)
         return store__backup_fail(error, errno, "create a file in", folder);
     int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE;
-    if (sqlite3_open_v2(path, &target, flags, NULL) != SQLITE_OK ||
+    int code = sqlite3_open_v2(path, &target, flags, NULL);
+    (void)unlink(path); /* both have it open: whoever dies now leaves nothing behind */
+    if (code != SQLITE_OK ||
         sqlite3_exec(target,
                      "PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; PRAGMA locking_mode = EXCLUSIVE;"
                      "PRAGMA cache_size = -2048",
@@ -347,7 +369,6 @@ static enum weir_status copy_database(struct making *making, struct weir_error *
     if (status == WEIR_OK)
         status = step_through(making, target, error);
     (void)sqlite3_close(target);
-    (void)unlink(path);
     if (status == WEIR_OK && fstat(making->copy, &info) != 0)
         status = store__backup_fail(error, errno, "look at", "the copy of the database");
     if (status == WEIR_OK)
@@ -465,6 +486,11 @@ static enum weir_status write_file(struct making *making, int fd, struct weir_er
 static enum weir_status verify_part(struct making *making, const char *part, struct weir_error *error) {
     char folder[PATH_MAX];
     scratch_folder(making->order, folder, sizeof folder);
+    (void)close(making->copy); /* gives its room back: the trial needs as much */
+    making->copy = -1;
+    enum weir_status status = check_room(making, folder, making->info.content_bytes, error);
+    if (status != WEIR_OK)
+        return status;
     const struct weir_backup_restore restore = {.file = part,
                                                 .directory = folder,
                                                 .environment = making->order->environment,
@@ -504,6 +530,10 @@ static enum weir_status make(struct making *making, bool verified, struct weir_e
         status = copy_database(making, error);
     (void)sqlite3_close(making->source); /* ends its transaction, which keeps the database's log from being cut */
     making->source = NULL;
+    if (status == WEIR_OK) {
+        store__backup_folder(making->order->file, part, sizeof part);
+        status = check_room(making, part, making->info.content_bytes, error);
+    }
     if (status != WEIR_OK)
         return status;
     if (snprintf(part, sizeof part, "%s.part-XXXXXX", making->order->file) >= (int)sizeof part)

@@ -21,7 +21,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static const char work_prefix[] = ".weir-restore-";
+enum { PATIENCE_MS = 1000 };
+static const char work_prefix[] = ".weir-restore-", note_name[] = "weir.db.restoring";
 
 struct restoring {
     const char *file;
@@ -34,6 +35,13 @@ struct restoring {
     int output; /* of the entry that is being read */
     uint64_t at, journal_entries;
     char name[STORE__FILE_NAME_SIZE];
+};
+
+/* Where it goes. */
+struct placing {
+    int folder, journal;
+    struct store__journal_file *files; /* the segments of the backup */
+    size_t count;
 };
 
 /* --- the folder --- */
@@ -374,12 +382,18 @@ static enum weir_status check_place(const struct weir_backup_restore *restore, b
     return WEIR_OK;
 }
 
-/* So that its log is empty: a log must never meet another database. */
-static void empty_log(const char *path) {
+/* So that its log is empty: a log must never meet another database. Whoever else has it open keeps it from going. */
+static enum weir_status empty_log(const char *path, struct weir_error *error) {
     sqlite3 *database = NULL;
-    if (sqlite3_open_v2(path, &database, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL) == SQLITE_OK)
-        (void)sqlite3_exec(database, "PRAGMA wal_checkpoint(TRUNCATE)", NULL, NULL, NULL);
+    int code = sqlite3_open_v2(path, &database, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL);
+    if (code == SQLITE_OK) {
+        (void)sqlite3_busy_timeout(database, PATIENCE_MS);
+        code = sqlite3_exec(database, "PRAGMA journal_mode = DELETE", NULL, NULL, NULL) & 0xff;
+    }
     (void)sqlite3_close(database);
+    if (code == SQLITE_BUSY || code == SQLITE_LOCKED)
+        return weir_fail(error, WEIR_EBUSY, "another process uses the database that is there: wait for it to end");
+    return WEIR_OK; /* one that cannot be read goes as it is */
 }
 
 static const char *const database_parts[] = {"", "-wal", "-shm"};
@@ -407,55 +421,150 @@ static bool move_database(int folder, const char *from, const char *to) {
     return good;
 }
 
-/* A segment that is there already has all that the backup knew of it, and more. */
-static enum weir_status place_journal(const struct restoring *restoring, const char *directory,
-                                      struct weir_error *error) {
-    char path[PATH_MAX], name[STORE__FILE_NAME_SIZE];
-    struct store__journal_file *files = NULL;
-    size_t count = 0;
-    (void)snprintf(path, sizeof path, "%s/journal", directory);
-    int target = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (target < 0)
-        return store__backup_fail(error, errno, "open", path);
-    enum weir_status status = store__journal_list(restoring->journal_fd, &files, &count, error);
-    for (size_t i = 0; i < count && status == WEIR_OK; i++) {
-        store__segment_name(&files[i], name);
-        if (faccessat(target, name, F_OK, 0) != 0 && renameat(restoring->journal_fd, name, target, name) != 0)
-            status = store__backup_fail(error, errno, "put in place", name);
+/* --- the note of what is being put in place ---
+ * From before anything is moved until all of it is there, weir.db.restoring stands in the folder and names the segments that come from the backup.
+ * A server does not start on a folder that has it: on half a restore it would find no database and make an empty one, or read the journal into
+ * a database that has it already. The next restore first takes the named segments away again. */
+
+enum weir_status store__check_restored(const char *directory, struct weir_error *error) {
+    char path[PATH_MAX];
+    int length = snprintf(path, sizeof path, "%s/%s", directory, note_name);
+    if (length >= (int)sizeof path || access(path, F_OK) != 0)
+        return WEIR_OK;
+    return weir_fail(error, WEIR_EBUSY,
+                     "a restore into %s is going on or was interrupted, and its database is not whole: restore again",
+                     directory);
+}
+
+/* Removes from the journal what the note names, then the note. */
+static void undo_note(int folder, int journal) {
+    char line[2 * STORE__FILE_NAME_SIZE];
+    int fd = openat(folder, note_name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    FILE *note = fd >= 0 ? fdopen(fd, "r") : NULL;
+    if (note == NULL) {
+        if (fd >= 0)
+            (void)close(fd);
+        return;
     }
-    if (status == WEIR_OK && fsync(target) != 0)
-        status = store__backup_fail(error, errno, "force to the disk", path);
-    weir_memory_free(files);
-    (void)close(target);
+    while (fgets(line, sizeof line, note) != NULL) {
+        line[strcspn(line, "\n")] = '\0';
+        if (line[0] != '\0' && strchr(line, '/') == NULL)
+            (void)unlinkat(journal, line, 0);
+    }
+    (void)fclose(note);
+    (void)fsync(journal);
+    (void)unlinkat(folder, note_name, 0);
+}
+
+/* The segments that are not there yet. One that is has all that the backup knew of it, and more. */
+static enum weir_status write_note(const struct placing *placing, struct weir_error *error) {
+    char name[STORE__FILE_NAME_SIZE], line[STORE__FILE_NAME_SIZE + 1];
+    int fd = openat(placing->folder, note_name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    if (fd < 0)
+        return store__backup_fail(error, errno, "create", note_name);
+    enum weir_status status = WEIR_OK;
+    for (size_t i = 0; i < placing->count && status == WEIR_OK; i++) {
+        store__segment_name(&placing->files[i], name);
+        if (faccessat(placing->journal, name, F_OK, 0) == 0)
+            continue;
+        (void)snprintf(line, sizeof line, "%s\n", name);
+        status = store__backup_write_fd(fd, line, strlen(line), note_name, error);
+    }
+    if (status == WEIR_OK && (fsync(fd) != 0 || fsync(placing->folder) != 0))
+        status = store__backup_fail(error, errno, "force to the disk", note_name);
+    (void)close(fd);
     return status;
 }
 
-static enum weir_status place(struct restoring *restoring, struct weir_backup_restore *restore, bool exists,
-                              struct weir_error *error) {
-    char path[PATH_MAX], time[WEIR_TIMESTAMP_SIZE];
-    enum weir_status status = store__database_path(restore->directory, path, sizeof path, error);
-    int folder = open(restore->directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (folder < 0)
-        return store__backup_fail(error, errno, "open", restore->directory);
-    if (status == WEIR_OK && exists) {
-        empty_log(path);
-        weir_clock_format_utc(weir_clock_utc_us(), time);
-        (void)snprintf(restore->replaced, sizeof restore->replaced, "weir.db.replaced-%s", time);
-        if (!move_database(folder, "weir.db", restore->replaced))
-            status = store__backup_fail(error, errno, "put aside", path);
+static enum weir_status place_journal(const struct restoring *restoring, const struct placing *placing,
+                                      struct weir_error *error) {
+    char name[STORE__FILE_NAME_SIZE];
+    for (size_t i = 0; i < placing->count; i++) {
+        store__segment_name(&placing->files[i], name);
+        if (faccessat(placing->journal, name, F_OK, 0) != 0 &&
+            renameat(restoring->journal_fd, name, placing->journal, name) != 0)
+            return store__backup_fail(error, errno, "put in place", name);
     }
-    bool aside = exists && status == WEIR_OK;
+    return fsync(placing->journal) == 0 ? WEIR_OK : store__backup_fail(error, errno, "force to the disk", "journal");
+}
+
+/* The copy was opened as a server would: all of it is in its file again, and on the disk. */
+static enum weir_status close_copy(const struct restoring *restoring, struct weir_error *error) {
+    struct stat log;
+    if (fstatat(restoring->folder_fd, "weir.db-wal", &log, 0) == 0 && log.st_size > 0)
+        return weir_fail(error, WEIR_EIO, "the restored database could not be closed: is there room on the disk?");
+    int fd = openat(restoring->folder_fd, "weir.db", O_RDONLY | O_CLOEXEC);
+    int code = fd < 0 || fsync(fd) != 0 ? errno : 0;
+    if (fd >= 0)
+        (void)close(fd);
+    return code == 0 ? WEIR_OK : store__backup_fail(error, code, "force to the disk", "the restored database");
+}
+
+static enum weir_status place_all(const struct restoring *restoring, struct placing *placing, const char *aside,
+                                  struct weir_error *error) {
+    enum weir_status status = write_note(placing, error);
+    /* Also where there is only a log whose database is gone: it must not meet this one. */
+    if (status == WEIR_OK && !move_database(placing->folder, "weir.db", aside))
+        status = store__backup_fail(error, errno, "put aside", "weir.db");
+    bool moved = status == WEIR_OK;
     if (status == WEIR_OK)
-        status = place_journal(restoring, restore->directory, error);
-    if (status == WEIR_OK && renameat(restoring->folder_fd, "weir.db", folder, "weir.db") != 0)
-        status = store__backup_fail(error, errno, "put in place", path);
-    if (status == WEIR_OK && fsync(folder) != 0)
-        status = store__backup_fail(error, errno, "force to the disk", restore->directory);
-    else if (status != WEIR_OK && aside)
-        (void)move_database(folder, restore->replaced, "weir.db");
-    if (status != WEIR_OK || !exists)
-        restore->replaced[0] = '\0';
-    (void)close(folder);
+        status = place_journal(restoring, placing, error);
+    if (status == WEIR_OK && renameat(restoring->folder_fd, "weir.db", placing->folder, "weir.db") != 0)
+        status = store__backup_fail(error, errno, "put in place", "weir.db");
+    if (status == WEIR_OK && fsync(placing->folder) != 0)
+        return store__backup_fail(error, errno, "force to the disk", "weir.db"); /* it may be there, or not */
+    if (status == WEIR_OK) {
+        if (unlinkat(placing->folder, note_name, 0) != 0 || fsync(placing->folder) != 0)
+            status = store__backup_fail(error, errno, "remove", note_name);
+        return status;
+    }
+    if (moved)
+        (void)move_database(placing->folder, aside, "weir.db");
+    undo_note(placing->folder, placing->journal);
+    return status;
+}
+
+/* While we hold this lock no server begins: each holds it too, together with all others. */
+static enum weir_status lock_journal(const struct placing *placing, const char *directory, struct weir_error *error) {
+    if (flock(placing->journal, LOCK_EX | LOCK_NB) == 0 || errno != EWOULDBLOCK)
+        return WEIR_OK; /* a file system without locks has told nobody else otherwise */
+    return weir_fail(error, WEIR_EBUSY, "a server runs on %s: stop it first", directory);
+}
+
+static enum weir_status place(struct restoring *restoring, struct weir_backup_restore *restore,
+                              struct weir_error *error) {
+    char path[PATH_MAX], time[WEIR_TIMESTAMP_SIZE], aside[sizeof restore->replaced];
+    struct placing placing = {.journal = -1};
+    bool exists = false;
+    (void)snprintf(path, sizeof path, "%s/journal", restore->directory);
+    placing.folder = open(restore->directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (placing.folder >= 0)
+        placing.journal = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    enum weir_status status = placing.journal >= 0 ? lock_journal(&placing, restore->directory, error)
+                                                   : store__backup_fail(error, errno, "open", restore->directory);
+    if (status == WEIR_OK)
+        status = check_place(restore, &exists, error); /* verifying took a while */
+    if (status == WEIR_OK)
+        status = close_copy(restoring, error);
+    if (status == WEIR_OK)
+        status = store__database_path(restore->directory, path, sizeof path, error);
+    if (status == WEIR_OK && exists)
+        status = empty_log(path, error);
+    if (status == WEIR_OK)
+        status = store__journal_list(restoring->journal_fd, &placing.files, &placing.count, error);
+    if (status == WEIR_OK) {
+        weir_clock_format_utc(weir_clock_utc_us(), time);
+        (void)snprintf(aside, sizeof aside, "weir.db.replaced-%s", time);
+        undo_note(placing.folder, placing.journal); /* of one that was interrupted */
+        status = place_all(restoring, &placing, aside, error);
+    }
+    if (status == WEIR_OK && exists)
+        memcpy(restore->replaced, aside, sizeof restore->replaced);
+    weir_memory_free(placing.files);
+    if (placing.journal >= 0)
+        (void)close(placing.journal);
+    if (placing.folder >= 0)
+        (void)close(placing.folder);
     return status;
 }
 
@@ -481,9 +590,7 @@ enum weir_status weir_backup_restore(struct weir_backup_restore *restore, struct
     if (status == WEIR_OK)
         status = verify(&restoring, restore->directory, restore->cancel, info, error);
     if (status == WEIR_OK)
-        status = check_place(restore, &exists, error); /* it took a while */
-    if (status == WEIR_OK)
-        status = place(&restoring, restore, exists, error);
+        status = place(&restoring, restore, error);
     close_work(&restoring);
     return status;
 }

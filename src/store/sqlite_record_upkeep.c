@@ -90,12 +90,15 @@ static int64_t end_of_day(int64_t day) {
     int64_t era = year / 400, of_era = year - era * 400;
     int64_t of_year = (153 * (month + (month > 2 ? -3 : 9)) + 2) / 5 + of_month - 1;
     int64_t days = era * 146097 + of_era * 365 + of_era / 4 - of_era / 100 + of_year - 719468;
-    return (days + 1) * 86400 * 1000000;
+    return (days + 1) * STORE__DAY_US;
 }
 
 static bool is_too_old(const struct store__records *records, const struct store__partition *partition, int64_t utc_us) {
-    int64_t retention_us = records->settings.retention_us;
-    return retention_us <= 0 || end_of_day(partition->day) <= utc_us - retention_us;
+    int64_t retention_us = records->settings.retention_us, end_utc_us = end_of_day(partition->day);
+    /* One that a clock far ahead has begun is as old as its newest record. */
+    if (end_utc_us > utc_us + 2 * STORE__DAY_US && partition->records > 0)
+        end_utc_us = partition->last_start_utc_us + STORE__DAY_US;
+    return retention_us <= 0 || end_utc_us <= utc_us - retention_us;
 }
 
 /* One thing that is to do with a partition; WEIR_AGAIN: nothing is. */

@@ -1,7 +1,7 @@
 /* Request records in SQLite: their partitions, and writing one.
  *
  * The day of a partition is the UTC day on which its records were taken in. The newest one takes what comes, also when a clock is behind it,
- * so numbers grow over all of them. Numbers of a partition begin where a run begins, so that a zone and a run are of one day.
+ * so numbers grow over all of them; a day far ahead is followed by others after it. Numbers of a partition begin where a run begins, so that a zone and a run are of one day.
  */
 #include "store/sqlite_records.h"
 
@@ -175,6 +175,12 @@ static int64_t day_of(int64_t utc_us) {
     return day;
 }
 
+/* A day that a clock far ahead has begun would take all that comes for years: once it has a day's records in it, the day after it begins. */
+static bool is_far_ahead(const struct store__partition *newest, int64_t now_utc_us) {
+    return newest->records > 0 && newest->day > day_of(now_utc_us + STORE__DAY_US) &&
+           newest->first_start_utc_us <= newest->last_start_utc_us - STORE__DAY_US;
+}
+
 static enum weir_status partition_make(struct weir_engine *engine, int64_t day, const struct store__partition *newest,
                                        struct store__partition *made, struct weir_error *error) {
     static const char *const tables[] = {
@@ -214,14 +220,20 @@ void store__record_begin(struct weir_engine *engine) {
 static enum weir_status load(struct weir_engine *engine, struct weir_error *error) {
     struct store__records *records = engine->records;
     struct store__partition newest;
-    int64_t today = day_of(weir_clock_utc_us());
+    int64_t now_utc_us = weir_clock_utc_us(), today = day_of(now_utc_us);
     enum weir_status status = store__record_id_key(engine, error);
     if (status == WEIR_OK)
         status = store__partition_newest(engine, &newest, error);
     bool none = status == WEIR_ENOTFOUND;
     if (status != WEIR_OK && !none)
         return status;
-    if (!none && newest.day >= today && !newest.dropping) {
+    int64_t first = 0;
+    status = first_number(engine, NULL, &first, error);
+    if (status != WEIR_OK)
+        return status;
+    /* One whose followers are gone was closed: its indexes and its numbers have an end. */
+    bool goes_on = !none && newest.next >= first && !newest.dropping && !is_far_ahead(&newest, now_utc_us);
+    if (goes_on && newest.day >= today) {
         records->newest = newest;
         status = WEIR_OK;
     } else {

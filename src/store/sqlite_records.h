@@ -26,6 +26,8 @@ enum {
     STORE__RECORD_SQL_BYTES = 320
 };
 
+#define STORE__DAY_US ((int64_t)86400 * 1000000)
+
 /* What can be filtered by. Stored as numbers: new ones go to the end. */
 enum store__dimension {
     STORE__BY_WORKSPACE = 1,

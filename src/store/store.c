@@ -15,6 +15,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <signal.h>
+#include <sys/file.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -306,6 +307,19 @@ void weir_store_nudge(struct weir_store *store) {
 }
 
 /* --- life --- */
+/* Each server holds a share of a lock on the journal's directory, so that nothing is put in its place beneath it. */
+static enum weir_status await_restore(const struct weir_store *store, const char *directory, struct weir_error *error) {
+    const int64_t deadline_ns = weir_clock_monotonic_ns() + last_try_ns;
+    bool locked;
+    while (!(locked = flock(store->directory, LOCK_SH | LOCK_NB) == 0 || errno != EWOULDBLOCK) &&
+           weir_clock_monotonic_ns() < deadline_ns) {
+        (void)usleep(5000);
+    }
+    if (!locked)
+        return weir_fail(error, WEIR_EBUSY, "a backup is being put in place in %s", directory);
+    return store__check_restored(directory, error);
+}
+
 static enum weir_status open_journal(struct weir_store *store, const struct weir_store_settings *settings,
                                      struct weir_error *error) {
     char path[PATH_MAX];
@@ -318,7 +332,9 @@ static enum weir_status open_journal(struct weir_store *store, const struct weir
         int code = errno;
         return weir_fail(error, WEIR_EIO, "cannot open the directory %s: %s", path, strerror(code));
     }
-    status = store__database_path(settings->directory, path, sizeof(path), error);
+    status = await_restore(store, settings->directory, error);
+    if (status == WEIR_OK)
+        status = store__database_path(settings->directory, path, sizeof(path), error);
     if (status != WEIR_OK)
         return status;
     status = store->ops->open(path, settings->environment, &store->engine, error);
@@ -512,6 +528,8 @@ enum weir_status weir_store_direct_open(const char *directory, const char *envir
                                         struct weir_engine **engine, struct weir_error *error) {
     char path[PATH_MAX];
     enum weir_status status = store__database_path(directory, path, sizeof(path), error);
+    if (status == WEIR_OK)
+        status = store__check_restored(directory, error);
     if (status != WEIR_OK)
         return status;
     if (create) {
@@ -526,6 +544,8 @@ enum weir_status weir_store_direct_migration(const char *directory, const char *
                                              struct weir_store_migration *migration, struct weir_error *error) {
     char path[PATH_MAX];
     enum weir_status status = store__database_path(directory, path, sizeof(path), error);
+    if (status == WEIR_OK)
+        status = store__check_restored(directory, error);
     if (status == WEIR_OK && access(path, F_OK) != 0)
         status = weir_fail(error, WEIR_ENOTFOUND, "there is no database at %s", path);
     return status == WEIR_OK ? weir_engine_sqlite.try_migration(path, environment, migration, error) : status;

@@ -161,6 +161,10 @@ WEIR_MUST enum weir_status store__supply(struct weir_store *store, struct store_
 /* Writes the captured contents that wait. */
 void store__write_contents(struct weir_store *store);
 
+/* --- restore.c --- */
+/* WEIR_EBUSY: what is in the directory is half a restore. */
+WEIR_MUST enum weir_status store__check_restored(const char *directory, struct weir_error *error);
+
 /* --- store_retention.c --- */
 /* A step of the upkeep of request records and captured contents, when one is due. */
 void store__upkeep(struct weir_store *store, int64_t now_ns);

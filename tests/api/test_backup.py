@@ -10,6 +10,7 @@ import sqlite3
 import subprocess
 import threading
 import time
+from datetime import datetime, timedelta, timezone
 
 import pytest
 
@@ -226,6 +227,39 @@ def test_scheduled_backups(make_gateway, sim, tmp_path):
     instance.command("restore", tmp_path / "backups" / kept[0]["name"], "--verify-only", *instance.file_words)
 
 
+def crc32c(data):
+    """As the head of a backup has it."""
+    crc = 0xFFFFFFFF
+    for byte in data:
+        crc ^= byte
+        for _ in range(8):
+            crc = (crc >> 1) ^ (0x82F63B78 if crc & 1 else 0)
+    return crc ^ 0xFFFFFFFF
+
+
+def test_a_clock_that_was_ahead_stops_no_backups(make_gateway, sim, tmp_path):
+    """Backups that are dated years from now neither keep the next one from being made nor crowd it out."""
+    folder = tmp_path / "backups"
+    instance = make_gateway(sim, start=False, backup={"directory": str(folder), "interval": "1h", "keep": 2})
+    instance.start()
+    until(lambda: list(folder.glob("*.backup")), "the first backup")
+    instance.stop()
+    (made,) = folder.glob("*.backup")
+    whole = made.read_bytes()
+    for year in (2098, 2099):
+        created = (year - 1970) * 31557600 * 1000000
+        head = whole[:24] + created.to_bytes(8, "little") + whole[32:508]
+        (folder / f"weir-dev-{year}0101T000000.000000Z.backup").write_bytes(head + crc32c(head).to_bytes(4, "little") + whole[512:])
+    made.unlink()
+    instance.start()
+    operator = Operator(instance)
+    at = lambda: datetime.fromisoformat(operator.get("/api/v1/backups").json()["state"]["next_at"].replace("Z", "+00:00"))
+    until(lambda: at() <= datetime.now(timezone.utc) + timedelta(hours=1), "a time that comes")
+    operator.post("/api/v1/backups", status=202)
+    until(lambda: len([row for row in folder.glob("*.backup") if "-20" in row.name and "-209" not in row.name]) == 1 and
+          len(list(folder.glob("*.backup"))) == 2, "a backup of today beside one that was dated ahead")
+
+
 def test_without_a_folder_there_are_none(make_gateway, sim):
     operator = Operator(make_gateway(sim))
     page = operator.get("/api/v1/backups").json()
@@ -243,6 +277,23 @@ def small_disk(tmp_path):
         pytest.skip("this machine lets nobody mount a small file system")
     yield folder
     subprocess.run(["umount", folder], check=True)
+
+
+def test_the_disk_of_the_store_keeps_room(weir_binary, make_gateway, sim, tmp_path, small_disk):
+    """A copy beside the store must not take what the journal needs."""
+    instance = make_gateway(sim)
+    assert instance.chat().status == 200
+    instance.stop()
+    instance.command("backup", tmp_path / "a.backup", *instance.file_words)
+    subprocess.run(["mount", "-o", "remount,size=96m", small_disk], check=True)
+    made = restored(weir_binary, instance, tmp_path / "a.backup", small_disk / "gateway")
+    (small_disk / "filler").write_bytes(bytes(48 << 20))
+    before = sorted(small_disk.iterdir())
+    result = made.command("backup", small_disk / "b.backup", *made.file_words, check=False)
+    assert result.returncode != 0 and "no room" in result.stderr
+    assert sorted(small_disk.iterdir()) == before, "nothing is left behind"
+    (small_disk / "filler").unlink()
+    made.command("backup", small_disk / "b.backup", "--verify", *made.file_words)
 
 
 def test_a_full_disk_harms_no_traffic(make_gateway, sim, small_disk):
@@ -288,6 +339,35 @@ def test_kill_9_while_a_backup_is_made(make_gateway, sim, tmp_path):
           "the dead parts to be removed")
     instance.stop()
     assert not list((instance.folder / "data").glob(".weir-*"))
+
+
+def test_kill_9_while_a_restore_goes_on(make_gateway, sim, tmp_path):
+    """Whatever moment: the old store, the restored one, or words that ask for the restore again; never a third."""
+    instance = make_gateway(sim)
+    for _ in range(3):
+        assert instance.chat().status == 200
+    instance.wait_ledger(3)
+    instance.command("backup", tmp_path / "a.backup", *instance.file_words)
+    assert instance.chat().status == 200
+    instance.wait_ledger(4)
+    instance.stop()
+    words = [str(word) for word in (instance.binary, "restore", tmp_path / "a.backup", "--replace", *instance.file_words)]
+    for number in range(16):
+        process = subprocess.Popen(words, cwd=instance.folder, stderr=subprocess.DEVNULL)
+        time.sleep(0.006 * number)
+        process.kill()
+        process.wait()
+        shown = instance.command("ledger", "list", *instance.file_words, "--json", check=False)
+        if shown.returncode == 0:
+            assert len(shown.stdout.splitlines()) in (3, 4)
+        else:
+            assert "restore again" in shown.stderr
+    instance.command("restore", tmp_path / "a.backup", "--replace", *instance.file_words)
+    assert not list((instance.folder / "data").glob(".weir-*")) and not (instance.folder / "data/weir.db.restoring").exists()
+    instance.start()
+    instance.wait_ledger(3)
+    assert instance.chat().status == 200
+    instance.wait_ledger(4)
 
 
 def test_the_store_says_what_it_is(make_gateway, sim):

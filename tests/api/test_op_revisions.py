@@ -76,6 +76,20 @@ def test_a_bad_file_changes_nothing_and_all_that_is_wrong_is_told(instance, plan
     assert len(plane.post("/api/v1/revisions/publish", status=400).json()["details"]["problems"]) == 1
 
 
+def test_a_file_that_is_gone_is_refused_also_where_nobody_named_it(make_gateway, sim):
+    """It was found as weir.yaml in the working directory: without it the environment's provider would take over."""
+    from harness.operator import Operator
+    instance = make_gateway(sim, start=False, environment={"OPENAI_API_KEY": "sk-elsewhere"})
+    instance.words = [instance.binary, "serve"]
+    plane = Operator(instance.start())
+    before = live(plane)
+    instance.config.rename(instance.folder / "away.yaml")
+    refused = plane.post("/api/v1/revisions/publish", status=400)
+    assert refused.reason == "publish_refused"
+    assert "weir.yaml: No such file" in refused.json()["error"]
+    assert live(plane) == before
+
+
 def test_a_file_of_another_environment_is_refused(instance, plane):
     before = live(plane)
     instance.settings["environment"] = "stage"

@@ -126,6 +126,7 @@ def test_lists_are_filtered_and_paged(operator):
 def test_teams_and_users_belong_to_their_workspace(operator):
     path, other = workspace(operator), workspace(operator)
     operator.post(f"{path}/teams", {"id": "red", "name": "Red"}, status=201)
+    assert operator.get(f"{path}/teams/red").json()["name"] == "Red"
     assert operator.get(f"{other}/teams/red", status=404).reason == "not_there"
     assert operator.get("/api/v1/workspaces/nowhere/teams", status=404).reason == "not_there"
     assert operator.post(f"{other}/users", {"id": "ada", "teams": ["red"]}, status=400).field == "teams"

@@ -30,7 +30,7 @@ def test_a_filter_chooses(operator):
 
 
 @pytest.mark.parametrize(("query", "reason", "field"), [
-    ("alowed=true", "parameter_unknown", None),
+    ("alowed=true", "parameter_unknown", "alowed"),
     ("allowed=yes", "parameter_invalid", "allowed"),
     ("allowed=", "parameter_invalid", "allowed"),
     ("allowed=true&allowed=true", "parameter_invalid", "allowed"),

@@ -225,12 +225,14 @@ def test_another_process_is_heard_within_a_second_on_every_worker(make_gateway, 
 
 def test_old_keys_are_counted_and_logged_once(make_gateway, sim):
     instance = make_gateway(sim, keys={"rotation_due": "30d"})
-    ids = []
     for name in ("aged", "aged-and-revoked", "aged-and-rotated"):
         instance.create_key(name)
-        ids.append(change_key(instance, name, created_utc_us=int((time.time() - 31 * 86400) * 1e6)))
+    # Their ends first: one that is old and still good for a moment would be counted.
     change_key(instance, "aged-and-revoked", revoked_utc_us=1)
-    change_key(instance, "aged-and-rotated", replaced_by=ids[0])
+    change_key(instance, "aged-and-rotated", replaced_by="key_0000000000000000")
+    ids = {}
+    for name in ("aged", "aged-and-revoked", "aged-and-rotated"):
+        ids[name] = change_key(instance, name, created_utc_us=int((time.time() - 31 * 86400) * 1e6))
 
     def numbers():
         metrics = instance.metrics()
@@ -244,7 +246,7 @@ def test_old_keys_are_counted_and_logged_once(make_gateway, sim):
     lines = [line for line in instance.log_lines() if line["event"] == "key_rotation_due"]
     assert len(lines) == 1 and lines[0]["level"] == "warning"
     assert lines[0]["keys"] == 1
-    assert lines[0]["key_ids"] == ids[0]
+    assert lines[0]["key_ids"] == ids["aged"]
 
 
 def test_no_key_is_due_where_the_setting_is_0(make_gateway, sim):

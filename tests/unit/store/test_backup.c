@@ -449,6 +449,88 @@ static void newer_ones_are_refused(void **state) {
     assert_int_equal(names_in(target), 1);
 }
 
+static void copy_whole(const char *from, const char *to) {
+    struct weir_span bytes = read_whole(from);
+    assert_true(bytes.length > 0);
+    write_whole(to, bytes);
+    test_free((void *)(uintptr_t)bytes.at);
+}
+
+/* The log of a database that is gone would be read into the restored one. */
+static void a_log_without_its_database_is_put_aside(void **state) {
+    const char *scratch = *state;
+    char live[PATH_SIZE], file[PATH_SIZE], target[PATH_SIZE], log[PATH_SIZE], old_log[PATH_SIZE];
+    struct weir_error error = {.text = ""};
+    sqlite3 *handle = NULL;
+    make_small(scratch, live, file, NULL);
+    path_in(scratch, "target", target);
+    assert_int_equal(mkdir(target, 0700), 0);
+    path_in(live, "weir.db", log);
+    path_in(live, "weir.db-wal", old_log);
+    assert_int_equal(sqlite3_open(log, &handle), SQLITE_OK);
+    assert_int_equal(sqlite3_exec(handle, "PRAGMA wal_autocheckpoint = 0; DELETE FROM ledger", NULL, NULL, NULL),
+                     SQLITE_OK);
+    path_in(target, "weir.db-wal", log);
+    copy_whole(old_log, log);
+    assert_int_equal(sqlite3_close(handle), SQLITE_OK);
+    assert_status(restore_to(file, target, NULL, &error), WEIR_OK, &error);
+    struct tally *tally = tally_of(target);
+    assert_int_equal(tally->entries, 20);
+    test_free(tally);
+}
+
+/* Who has the database open would go on writing to the one that was put aside. */
+static void a_database_in_use_is_not_replaced(void **state) {
+    const char *scratch = *state;
+    char live[PATH_SIZE], file[PATH_SIZE];
+    struct weir_error error = {.text = ""};
+    struct weir_backup_info info;
+    struct weir_engine *engine = NULL;
+    make_small(scratch, live, file, NULL);
+    size_t names = names_in(live);
+    assert_int_equal(weir_store_direct_open(live, "dev", false, &engine, NULL), WEIR_OK);
+    struct weir_backup_restore restore = {.file = file, .directory = live, .environment = "dev", .replace = true};
+    assert_status(weir_backup_restore(&restore, &info, &error), WEIR_EBUSY, &error);
+    assert_non_null(strstr(error.text, "another process"));
+    weir_store_direct_close(&engine);
+    assert_int_equal(names_in(live), names);
+    assert_status(weir_backup_restore(&restore, &info, &error), WEIR_OK, &error);
+}
+
+/* Half a restore is no store: nobody opens it, and the next restore takes back what the first one has put into the journal. */
+static void an_interrupted_one_is_not_used(void **state) {
+    const char *scratch = *state;
+    char live[PATH_SIZE], file[PATH_SIZE], note[PATH_SIZE], segment[PATH_SIZE];
+    struct weir_error error = {.text = ""};
+    struct weir_engine *engine = NULL;
+    struct weir_store *store = NULL;
+    struct weir_random random = {.left = 0};
+    struct weir_store_migration migration = {.count = 0};
+    struct weir_backup_info info;
+    make_small(scratch, live, file, NULL);
+    path_in(live, "weir.db.restoring", note);
+    path_in(live, "journal/left-by-the-dead", segment);
+    write_whole(note, WEIR_SPAN("left-by-the-dead\n"));
+    write_whole(segment, WEIR_SPAN("x"));
+    const struct weir_log log = {.fd = -1};
+    const struct weir_store_settings settings = {.directory = live, .environment = "dev", .workers = 1, .log = &log};
+    assert_status(weir_store_new(&settings, &random, &store, &error), WEIR_EBUSY, &error);
+    assert_non_null(strstr(error.text, "restore again"));
+    assert_status(weir_store_direct_open(live, "dev", false, &engine, &error), WEIR_EBUSY, &error);
+    assert_status(weir_store_direct_migration(live, "dev", &migration, &error), WEIR_EBUSY, &error);
+    char other[PATH_SIZE];
+    path_in(scratch, "other.backup", other);
+    const struct weir_backup_order order = {.directory = live, .environment = "dev", .file = other};
+    assert_status(weir_backup_make(&order, false, &info, &error), WEIR_EBUSY, &error);
+    struct weir_backup_restore restore = {.file = file, .directory = live, .environment = "dev", .replace = true};
+    assert_status(weir_backup_restore(&restore, &info, &error), WEIR_OK, &error);
+    assert_int_equal(access(note, F_OK), -1);
+    assert_int_equal(access(segment, F_OK), -1);
+    struct tally *tally = tally_of(live);
+    assert_int_equal(tally->entries, 20);
+    test_free(tally);
+}
+
 static int set_up(void **state) {
     char *scratch = test_malloc(SCRATCH_SIZE);
     scratch_make(scratch);
@@ -473,6 +555,9 @@ int main(void) {
         IN_SCRATCH(refusals_change_nothing),
         IN_SCRATCH(the_replaced_database_is_kept),
         IN_SCRATCH(newer_ones_are_refused),
+        IN_SCRATCH(a_log_without_its_database_is_put_aside),
+        IN_SCRATCH(a_database_in_use_is_not_replaced),
+        IN_SCRATCH(an_interrupted_one_is_not_used),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -519,10 +519,48 @@ static void a_day_that_goes_is_hidden_at_once(void **state) {
 static void an_early_clock_writes_to_the_newest_day(void **state) {
     struct fixture *fixture = *state;
     put_in(fixture, 0, 100);
-    become(fixture, 20991231);
+    become(fixture, integer_of(fixture, "SELECT strftime('%Y%m%d', 'now', '+1 day')"));
     put_in(fixture, 100, 200);
     assert_int_equal(integer_of(fixture, "SELECT count(*) FROM record_partition"), 1);
     check_listing(fixture, (struct weir_record_query){.limit = 50}, 200);
+}
+
+/* A clock that was years ahead for a moment does not keep records for years. */
+static void a_day_far_ahead_comes_to_its_end(void **state) {
+    struct fixture *fixture = *state;
+    const uint64_t a_day = 86400 * 1000; /* one a millisecond */
+    put_in(fixture, 0, 10);
+    become(fixture, 20991231);
+    put_in(fixture, 10, 20);
+    assert_int_equal(integer_of(fixture, "SELECT count(*) FROM record_partition"), 1);
+    put_in(fixture, a_day, a_day + 1);
+    put_in(fixture, a_day + 1, a_day + 11);
+    assert_int_equal(integer_of(fixture, "SELECT count(*) FROM record_partition"), 2);
+    assert_int_equal(records(fixture, (struct weir_record_query){.limit = 0}), 31);
+    int64_t last = integer_of(fixture, "SELECT last_start_utc_us FROM record_partition WHERE day = 20991231");
+    (void)upkeep(fixture, last + 48 * hour_us - 1);
+    assert_int_equal(records(fixture, (struct weir_record_query){.limit = 0}), 31);
+    (void)upkeep(fixture, last + 48 * hour_us);
+    assert_int_equal(integer_of(fixture, "SELECT count(*) FROM record_partition"), 1);
+    assert_int_equal(records(fixture, (struct weir_record_query){.limit = 0}), 10);
+}
+
+/* A day whose followers are gone again was closed: its indexes and its numbers have an end. */
+static void a_closed_day_takes_nothing_more(void **state) {
+    struct fixture *fixture = *state;
+    put_in(fixture, 0, 10);
+    become(fixture, integer_of(fixture, "SELECT strftime('%Y%m%d', 'now', '+1 day')"));
+    sql(fixture, "UPDATE record_partition SET dropping = 1");
+    put_in(fixture, 10, 20);
+    sql(fixture, "UPDATE record_partition SET dropping = 0");
+    int64_t next = integer_of(fixture, "SELECT max(next_number) FROM record_partition");
+    /* The second one is ahead and as old as its records, which are of a day long ago. */
+    (void)upkeep(fixture, weir_clock_utc_us());
+    assert_int_equal(integer_of(fixture, "SELECT count(*) FROM record_partition"), 1);
+    put_in(fixture, 20, 2020);
+    assert_int_equal(integer_of(fixture, "SELECT count(*) FROM record_partition"), 2);
+    assert_true(integer_of(fixture, "SELECT max(first_number) FROM record_partition") >= next);
+    assert_int_equal(records(fixture, (struct weir_record_query){.limit = 0}), 2010);
 }
 
 /* --- values --- */
@@ -675,6 +713,8 @@ int main(void) {
         IN_FIXTURE(days_are_listed_together_and_go_one_by_one),
         IN_FIXTURE(a_day_that_goes_is_hidden_at_once),
         IN_FIXTURE(an_early_clock_writes_to_the_newest_day),
+        IN_FIXTURE(a_day_far_ahead_comes_to_its_end),
+        IN_FIXTURE(a_closed_day_takes_nothing_more),
         cmocka_unit_test(what_is_written_is_read),
         IN_FIXTURE(what_cannot_be_read_hides_nothing_else),
         IN_FIXTURE(a_million_are_not_read_through),
