@@ -123,8 +123,10 @@ struct text {
     struct weir_span all;
     struct weir_buffer *out;
     size_t at;
-    size_t shown;    /* what stands before it is in `out` */
-    size_t name_end; /* of the name that was looked at last */
+    size_t shown;          /* what stands before it is in `out` */
+    size_t name_end;       /* of the name that was looked at last */
+    weir_mask_visit visit; /* instead of `out`; NULL: masks */
+    void *context;
 };
 
 static bool begins_with(struct weir_span span, const char *prefix) {
@@ -146,11 +148,27 @@ static size_t run_length(struct weir_span span, bool (*belongs)(char)) {
 
 /* What stands between what is in `out` and `end` is no secret. */
 static void show_until(struct text *text, size_t end) {
+    if (text->visit != NULL)
+        return;
     weir_buffer_append(text->out, weir_span_of(text->all.at + text->shown, end - text->shown));
     text->shown = end;
 }
 
+/* Instead of a mask. What tells nothing, or is masked already, stays here as there. */
+static bool told(struct text *text, size_t shown, size_t secret) {
+    if (text->visit == NULL)
+        return false;
+    size_t at = text->at + shown;
+    struct weir_span value = weir_span_of(text->all.at + at, secret);
+    if (secret > 0 && !is_masked(value) && !weir_mask_is_reference(value))
+        text->visit(text->context, at, secret);
+    text->shown = text->at = at + secret;
+    return true;
+}
+
 static bool take_as(struct text *text, size_t shown, size_t secret, struct weir_span mask) {
+    if (told(text, shown, secret))
+        return true;
     show_until(text, text->at + shown);
     weir_buffer_append(text->out, mask);
     text->shown += secret;
@@ -160,6 +178,8 @@ static bool take_as(struct text *text, size_t shown, size_t secret, struct weir_
 
 /* Shows `shown` bytes from here, masks the next `secret`. */
 static bool take(struct text *text, size_t shown, size_t secret) {
+    if (told(text, shown, secret))
+        return true;
     show_until(text, text->at + shown);
     weir_mask_value(text->out, weir_span_of(text->all.at + text->shown, secret));
     text->shown += secret;
@@ -387,6 +407,13 @@ void weir_mask_text(struct weir_buffer *out, struct weir_span all) {
             text.at++;
     if (text.shown < all.length)
         show_until(&text, all.length);
+}
+
+void weir_mask_each(struct weir_span all, weir_mask_visit visit, void *context) {
+    struct text text = {.all = all, .visit = visit, .context = context};
+    while (text.at < all.length)
+        if (!take_secret(&text))
+            text.at++;
 }
 
 /* --- JSON --- */

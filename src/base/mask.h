@@ -24,6 +24,9 @@ void weir_mask_value(struct weir_buffer *out, struct weir_span value);
 /* Appends `text` with what looks like a secret masked: a key or token of ours or of a known vendor, `Bearer …` and `Basic …`, a JWT, a PEM
  * block, user and password of a URL, and the value behind a secret name in `name=value`, `"name":"value"` and `header-name: value`. */
 void weir_mask_text(struct weir_buffer *out, struct weir_span text);
+/* The same places, told instead of masked: in order, none twice. For who puts something else there. */
+typedef void (*weir_mask_visit)(void *context, size_t at, size_t length);
+void weir_mask_each(struct weir_span text, weir_mask_visit visit, void *context);
 
 /* Appends the JSON value `json` with the values of members whose names are secret masked, whatever stands in them, and every other string as
  * weir_mask_text has it. Nothing for an empty span; "***" (with its quotes) for what is not well-formed JSON. */

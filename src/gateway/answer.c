@@ -69,6 +69,8 @@ static void send_whole(struct weir_request *request, struct weir_buffer *head, s
     weir_http_write_field_uint64(head, WEIR_SPAN("Content-Length"), body.length);
     weir_http_write_head_end(head);
     const struct weir_span parts[] = {weir_buffer_span(head), is_head_request(request) ? WEIR_SPAN("") : body};
+    if (request->capture != NULL)
+        gateway__capture_answer(request, &parts[1], 1);
     enum weir_status status = weir_buffer_status(head);
     if (status == WEIR_OK)
         status = weir_http_connection_write(request->connection, parts, 2);
@@ -81,6 +83,8 @@ void gateway__answer_body(struct weir_request *request, unsigned status, struct 
     weir_buffer_init(&head, WEIR_MAX_HEAD_BYTES);
     gateway__write_head(request, status, &head);
     (void)weir_http_write_field(&head, WEIR_SPAN("Content-Type"), content_type);
+    if (request->capture != NULL)
+        gateway__capture_type(request, content_type);
     (void)weir_http_write_field(&head, WEIR_SPAN("Cache-Control"), WEIR_SPAN("no-store"));
     send_whole(request, &head, body);
     weir_buffer_release(&head);
@@ -127,6 +131,8 @@ void gateway__answer_error(struct weir_request *request) {
     gateway__write_head(request, request->upstream_error_status != 0 ? request->upstream_error_status : row->status,
                         &head);
     (void)weir_http_write_field(&head, WEIR_SPAN("Content-Type"), WEIR_SPAN("application/json"));
+    if (request->capture != NULL)
+        gateway__capture_type(request, WEIR_SPAN("application/json"));
     (void)weir_http_write_field(&head, WEIR_SPAN("Cache-Control"), WEIR_SPAN("no-store"));
     const struct weir_http_head *upstream = request->upstream.head;
     const struct weir_span *retry_after = upstreams_own && upstream != NULL

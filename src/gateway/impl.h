@@ -184,6 +184,15 @@ struct gateway__relay {
     bool complete; /* the terminal bytes are out */
 };
 
+/* What is kept of an answer while it is sent (capture.c). */
+struct gateway__capture {
+    unsigned setting; /* of the workspace when the request began */
+    char *answer;     /* its first bytes, in the arena; NULL: none */
+    size_t answer_length;
+    uint64_t answer_bytes;
+    struct weir_span answer_type; /* in the arena */
+};
+
 struct weir_request {
     struct weir_list link;
     struct weir_worker *worker;
@@ -218,6 +227,7 @@ struct weir_request {
     /* who, what, where */
     uint64_t keys_epoch; /* `key` was found under this one or a later one */
     const struct weir_key *key;
+    struct gateway__capture *capture; /* NULL: its workspace wants none */
     const struct weir_dialect *dialect;
     struct weir_call call;
     struct gateway__lookup *lookup; /* NULL: none is under way */
@@ -398,6 +408,14 @@ enum gateway__next gateway__upstream_failed(struct weir_request *request, enum w
 /* --- settle.c --- */
 /* Computes what was used and writes the journal's close; once. Before the terminal bytes. */
 void gateway__settle(struct weir_request *request);
+
+/* --- capture.c: contents, for the workspaces that have them captured --- */
+void gateway__capture_begin(struct weir_request *request, unsigned setting);
+/* Where request->capture is set: bytes of the answer's body as they are sent. */
+void gateway__capture_answer(struct weir_request *request, const struct weir_span *parts, size_t count);
+void gateway__capture_type(struct weir_request *request, struct weir_span content_type);
+/* Redacts, seals and hands it to the store. */
+void gateway__capture_end(struct weir_request *request);
 
 /* --- worker.c --- */
 /* The lines of this turn are written at its end, in one system call. */

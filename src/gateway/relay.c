@@ -205,6 +205,8 @@ static enum weir_status pass_piece(struct weir_request *request, struct weir_spa
     size_t length = chunked ? weir_http_format_chunk_head(held.length + data.length, chunk_head) : 0;
     const struct weir_span parts[] = {weir_span_of(chunk_head, length), held, data,
                                       chunked ? WEIR_SPAN("\r\n") : WEIR_SPAN(""), end};
+    if (request->capture != NULL)
+        gateway__capture_answer(request, &parts[1], 2);
     enum weir_status status = weir_http_connection_write(request->connection, parts, 5);
     if (status == WEIR_OK && weir_http_connection_pending_bytes(request->connection) > WEIR_MAX_STREAM_PENDING_BYTES)
         gateway__upstream_pause(request, true);
@@ -277,6 +279,8 @@ enum gateway__next gateway__relay_whole(struct weir_request *request, struct wei
         weir_http_write_field_uint64(head, WEIR_SPAN("Content-Length"), body_length);
     weir_http_write_head_end(head);
     parts[0] = weir_buffer_span(head);
+    if (request->capture != NULL)
+        gateway__capture_answer(request, &parts[1], count - 1);
     if (weir_buffer_status(head) != WEIR_OK || weir_http_connection_write(request->connection, parts, count) != WEIR_OK)
         return gateway__fail(request, WEIR_REASON_CLIENT_CLOSED, NULL, NULL);
     relay->head_sent = true;

@@ -41,6 +41,8 @@ static enum weir_status flush(struct weir_request *request, struct weir_span end
     const struct weir_span parts[] = {weir_buffer_span(&head), weir_span_of(chunk_head, length),
                                       weir_buffer_span(&relay->out), chunk ? WEIR_SPAN("\r\n") : WEIR_SPAN(""),
                                       relay->chunked ? end : WEIR_SPAN("")};
+    if (request->capture != NULL)
+        gateway__capture_answer(request, &parts[2], 1);
     enum weir_status status = weir_buffer_status(&head);
     if (status == WEIR_OK)
         status = weir_http_connection_write(request->connection, parts, sizeof parts / sizeof *parts);

@@ -37,6 +37,9 @@ enum gateway__next gateway__step_identify(struct weir_request *request) {
         return gateway__fail(request, WEIR_REASON_KEY_UNKNOWN, NULL, NULL);
     if (request->key->expires_utc_us != 0 && request->key->expires_utc_us <= request->start_utc_us)
         return gateway__fail(request, WEIR_REASON_KEY_EXPIRED, NULL, NULL);
+    unsigned capture = atomic_load_explicit(&request->key->shared->capture, memory_order_acquire);
+    if (capture != 0)
+        gateway__capture_begin(request, capture);
     return NEXT;
 }
 
@@ -183,6 +186,8 @@ enum gateway__next gateway__step_record(struct weir_request *request) {
         if (entry->attempts[i].reason == WEIR_REASON_NONE)
             weir_metrics_add_attempt(request->worker->metrics, entry->attempts[i].provider, WEIR_REASON_NONE);
     gateway__record_unbilled(request);
+    if (request->capture != NULL)
+        gateway__capture_end(request);
     const struct weir_log *log = weir_loop_log(request->worker->loop);
     bool quiet = request->endpoint != NULL && request->endpoint->answer == gateway__answer_health;
     if (log->minimum > (quiet ? WEIR_LOG_DEBUG : WEIR_LOG_INFO))

@@ -373,8 +373,9 @@ bool weir_keys_take_ending(struct weir_keys *keys) {
     return ending;
 }
 
-enum weir_status weir_keys_set_workspace(struct weir_keys *keys, struct weir_span id, bool suspended) {
-    return identity__workspace_suspend(&keys->shared, id, suspended);
+enum weir_status weir_keys_set_workspace(struct weir_keys *keys, struct weir_span id, bool suspended,
+                                         unsigned capture) {
+    return identity__workspace_set(&keys->shared, id, suspended, capture);
 }
 
 /* --- letting go --- */

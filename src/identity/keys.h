@@ -20,6 +20,7 @@ struct weir_keys;
 struct weir_key_workspace {
     struct weir_span id;
     _Atomic bool suspended;
+    _Atomic unsigned capture; /* what is captured of its requests, as weir_keys_set_workspace was told; 0: nothing */
 };
 
 /* Whom a key belongs to within its workspace. */
@@ -53,8 +54,9 @@ WEIR_MUST enum weir_status weir_keys_apply(struct weir_keys *keys, const struct 
                                            struct weir_error *error);
 /* Whether, since the last call, a key was revoked whose answers in flight are to end. */
 bool weir_keys_take_ending(struct weir_keys *keys);
-/* In effect for the keys that are there and those to come. */
-WEIR_MUST enum weir_status weir_keys_set_workspace(struct weir_keys *keys, struct weir_span id, bool suspended);
+/* In effect for the keys that are there and those to come. `capture` means something to who reads it, and nothing here. */
+WEIR_MUST enum weir_status weir_keys_set_workspace(struct weir_keys *keys, struct weir_span id, bool suspended,
+                                                   unsigned capture);
 /* Frees what no reader can still see. */
 void weir_keys_collect(struct weir_keys *keys);
 /* Memory of the table and all that belongs to it. */

@@ -6,7 +6,7 @@
 
 #include "base/map.h"
 
-/* Each is there while it has users: rows, or for a workspace the word that it is suspended. */
+/* Each is there while it has users: rows, or for a workspace the word that it is suspended or captured. */
 struct identity__shared {
     struct weir_map *workspaces; /* id to struct workspace */
     struct weir_map *rules;      /* JSON text to struct rules */
@@ -19,8 +19,8 @@ void identity__shared_release(struct identity__shared *shared);
 /* One user more of the workspace; NULL: no memory. */
 const struct weir_key_workspace *identity__workspace_ref(struct identity__shared *shared, struct weir_span id);
 void identity__workspace_unref(struct identity__shared *shared, const struct weir_key_workspace *workspace);
-WEIR_MUST enum weir_status identity__workspace_suspend(struct identity__shared *shared, struct weir_span id,
-                                                       bool suspended);
+WEIR_MUST enum weir_status identity__workspace_set(struct identity__shared *shared, struct weir_span id, bool suspended,
+                                                   unsigned capture);
 
 /* One user more of the rules of this text; a text that cannot be read gives rules that allow nothing. NULL: no memory. */
 const struct weir_key_rules *identity__rules_ref(struct identity__shared *shared, struct weir_span text);

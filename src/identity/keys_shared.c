@@ -64,7 +64,8 @@ static struct workspace *workspace_find(struct identity__shared *shared, struct 
 }
 
 static void workspace_drop_unused(struct identity__shared *shared, struct workspace *workspace) {
-    if (workspace->users > 0 || atomic_load_explicit(&workspace->shown.suspended, memory_order_relaxed))
+    if (workspace->users > 0 || atomic_load_explicit(&workspace->shown.suspended, memory_order_relaxed) ||
+        atomic_load_explicit(&workspace->shown.capture, memory_order_relaxed) != 0)
         return;
     shared->bytes -= sizeof *workspace + workspace->shown.id.length;
     (void)weir_map_remove(shared->workspaces, workspace->shown.id);
@@ -85,13 +86,15 @@ void identity__workspace_unref(struct identity__shared *shared, const struct wei
     workspace_drop_unused(shared, left);
 }
 
-enum weir_status identity__workspace_suspend(struct identity__shared *shared, struct weir_span id, bool suspended) {
-    if (!suspended && weir_map_find(shared->workspaces, id) == NULL)
+enum weir_status identity__workspace_set(struct identity__shared *shared, struct weir_span id, bool suspended,
+                                         unsigned capture) {
+    if (!suspended && capture == 0 && weir_map_find(shared->workspaces, id) == NULL)
         return WEIR_OK;
     struct workspace *workspace = workspace_find(shared, id);
     if (workspace == NULL)
         return WEIR_ENOMEM;
     atomic_store_explicit(&workspace->shown.suspended, suspended, memory_order_release);
+    atomic_store_explicit(&workspace->shown.capture, capture, memory_order_release);
     workspace_drop_unused(shared, workspace);
     return WEIR_OK;
 }

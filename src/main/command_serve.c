@@ -65,6 +65,7 @@ static void write_metrics(void *context, bool openmetrics, struct weir_buffer *o
                                              .control_cpu_ns = server->control_cpu_ns,
                                              .audit_sink_behind = trail.behind,
                                              .audit_sink_failures = trail.failures,
+                                             .contents_left_out = health.contents_left_out,
                                              .version = WEIR_VERSION,
                                              .environment = server->board.environment,
                                              .revision = server->board.revision,
@@ -257,6 +258,7 @@ static enum weir_status open_sealing(struct main__server *server, struct weir_er
     enum weir_status status = main__sealing_new(&server->settings, &server->sealing, &problem);
     if (status != WEIR_OK)
         return weir_fail(error, status, "%s", problem.text);
+    server->gateway.sealing = server->sealing;
     server->board.secrets_read_only = !weir_sealing_can_seal(server->sealing);
     if (server->board.secrets_read_only)
         weir_log(log_of(server), WEIR_LOG_WARNING, "sealing_key_missing",
@@ -341,6 +343,7 @@ static void fill_gateway(struct main__server *server) {
     server->gateway.records =
         (struct weir_record_settings){.retention_us = settings->records.retention_ms * 1000,
                                       .sample_percent = (unsigned)settings->records.sample_percent};
+    server->gateway.content_retention_us = settings->records.content_retention_ms * 1000;
     server->gateway.board = &server->board;
     server->gateway.busy_workers = &server->busy_workers;
     server->gateway.log = (struct weir_log){.fd = STDERR_FILENO,
@@ -413,9 +416,9 @@ static enum weir_status boot(struct main__server *server, struct weir_arena *are
     if (status == WEIR_OK)
         status = main__plane_prepare(server, error);
     if (status == WEIR_OK)
-        status = load_keys(server, error);
-    if (status == WEIR_OK)
         status = open_sealing(server, error);
+    if (status == WEIR_OK)
+        status = load_keys(server, error); /* workspaces, too: what is captured depends on the sealing key */
     if (status == WEIR_OK)
         status = start_backups(server, error);
     if (status == WEIR_OK)

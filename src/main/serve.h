@@ -15,6 +15,7 @@
 /* Keys between the store, the table and the workers (serve_keys.c). */
 struct main__key_watch {
     bool has_keys, has_objects; /* the store has said what there is */
+    bool capture_told;          /* that what is to be captured is not */
     int64_t survey_at_ns, log_at_ns;
     uint64_t passed_on; /* the control thread's: the newest `wanted` that workers were told of */
     _Atomic size_t active, rotation_due, bytes;

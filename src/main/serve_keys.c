@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "base/memory.h"
 #include "main/serve.h"
+#include "telemetry/redaction.h"
 
 #include <yyjson.h>
 
@@ -104,22 +105,54 @@ static void on_keys(void *context, const struct weir_key_record *keys, size_t co
         server->key_watch.has_keys = true;
 }
 
+/* What can be captured: nothing without a key to seal it with, and nothing where a name that is to be taken out is unknown. */
+static unsigned capture_of(struct main__server *server, yyjson_val *capture, struct weir_span workspace) {
+    const char *problem = NULL;
+    unsigned found = WEIR_CAPTURE_CONTENT;
+    size_t index, count;
+    yyjson_val *name;
+    if (!yyjson_is_true(yyjson_obj_get(capture, "content")))
+        return 0;
+    yyjson_arr_foreach(yyjson_obj_get(capture, "redact"), index, count, name) {
+        unsigned bit = weir_redaction_find(weir_span_of_string(yyjson_is_str(name) ? yyjson_get_str(name) : ""));
+        found |= bit * WEIR_CAPTURE_REDACT;
+        if (bit == 0)
+            problem = "a name in capture.redact is not known";
+    }
+    if (!weir_sealing_can_seal(server->sealing))
+        problem = "there is no sealing key";
+    else if (server->gateway.content_retention_us == 0)
+        problem = "records.content_retention is 0";
+    if (problem == NULL)
+        return found;
+    if (!server->key_watch.capture_told)
+        weir_log(log_of(server), WEIR_LOG_WARNING, "content_not_captured", WEIR_LOG_S("workspace", workspace),
+                 WEIR_LOG_T("problem", problem), WEIR_LOG_T("effect", "nothing is captured; said once"));
+    server->key_watch.capture_told = true;
+    return 0;
+}
+
 /* What cannot be read keeps its keys out: it was not written by us. */
-static bool is_suspended(struct weir_span text) {
-    yyjson_doc *document = yyjson_read(text.at, text.length, 0);
+static void read_workspace(struct main__server *server, const struct weir_object *workspace, bool *suspended,
+                           unsigned *capture) {
+    yyjson_doc *document = yyjson_read(workspace->text.at, workspace->text.length, 0);
     yyjson_val *object = yyjson_doc_get_root(document);
-    bool suspended = !yyjson_is_obj(object) || yyjson_is_true(yyjson_obj_get(object, "suspended"));
+    *suspended = !yyjson_is_obj(object) || yyjson_is_true(yyjson_obj_get(object, "suspended"));
+    *capture = capture_of(server, yyjson_obj_get(object, "capture"), workspace->id);
     yyjson_doc_free(document);
-    return suspended;
 }
 
 static void on_objects(void *context, const struct weir_object *objects, size_t count) {
     struct main__server *server = context;
     for (size_t i = 0; i < count; i++) {
         const struct weir_object *object = &objects[i];
-        if (object->kind == WEIR_OBJECT_WORKSPACE &&
-            weir_keys_set_workspace(server->gateway.keys, object->id, !object->removed && is_suspended(object->text)) !=
-                WEIR_OK)
+        bool suspended = false;
+        unsigned capture = 0;
+        if (object->kind != WEIR_OBJECT_WORKSPACE)
+            continue;
+        if (!object->removed)
+            read_workspace(server, object, &suspended, &capture);
+        if (weir_keys_set_workspace(server->gateway.keys, object->id, suspended, capture) != WEIR_OK)
             weir_log(log_of(server), WEIR_LOG_ERROR, "workspace_not_loaded", WEIR_LOG_S("workspace", object->id));
     }
     if (count == 0)

@@ -203,7 +203,7 @@ static const struct weir_option records_rows[] = {
      .minimum = 0,
      .maximum = (int64_t)3650 * 24 * 3600000,
      .prose =
-         "How long captured contents are kept, for the workspaces that have them captured. Without effect: no contents are captured yet."},
+         "How long captured contents are kept, for the workspaces that have them captured. It counts for contents to come. 0: none are captured."},
 };
 static const struct weir_option_table records_table = {"records", records_rows, COUNT(records_rows),
                                                        sizeof(struct main__records_settings)};

@@ -3,6 +3,8 @@
 #include "operator/key_changes.h"
 #include "operator/op_objects.h"
 #include "operator/operations_table.h"
+#include "secrets/sealing.h"
+#include "telemetry/redaction.h"
 
 enum { PAGE = 1000 };
 
@@ -39,6 +41,37 @@ static enum weir_status check_plan(struct operator__change *change) {
         return weir_operation_fail(change->call, WEIR_REASON_FIELD_INVALID, "plan", "there is no plan %.*s",
                                    WEIR_SPAN_PRINT(id));
     return status == WEIR_OK ? WEIR_OK : weir_operation_store_failed(change->call, status, "the plan", &error);
+}
+
+/* --- capturing --- */
+
+static bool captures(yyjson_val *fields) {
+    return yyjson_is_true(yyjson_obj_get(yyjson_obj_get(fields, "capture"), "content"));
+}
+
+/* Nothing is captured that could not be sealed, or of which not all is taken out that is to be. */
+static enum weir_status check_capture(struct operator__change *change) {
+    struct weir_arena *arena = weir_operation_arena(change->call);
+    size_t index, count;
+    yyjson_val *name;
+    if (!captures(change->fields))
+        return WEIR_OK;
+    yyjson_arr_foreach(yyjson_obj_get(yyjson_obj_get(change->fields, "capture"), "redact"), index, count, name) {
+        struct weir_span word = weir_span_of_string(yyjson_is_str(name) ? yyjson_get_str(name) : "");
+        if (weir_redaction_find(word) == 0)
+            return weir_operation_fail(change->call, WEIR_REASON_FIELD_INVALID, "capture.redact",
+                                       "nothing is known by the name '%.*s'", WEIR_SPAN_PRINT(word));
+    }
+    bool did = change->before.length > 0 && captures(operator__json_read(arena, change->before));
+    if (did || weir_sealing_can_seal(weir_operation_settings(change->call)->sealing))
+        return WEIR_OK;
+    return weir_operation_fail(change->call, WEIR_REASON_SEALING_KEY_MISSING, "capture.content",
+                               "captured contents are sealed, and there is no key");
+}
+
+static enum weir_status check_workspace(struct operator__change *change) {
+    enum weir_status status = check_plan(change);
+    return status == WEIR_OK ? check_capture(change) : status;
 }
 
 /* --- how many keys --- */
@@ -150,7 +183,7 @@ static const struct operator__kind workspaces = {
     .kind = WEIR_OBJECT_WORKSPACE,
     .type = "workspace",
     .members = workspace_members,
-    .check = check_plan,
+    .check = check_workspace,
     .may_remove = refuse_or_empty,
     .show_more = show_keys,
     .after = operator__keys_changed /* suspending is in effect when the answer is there */};

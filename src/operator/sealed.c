@@ -244,11 +244,31 @@ struct weir_span weir_named_secret_text(struct weir_sealed_work *work, const str
     return text;
 }
 
+/* --- captured contents --- */
+
+static struct weir_span about_content(const struct weir_sealed_work *work, struct weir_span request_id) {
+    return weir_span_of_string(
+        weir_arena_format(work->arena, "content\n%s\n%.*s", work->environment, WEIR_SPAN_PRINT(request_id)));
+}
+
+enum weir_status weir_content_open(const struct weir_sealed_work *work, const struct weir_content *content,
+                                   struct weir_secret **plain, struct weir_error *error) {
+    struct weir_span about = about_content(work, content->request_id);
+    enum weir_status status = about.length == 0 ? WEIR_ENOMEM
+                                                : weir_sealing_open(work->sealing, about, content->blob, plain);
+    if (status == WEIR_EDENIED)
+        return weir_fail(error, status, "the content is sealed with a key that is not among the sealing keys");
+    if (status == WEIR_ECORRUPT)
+        return weir_fail(error, status, "the content is damaged, or was sealed for another request or environment");
+    return status == WEIR_OK ? WEIR_OK : no_memory(error);
+}
+
 /* --- sealing everything anew --- */
 
-/* One place where something sealed is kept. `step` does at most `batch` objects behind *after, inside a transaction; *seen: how many there were. */
+/* One place where something sealed is kept. `most`: of a batch, where what is kept is large; 0: whatever is asked for. `step` does at most `batch` objects behind *after, inside a transaction; *seen: how many there were. */
 struct place {
     const char *name;
+    size_t most;
     enum weir_status (*step)(struct weir_sealed_work *work, int64_t *after, size_t batch, size_t *seen,
                              struct weir_reseal_counts *counts, struct weir_error *error);
     enum weir_status (*count)(struct weir_sealed_work *work, struct weir_sealed_counts *counts,
@@ -362,8 +382,107 @@ static enum weir_status count_secrets(struct weir_sealed_work *work, struct weir
     return status;
 }
 
+/* --- contents --- */
+
+enum { CONTENTS_A_BATCH = 16 };
+
+struct taking {
+    struct weir_sealed_work *work;
+    struct weir_content *contents;
+    size_t count;
+};
+
+static enum weir_status take_content(void *context, const struct weir_content *content) {
+    struct taking *taking = context;
+    struct weir_content *kept = &taking->contents[taking->count++];
+    *kept = *content;
+    enum weir_status status = weir_arena_dup(taking->work->arena, content->request_id, &kept->request_id);
+    return status == WEIR_OK ? weir_arena_dup(taking->work->arena, content->blob, &kept->blob) : status;
+}
+
+static enum weir_status reseal_content(struct weir_sealed_work *work, const struct weir_content *content,
+                                       const char *first_id, struct weir_reseal_counts *counts,
+                                       struct weir_error *error) {
+    char id[WEIR_SEALING_KEY_ID_SIZE];
+    struct weir_secret *plain = NULL;
+    struct weir_buffer blob;
+    enum weir_status status = weir_sealing_blob_key_id(content->blob, id);
+    if (status == WEIR_OK && strcmp(id, first_id) == 0) {
+        counts->already++;
+        return WEIR_OK;
+    }
+    if (status == WEIR_OK)
+        status = weir_content_open(work, content, &plain, error);
+    if (status == WEIR_ECORRUPT || status == WEIR_EDENIED) {
+        counts->unopened++;
+        return WEIR_OK;
+    }
+    weir_buffer_init(&blob, content->blob.length + WEIR_KIB);
+    if (status == WEIR_OK)
+        status = weir_sealing_seal(work->sealing, about_content(work, content->request_id), weir_secret_reveal(plain),
+                                   &blob);
+    weir_secret_free(&plain);
+    if (status == WEIR_OK)
+        status = weir_buffer_status(&blob);
+    if (status == WEIR_OK)
+        status = work->store->content_reseal(work->engine, content->number, weir_buffer_span(&blob), error);
+    else
+        status = no_memory(error);
+    weir_buffer_release(&blob);
+    counts->resealed += status == WEIR_OK;
+    return status;
+}
+
+static enum weir_status step_contents(struct weir_sealed_work *work, int64_t *after, size_t batch, size_t *seen,
+                                      struct weir_reseal_counts *counts, struct weir_error *error) {
+    char first_id[WEIR_SEALING_KEY_ID_SIZE];
+    struct taking taking = {.work = work,
+                            .contents = weir_arena_array(work->arena, batch, sizeof(struct weir_content))};
+    weir_sealing_key_id(work->sealing, first_id);
+    if (taking.contents == NULL)
+        return no_memory(error);
+    enum weir_status status = work->store->content_each(work->engine, *after, batch, false, take_content, &taking,
+                                                        error);
+    for (size_t i = 0; i < taking.count && status == WEIR_OK; i++) {
+        *after = taking.contents[i].number;
+        status = reseal_content(work, &taking.contents[i], first_id, counts, error);
+    }
+    *seen = taking.count;
+    return status;
+}
+
+static enum weir_status count_content(void *context, const struct weir_content *content) {
+    struct counting *counting = context;
+    char id[WEIR_SEALING_KEY_ID_SIZE];
+    counting->seen++;
+    counting->last = content->number;
+    if (weir_sealing_blob_key_id(content->blob, id) != WEIR_OK)
+        counting->counts->unknown++;
+    else if (strcmp(id, counting->first_id) == 0)
+        counting->counts->first++;
+    else if (weir_sealing_has(counting->work.sealing, weir_span_of_string(id)))
+        counting->counts->previous++;
+    else
+        counting->counts->unknown++;
+    return WEIR_OK;
+}
+
+static enum weir_status count_contents(struct weir_sealed_work *work, struct weir_sealed_counts *counts,
+                                       struct weir_error *error) {
+    enum { PAGE = 1000 };
+    struct counting counting = {.work = *work, .counts = counts};
+    enum weir_status status;
+    weir_sealing_key_id(work->sealing, counting.first_id);
+    do {
+        counting.seen = 0;
+        status = work->store->content_each(work->engine, counting.last, PAGE, true, count_content, &counting, error);
+    } while (status == WEIR_OK && counting.seen == PAGE);
+    return status;
+}
+
 static const struct place places[] = {
-    {"secrets", step_secrets, count_secrets},
+    {"secrets", 0, step_secrets, count_secrets},
+    {"contents", CONTENTS_A_BATCH, step_contents, count_contents},
 };
 enum { PLACE_COUNT = sizeof places / sizeof *places };
 
@@ -386,6 +505,8 @@ enum weir_status weir_reseal(struct weir_sealed_work *work, size_t place, size_t
     size_t seen = 0;
     enum weir_status status;
     *counts = (struct weir_reseal_counts){.resealed = 0};
+    if (places[place].most > 0 && batch > places[place].most)
+        batch = places[place].most;
     if (!weir_sealing_can_seal(work->sealing))
         return weir_fail(error, WEIR_EDENIED, "there is no sealing key (secrets.sealing_key)");
     do {

@@ -65,6 +65,11 @@ void weir_named_secret_write(struct weir_json_writer *writer, const struct weir_
 /* The same as a text in the arena; empty without memory. */
 struct weir_span weir_named_secret_text(struct weir_sealed_work *work, const struct weir_named_secret *secret);
 
+/* --- captured contents --- */
+/* Opens one. WEIR_EDENIED, WEIR_ECORRUPT as for a named secret. */
+WEIR_MUST enum weir_status weir_content_open(const struct weir_sealed_work *work, const struct weir_content *content,
+                                             struct weir_secret **plain, struct weir_error *error);
+
 /* --- sealing everything anew --- */
 struct weir_reseal_counts {
     uint64_t resealed; /* with the first key */

@@ -147,7 +147,7 @@ WEIR_MUST enum weir_status store__dictionary_text(struct weir_engine *engine, in
 void store__dictionary_trim(struct weir_engine *engine);
 void store__dictionary_clear(struct weir_engine *engine);
 
-/* --- sqlite_keys.c, sqlite_objects.c, sqlite_audit.c, sqlite_ingest.c, sqlite_ledger.c, sqlite_issued.c,
+/* --- sqlite_keys.c, sqlite_objects.c, sqlite_audit.c, sqlite_contents.c, sqlite_ingest.c, sqlite_ledger.c, sqlite_issued.c,
  * sqlite_leases.c: operations, as in struct weir_engine_ops --- */
 enum weir_status store__sqlite_key_insert(struct weir_engine *engine, struct weir_key_record *key,
                                           struct weir_error *error);
@@ -197,6 +197,20 @@ enum weir_status store__sqlite_audit_prune(struct weir_engine *engine, int64_t b
                                            uint64_t *removed, struct weir_error *error);
 enum weir_status store__sqlite_revision_list(struct weir_engine *engine, uint64_t before_number, size_t limit,
                                              weir_revision_visit visit, void *context, struct weir_error *error);
+
+enum weir_status store__sqlite_content_put(struct weir_engine *engine, const struct weir_content *contents,
+                                           size_t count, struct weir_error *error);
+enum weir_status store__sqlite_content_get(struct weir_engine *engine, struct weir_span request_id,
+                                           struct weir_arena *arena, struct weir_content *content,
+                                           struct weir_error *error);
+enum weir_status store__sqlite_content_delete(struct weir_engine *engine, struct weir_span request_id,
+                                              struct weir_error *error);
+enum weir_status store__sqlite_content_each(struct weir_engine *engine, int64_t after, size_t limit, bool heads,
+                                            weir_content_visit visit, void *context, struct weir_error *error);
+enum weir_status store__sqlite_content_reseal(struct weir_engine *engine, int64_t number, struct weir_span blob,
+                                              struct weir_error *error);
+enum weir_status store__sqlite_content_sweep(struct weir_engine *engine, int64_t utc_us, size_t limit,
+                                             uint64_t *removed, struct weir_error *error);
 
 enum weir_status store__sqlite_ingest_begin(struct weir_engine *engine, struct weir_error *error);
 enum weir_status store__sqlite_ingest_entry(struct weir_engine *engine, const struct weir_ledger_entry *entry,

@@ -144,6 +144,11 @@ static const struct {
      " first_start_utc_us INTEGER NOT NULL, last_start_utc_us INTEGER NOT NULL, indexed_to INTEGER NOT NULL,"
      " merged_to INTEGER NOT NULL, dropping INTEGER NOT NULL);"
      "INSERT INTO meta(name, value) VALUES('record_id_key', randomblob(16));"},
+    {5, 2, "captured contents",
+     "CREATE TABLE content("
+     " number INTEGER PRIMARY KEY, request_id TEXT NOT NULL UNIQUE, workspace TEXT NOT NULL,"
+     " created_utc_us INTEGER NOT NULL, expires_utc_us INTEGER NOT NULL, blob BLOB NOT NULL);"
+     "CREATE INDEX content_by_expiry ON content(expires_utc_us);"},
 };
 enum { MIGRATION_COUNT = sizeof(migrations) / sizeof(migrations[0]) };
 

@@ -116,6 +116,7 @@ void weir_store_health(struct weir_store *store, struct weir_store_health *healt
     uint64_t written = written_bytes(store);
     pthread_mutex_lock(&store->mutex);
     *health = store->health;
+    health->contents_left_out = atomic_load_explicit(&store->contents_left_out, memory_order_relaxed);
     health->journal_backlog_bytes = written > store->read_bytes ? written - store->read_bytes : 0;
     pthread_mutex_unlock(&store->mutex);
 }
@@ -208,6 +209,7 @@ static int64_t turn(struct weir_store *store) {
     int64_t now_ns = weir_clock_monotonic_ns();
     store__run_operations(store);
     supply_segments(store, now_ns);
+    store__write_contents(store);
     bool pending = written_bytes(store) != committed_bytes(store);
     if (pending)
         store->active_until_ns = now_ns + active_ns;
@@ -250,7 +252,8 @@ static int64_t turn(struct weir_store *store) {
 static void wait_until(struct weir_store *store, int64_t wake_ns) {
     struct timespec until = {.tv_sec = wake_ns / (1000 * MS), .tv_nsec = wake_ns % (1000 * MS)};
     int code = 0;
-    while (code == 0 && !store->stop && !store->watch_now && store->queue == NULL && !atomic_load(&store->nudged)) {
+    while (code == 0 && !store->stop && !store->watch_now && store->queue == NULL && store->contents == NULL &&
+           !atomic_load(&store->nudged)) {
         code = pthread_cond_timedwait(&store->wake, &store->mutex, &until);
     }
 }
@@ -268,6 +271,7 @@ static void *thread_main(void *argument) {
         pthread_mutex_unlock(&store->mutex);
     }
     store__run_operations(store);
+    store__write_contents(store);
     return NULL;
 }
 

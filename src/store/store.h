@@ -11,6 +11,7 @@
 #include "base/log.h"
 #include "net/loop.h"
 #include "store/audit.h"
+#include "store/contents.h"
 #include "store/issued.h"
 #include "store/journal.h"
 #include "store/objects.h"
@@ -69,6 +70,7 @@ struct weir_store_health {
     uint64_t ingested_records;
     uint64_t failed_operations;
     uint64_t journal_backlog_bytes;
+    uint64_t contents_left_out;
     int64_t cpu_ns; /* CPU time of the store thread */
     int64_t last_ingest_utc_us;
     char problem[160]; /* words on what is wrong, "" when nothing is */
@@ -85,6 +87,7 @@ typedef enum weir_status (*weir_revision_visit)(void *context, uint64_t number, 
 typedef enum weir_status (*weir_object_visit)(void *context, const struct weir_object *object);
 typedef enum weir_status (*weir_audit_visit)(void *context, const struct weir_audit_entry *entry);
 typedef enum weir_status (*weir_record_visit)(void *context, const struct weir_record *record);
+typedef enum weir_status (*weir_content_visit)(void *context, const struct weir_content *content);
 
 /* What opening would do to the database. */
 enum { WEIR_STORE_MIGRATION_STEPS = 64 };
@@ -240,6 +243,23 @@ struct weir_engine_ops {
     /* The newest `limit` records (at most WEIR_RECORD_MATCHES) that have this id, whichever of their ids it is; newest first. */
     enum weir_status (*record_find)(struct weir_engine *engine, struct weir_span id, size_t limit,
                                     weir_record_visit visit, void *context, struct weir_error *error);
+    /* --- captured contents (store/contents.h) --- */
+    /* All of them or none, in one transaction, which is not forced to the disk. */
+    enum weir_status (*content_put)(struct weir_engine *engine, const struct weir_content *contents, size_t count,
+                                    struct weir_error *error);
+    /* Also one that has expired and was not swept yet. WEIR_ENOTFOUND. */
+    enum weir_status (*content_get)(struct weir_engine *engine, struct weir_span request_id, struct weir_arena *arena,
+                                    struct weir_content *content, struct weir_error *error);
+    enum weir_status (*content_delete)(struct weir_engine *engine, struct weir_span request_id,
+                                       struct weir_error *error);
+    /* In order of number, at most `limit` behind `after`. `heads`: of the blobs only as much as names the key. */
+    enum weir_status (*content_each)(struct weir_engine *engine, int64_t after, size_t limit, bool heads,
+                                     weir_content_visit visit, void *context, struct weir_error *error);
+    enum weir_status (*content_reseal)(struct weir_engine *engine, int64_t number, struct weir_span blob,
+                                       struct weir_error *error);
+    /* Removes at most `limit` of those that have expired at `utc_us`. */
+    enum weir_status (*content_sweep)(struct weir_engine *engine, int64_t utc_us, size_t limit, uint64_t *removed,
+                                      struct weir_error *error);
     /* Forces what was committed to the disk: it survives a power loss from here on. Asked before journal segments are
      * deleted. */
     enum weir_status (*flush)(struct weir_engine *engine, struct weir_error *error);
@@ -290,6 +310,12 @@ void weir_store_look(struct weir_store *store);
 /* The same, and waits until it was done, at most so long: what was there before the call is on its way to the watchers' loops when this gives true.
  * Not from the store's own thread. */
 bool weir_store_look_through(struct weir_store *store, int64_t timeout_ms);
+
+/* Hands a captured content over; its texts are copied. Any thread, no reply. What does not fit (WEIR_CONTENTS_WAITING…) or cannot be written is
+ * left out. */
+void weir_store_content_put(struct weir_store *store, const struct weir_content *content);
+/* Counts one that could not even be handed over. */
+void weir_store_content_left_out(struct weir_store *store);
 
 /* Before `loop` ends: its watchers are gone and replies to it are dropped when this returns. (Messages that were
  * posted before still run.) Not needed when the store is freed before the loop. */

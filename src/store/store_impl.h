@@ -1,5 +1,5 @@
 /* The store thread's inside, shared by store.c (life and loop), store_boot.c (directories, the dead), store_ingest.c
- * (journal to ledger), store_retention.c (records' upkeep), store_operations.c (messages) and store_watch.c (watching
+ * (journal to ledger), store_contents.c (captured contents), store_retention.c (upkeep of both), store_operations.c (messages) and store_watch.c (watching
  * keys and objects).
  *
  * One mutex guards the queue, the watchers' list and the health; it is never held over a call of the engine.
@@ -77,6 +77,8 @@ struct store__operation {
     char bytes[]; /* that the spans point to */
 };
 
+struct store__waiting; /* store_contents.c */
+
 struct store__watcher {
     struct store__watcher *next;
     struct weir_loop *loop; /* NULL: forgotten */
@@ -108,11 +110,14 @@ struct weir_store {
     pthread_mutex_t mutex;
     pthread_cond_t wake, done;
     _Atomic bool nudged;
+    _Atomic uint64_t contents_left_out;
     /* under the mutex */
     bool stop, watch_now;
     uint64_t looks_begun, looks_done; /* of store__watch */
     struct store__operation *queue, **queue_end;
     size_t queued;
+    struct store__waiting *contents; /* the newest first */
+    size_t content_count, content_bytes;
     struct store__operation *current;
     struct store__watcher *watchers;
     struct weir_store_health health;
@@ -152,12 +157,16 @@ WEIR_MUST enum weir_status store__settle_dead(struct weir_store *store, struct w
 WEIR_MUST enum weir_status store__supply(struct weir_store *store, struct store__series *series, bool populate,
                                          struct weir_error *error);
 
+/* --- store_contents.c --- */
+/* Writes the captured contents that wait. */
+void store__write_contents(struct weir_store *store);
+
 /* --- restore.c --- */
 /* WEIR_EBUSY: what is in the directory is half a restore. */
 WEIR_MUST enum weir_status store__check_restored(const char *directory, struct weir_error *error);
 
 /* --- store_retention.c --- */
-/* A step of the upkeep of request records, when one is due. */
+/* A step of the upkeep of request records and captured contents, when one is due. */
 void store__upkeep(struct weir_store *store, int64_t now_ns);
 
 /* --- store_operations.c --- */

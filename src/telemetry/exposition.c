@@ -430,6 +430,7 @@ static bool write_fact(struct exposition *exposition, const struct weir_metrics_
         {TELEMETRY__LEDGER_INGESTED, (int64_t)facts->ingested_records},
         {TELEMETRY__AUDIT_SINK_BEHIND, (int64_t)facts->audit_sink_behind},
         {TELEMETRY__AUDIT_SINK_FAILURES, (int64_t)facts->audit_sink_failures},
+        {TELEMETRY__CONTENTS_LEFT_OUT, (int64_t)facts->contents_left_out},
         {TELEMETRY__READY, (int64_t)facts->ready},
         {TELEMETRY__STORE_UP, (int64_t)facts->store_available},
         {TELEMETRY__JOURNAL_UP, (int64_t)facts->journal_available},

@@ -49,6 +49,7 @@ struct weir_metrics_facts {
     int64_t control_cpu_ns;
     int64_t audit_sink_behind;
     uint64_t audit_sink_failures;
+    uint64_t contents_left_out;
     const char *version;
     const char *environment;
     uint64_t revision;

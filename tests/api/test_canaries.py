@@ -326,6 +326,26 @@ def explained(world, value):
     return world.values["provider: literal credential"]
 
 
+def captured(world, text, **more):
+    """Says it in a request of a workspace whose contents are captured; gives what was kept."""
+    owner = {"token": world.operator.owner_token}
+    if "captured" not in {row["id"] for row in world.operator.all("/api/v1/workspaces", **owner)}:
+        world.operator.post("/api/v1/workspaces", {"id": "captured", "capture": {"content": True}}, **owner)
+    key = world.operator.post("/api/v1/keys", {"name": "captured", "workspace": "captured"}, **owner).json()["key"]
+    request_id = world.data("POST", "/v1/chat/completions", {"authorization": f"Bearer {key}"}, chat_body(text, model="literal", **more)).headers["x-request-id"]
+    path = f"/api/v1/requests/{request_id}/content"
+    return until(lambda: (got := world.operator.get(path, status={200, 404}, **owner)).status == 200 and got, "the content").body
+
+
+def captured_prompt(world, value):
+    assert value.encode() in captured(world, f"all is well {value}") and value.encode() in captured(world, f"DO-STREAM {value}", stream=True)
+
+
+def captured_key(world, value):
+    for text in (f"all is well with sk-{value}", f"DO-STREAM Authorization: Bearer {value}", f"DO-OTHER-400 https://me:{value}@example.org"):
+        assert b"[redacted:secret]" in captured(world, text, metadata={"api_key": value})
+
+
 PLANTED = [
     Plant("provider: literal credential", through_the_echo),
     Plant("provider: credential of a variable", lambda world, value: None),
@@ -352,6 +372,8 @@ PLANTED = [
     Plant("settings: a broken reload", broken_reload),
     Plant("settings: the environment", environment),
     Plant("settings: explained", explained),
+    Plant("client: a captured prompt", captured_prompt, own=True),
+    Plant("client: a key in a captured prompt", captured_key, own=True),
 ]
 CREDENTIALS = [row.name for row in PLANTED if row.name.startswith("provider: ")]
 
@@ -395,7 +417,8 @@ def operations(world):
             places = filled
         for place in places:
             answer = get(place)
-            yield f"GET {place}", f"{answer.headers}".encode() + answer.body, set()
+            # A captured prompt is what this operation is there to show.
+            yield f"GET {place}", f"{answer.headers}".encode() + answer.body, {"client: a captured prompt"} if path.endswith("/content") else set()
     for form in ("csv", "json", "jsonl"):
         yield f"the trail as {form}", get(f"/api/v1/audit-logs/export?format={form}").body, set()
 

@@ -67,9 +67,9 @@ def test_a_workspace_lives_and_goes(operator):
     assert shown["keys"] == {"active": 0, "total": 0}
     key = create(operator, workspace=name)
     assert operator.get(path).json()["keys"] == {"active": 1, "total": 1}
-    changed = operator.patch(path, {"name": "Näme", "plan": "startup", "notes": "n", "capture": {"content": True}, "tags": {"z": None}}).json()
+    changed = operator.patch(path, {"name": "Näme", "plan": "startup", "notes": "n", "capture": {"redact": ["email"]}, "tags": {"z": None}}).json()
     assert (changed["name"], changed["plan"], changed["tags"]) == ("Näme", "startup", {"a": "2"})
-    assert changed["capture"] == {"content": True, "redact": []}
+    assert changed["capture"] == {"content": False, "redact": ["email"]}
     assert operator.patch(path, {"name": None, "capture": None}).json()["name"] == name
     assert operator.patch(path, {"plan": "none"}, status=400).field == "plan"
     assert operator.delete(f"{path}?confirm={name}", status=409).reason == "still_in_use"

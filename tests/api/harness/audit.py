@@ -4,7 +4,7 @@ import pathlib
 import socket
 import threading
 
-from .waiting import PATIENCE
+from .waiting import PATIENCE, until
 
 
 def entries(operator, after=0, **filters):
@@ -170,6 +170,17 @@ def secret(method, name, body=None, confirm=False):
     return prepare
 
 
+def content(operator):
+    """Of a workspace that has contents captured."""
+    operator.post("/api/v1/workspaces", {"id": "audited-contents", "capture": {"content": True}})
+    made = key_of(operator, workspace="audited-contents")["key"]
+    answer = operator.gateway.chat(headers={"authorization": f"Bearer {made}"})
+    request_id = answer.headers["x-request-id"]
+    path = f"/api/v1/requests/{request_id}/content"
+    until(lambda: operator.get(path, status={200, 404}).status == 200, "the content")
+    return lambda: operator.delete(f"{path}?confirm={request_id}")
+
+
 W, T, U = "/api/v1/workspaces/{workspace}", "/api/v1/workspaces/{workspace}/teams", "/api/v1/workspaces/{workspace}/users"
 CHANGES = {
     "keys.create": change("POST", "/api/v1/keys", {"name": "one more"}),
@@ -204,5 +215,6 @@ CHANGES = {
     "auth.tokens_revoke": people("DELETE", "/auth/tokens/{token_id}", confirm="token_id", as_himself=True),
     "secrets.put": secret("PUT", "audited-secret", {"value": "a value that nobody sees"}),
     "secrets.delete": secret("DELETE", "audited-other", confirm=True),
+    "requests.content_delete": content,
     "backups.create": change("POST", "/api/v1/backups"),
 }

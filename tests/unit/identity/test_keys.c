@@ -147,9 +147,9 @@ static void endless_changes_take_no_more_memory(void **state) {
         record.family = weir_span_of_string(workspace);
         assert_int_equal(weir_keys_apply(keys, &record, NULL), WEIR_OK);
         /* Each is suspended for a while, which must leave nothing behind either. */
-        assert_int_equal(weir_keys_set_workspace(keys, record.workspace, true), WEIR_OK);
+        assert_int_equal(weir_keys_set_workspace(keys, record.workspace, true, 0), WEIR_OK);
         assert_true(atomic_load(&find(keys, 7)->shared->suspended));
-        assert_int_equal(weir_keys_set_workspace(keys, record.workspace, false), WEIR_OK);
+        assert_int_equal(weir_keys_set_workspace(keys, record.workspace, false, 0), WEIR_OK);
         const struct weir_key *key = find(keys, 7);
         assert_true(weir_rule_list_allows(&key->rules->models, weir_span_of(rules + 12, 10)));
         assert_true(weir_span_equal(key->shared->id, record.workspace));
@@ -230,13 +230,17 @@ static void a_workspace_may_be_suspended_before_its_first_key(void **state) {
     (void)state;
     struct weir_keys *keys = NULL;
     assert_int_equal(weir_keys_new(1, &keys), WEIR_OK);
-    assert_int_equal(weir_keys_set_workspace(keys, WEIR_SPAN("default"), true), WEIR_OK);
-    assert_int_equal(weir_keys_set_workspace(keys, WEIR_SPAN("other"), false), WEIR_OK);
+    assert_int_equal(weir_keys_set_workspace(keys, WEIR_SPAN("default"), true, 5), WEIR_OK);
+    assert_int_equal(weir_keys_set_workspace(keys, WEIR_SPAN("other"), false, 0), WEIR_OK);
     struct weir_key_record record = record_of(7);
     assert_int_equal(weir_keys_apply(keys, &record, NULL), WEIR_OK);
     assert_true(atomic_load(&find(keys, 7)->shared->suspended));
-    assert_int_equal(weir_keys_set_workspace(keys, WEIR_SPAN("default"), false), WEIR_OK);
+    assert_int_equal(atomic_load(&find(keys, 7)->shared->capture), 5);
+    assert_int_equal(weir_keys_set_workspace(keys, WEIR_SPAN("default"), false, 4), WEIR_OK);
     assert_false(atomic_load(&find(keys, 7)->shared->suspended));
+    assert_int_equal(atomic_load(&find(keys, 7)->shared->capture), 4);
+    assert_int_equal(weir_keys_set_workspace(keys, WEIR_SPAN("default"), false, 0), WEIR_OK);
+    assert_int_equal(atomic_load(&find(keys, 7)->shared->capture), 0);
     weir_keys_free(&keys);
 }
 
