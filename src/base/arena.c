@@ -9,6 +9,7 @@
 #include "base/arena.h"
 
 #include "base/arithmetic.h"
+#include "base/memory.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -148,6 +149,15 @@ static void free_blocks_behind_first(struct weir_arena *arena) {
             block_free(block);
         }
         block = previous;
+    }
+}
+
+void weir_arena_wipe(struct weir_arena *arena) {
+    run_deferred(arena); /* what is noted for them lies in the blocks */
+    for (struct block *block = arena->current; block != NULL; block = block->previous) {
+        size_t start = block == arena->first ? arena->first_start : 0;
+        unpoison(block->bytes + start, block->used - start);
+        weir_memory_wipe(block->bytes + start, block->used - start);
     }
 }
 

@@ -16,6 +16,8 @@ struct weir_arena;
 struct weir_arena *weir_arena_new(size_t first_block_bytes, size_t max_bytes);
 /* Runs the deferred calls in reverse order, frees all, sets *arena to NULL. *arena may be NULL. */
 void weir_arena_free(struct weir_arena **arena);
+/* Runs the deferred calls and overwrites all that was handed out, which may hold secrets; then it is freed or reset. */
+void weir_arena_wipe(struct weir_arena *arena);
 /* Runs the deferred calls and makes the memory available again; keeps the first block. */
 void weir_arena_reset(struct weir_arena *arena);
 /* Zeroed memory of `size` bytes (0 gives a valid pointer), or NULL past the cap. */

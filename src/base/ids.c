@@ -68,18 +68,13 @@ void weir_uuid_format(const struct weir_uuid *uuid, char out[WEIR_UUID_TEXT_SIZE
     *out = '\0';
 }
 
-/* -1: no hexadecimal digit. */
+/* -1: no hexadecimal digit. A table, for no processor can guess which branch a random digit takes. */
 static int hex_value(char byte) {
-    if (byte >= '0' && byte <= '9') {
-        return byte - '0';
-    }
-    if (byte >= 'a' && byte <= 'f') {
-        return byte - 'a' + 10;
-    }
-    if (byte >= 'A' && byte <= 'F') {
-        return byte - 'A' + 10;
-    }
-    return -1;
+    static const signed char values_plus_one[256] = {
+        ['0'] = 1,  ['1'] = 2,  ['2'] = 3,  ['3'] = 4,  ['4'] = 5,  ['5'] = 6,  ['6'] = 7,  ['7'] = 8,
+        ['8'] = 9,  ['9'] = 10, ['a'] = 11, ['b'] = 12, ['c'] = 13, ['d'] = 14, ['e'] = 15, ['f'] = 16,
+        ['A'] = 11, ['B'] = 12, ['C'] = 13, ['D'] = 14, ['E'] = 15, ['F'] = 16};
+    return values_plus_one[(unsigned char)byte] - 1;
 }
 
 static bool hex_byte(const char *digits, unsigned char *byte) {

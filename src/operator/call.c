@@ -43,8 +43,13 @@ void operator__call_free(struct weir_operation_call **call) {
     if (*call == NULL)
         return;
     weir_list_remove(&(*call)->link);
+    /* Passwords and secrets come in a body, which is read in the arena; the head has a token; new keys go out with the answer. */
     if ((*call)->body.at != NULL)
-        weir_memory_wipe((*call)->body.at, (*call)->body.length); /* it may hold a password */
+        weir_memory_wipe((*call)->body.at, (*call)->body.length);
+    if ((*call)->answer.at != NULL)
+        weir_memory_wipe((*call)->answer.at, (*call)->answer.length);
+    if ((*call)->arena != NULL)
+        weir_arena_wipe((*call)->arena);
     weir_buffer_release(&(*call)->body);
     weir_buffer_release(&(*call)->answer);
     weir_arena_free(&(*call)->arena);

@@ -190,6 +190,9 @@ enum weir_status weir_key_rotate(struct weir_key_work *work, struct weir_key_rec
     if (state != WEIR_KEY_ACTIVE)
         return refuse(work, WEIR_REASON_STATE_CONFLICT, NULL, "the key is %s: make a new one",
                       weir_key_state_name(state));
+    enum weir_status status = weir_key_owner_check(work, old); /* a disabled user gets no new key this way either */
+    if (status != WEIR_OK)
+        return status;
     *fresh = (struct weir_key_record){.name = old->name,
                                       .workspace = old->workspace,
                                       .team = old->team,
@@ -198,7 +201,7 @@ enum weir_status weir_key_rotate(struct weir_key_work *work, struct weir_key_rec
                                       .rules = old->rules,
                                       .tags = old->tags,
                                       .expires_utc_us = end_of_fresh(old, work->now_utc_us, expires_utc_us)};
-    enum weir_status status = weir_key_insert_new(work, fresh, key);
+    status = weir_key_insert_new(work, fresh, key);
     if (status != WEIR_OK)
         return status;
     int64_t end = work->now_utc_us + overlap_us;

@@ -146,10 +146,13 @@ static enum weir_status open_session(struct weir_operation_call *call, const str
                                             .created_utc_us = now,
                                             .expires_utc_us = until};
     status = people.ops->object_sweep(people.engine, now, &swept, &error); /* so that sessions do not pile up */
+    struct weir_span password = known->person.password;
     if (status == WEIR_OK)
         status = weir_operator_get(&people, known->person.id, &known->person, &error);
     if (status == WEIR_ENOTFOUND || (status == WEIR_OK && known->person.disabled))
         return login_failed(call); /* within the last moment */
+    if (status == WEIR_OK && !login->by_token && !weir_span_equal(known->person.password, password))
+        return login_failed(call); /* it has been changed since it was checked, which ended all sessions */
     known->person.last_login_utc_us = now;
     if (status == WEIR_OK)
         status = weir_operator_update(&people, now, &known->person, 0, &error);
@@ -382,9 +385,30 @@ enum weir_status operator__auth_tokens_create(struct weir_operation_call *call) 
                : status;
 }
 
+/* Who has come with less than his operator may takes none away that may more: it is the way back in. */
+static enum weir_status check_revocable(struct weir_operation_call *call, struct weir_span id) {
+    const struct weir_people people = operator__people(call);
+    const struct weir_actor *actor = weir_operation_actor(call);
+    struct weir_token_record token;
+    struct weir_error error = {.text = ""};
+    enum weir_role whole = call->identity.operator_role;
+    if (actor->role == whole)
+        return WEIR_OK;
+    enum weir_status status = weir_token_get(&people, actor->id, id, &token, &error);
+    if (status != WEIR_OK)
+        return weir_operation_store_failed(call, status, "the token", &error);
+    if (weir_role_within(token.role != WEIR_ROLE_NONE ? weir_role_common(token.role, whole) : whole, actor->role))
+        return WEIR_OK;
+    return weir_operation_fail(call, WEIR_REASON_ROLE_NOT_ALLOWED, NULL,
+                               "this token may less than its operator, so it revokes none that may more");
+}
+
 enum weir_status operator__auth_tokens_revoke(struct weir_operation_call *call) {
+    struct weir_span id = weir_operation_path_value(call, "token");
     enum weir_status status = need_account(call);
-    return status == WEIR_OK ? operator__token_revoke_of(call, weir_operation_actor(call)->id,
-                                                         weir_operation_path_value(call, "token"))
-                             : status;
+    if (status == WEIR_OK)
+        status = weir_operation_begin(call);
+    if (status == WEIR_OK)
+        status = check_revocable(call, id);
+    return status == WEIR_OK ? operator__token_revoke_of(call, weir_operation_actor(call)->id, id) : status;
 }

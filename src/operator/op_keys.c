@@ -220,14 +220,17 @@ static enum weir_status patch_key(struct weir_operation_call *call, struct weir_
     enum weir_status status = body_end(call, &expires, &given);
     if (status != WEIR_OK)
         return status;
+    /* What had expired kept nobody from being removed: whom the key belongs to may be gone. */
+    bool is_revived = given && weir_key_state_at(key, work->now_utc_us) == WEIR_KEY_EXPIRED;
     if (given)
         key->expires_utc_us = expires;
     (void)take_text(body, "name", &key->name);
-    if (take_text(body, "team", &key->team))
+    if (take_text(body, "team", &key->team) || is_revived)
         owner.team = key->team;
-    if (take_text(body, "user", &key->user))
+    if (take_text(body, "user", &key->user) || is_revived)
         owner.user = key->user;
-    status = owner.team.length > 0 || owner.user.length > 0 ? weir_key_owner_check(work, &owner) : WEIR_OK;
+    if (is_revived || owner.team.length > 0 || owner.user.length > 0)
+        status = weir_key_owner_check(work, &owner);
     if (status == WEIR_OK)
         status = patch_texts(work, body, key);
     return status == WEIR_OK ? WEIR_OK : operator__key_failed(call, work, status, "the key");

@@ -123,9 +123,14 @@ static enum weir_status read_headers(struct weir_operation_call *call) {
     for (size_t i = 0; i < call->row->parameter_count; i++) {
         const struct operator__parameter *parameter = &call->row->parameters[i];
         const struct weir_span *value = NULL;
-        for (size_t j = 0; parameter->place == OPERATOR__IN_HEADER && j < call->head.field_count; j++)
-            if (weir_span_equal_ignore_case(call->head.fields[j].name, weir_span_of_string(parameter->name)))
-                value = &call->head.fields[j].value;
+        for (size_t j = 0; parameter->place == OPERATOR__IN_HEADER && j < call->head.field_count; j++) {
+            if (!weir_span_equal_ignore_case(call->head.fields[j].name, weir_span_of_string(parameter->name)))
+                continue;
+            if (value != NULL)
+                return weir_operation_fail(call, WEIR_REASON_PARAMETER_INVALID, parameter->name, "%s stands twice",
+                                           parameter->name);
+            value = &call->head.fields[j].value;
+        }
         enum weir_status status = value != NULL ? keep(call, i, *value) : WEIR_OK;
         if (status != WEIR_OK)
             return status;
@@ -152,6 +157,10 @@ static enum weir_status check_parameter(struct weir_operation_call *call, yyjson
     }
     if (status == WEIR_OK)
         status = weir_schema_check(openapi, call->schemas->parameters[index], yyjson_doc_get_root(document), &problem);
+    if (status == WEIR_OK && yyjson_is_real(yyjson_doc_get_root(document))) {
+        status = WEIR_EINVAL; /* a whole number to a schema, but not to who reads the text */
+        (void)snprintf(problem.text, sizeof problem.text, "expected a number without a point or an exponent");
+    }
     weir_buffer_release(&text);
     if (status == WEIR_ENOMEM || status == WEIR_ELIMIT)
         return weir_operation_fail(call, WEIR_REASON_OVERLOADED, NULL, "no memory");
@@ -179,14 +188,26 @@ static enum weir_status check_parameters(struct weir_operation_call *call, yyjso
 
 /* --- If-Match, the body, the confirmation --- */
 
-/* `"3"`, W/"3" or *: the schema of the rows that take it has checked more than this does. */
-static void read_version(struct weir_operation_call *call) {
+static bool takes_version(const struct operator__row *row) {
+    for (size_t i = 0; i < row->parameter_count; i++)
+        if (row->parameters[i].place == OPERATOR__IN_HEADER && strcmp(row->parameters[i].name, "If-Match") == 0)
+            return true;
+    return false;
+}
+
+/* `"3"`, W/"3" or *: the schema of the rows that take it has checked more than this does. Nothing is of version 0, which for a handler stands for any. */
+static enum weir_status read_version(struct weir_operation_call *call) {
     struct weir_span text = weir_operation_header(call, "if-match");
+    if (!takes_version(call->row))
+        return WEIR_OK;
     if (weir_span_starts_with(text, WEIR_SPAN("W/")))
         text = weir_span_from(text, 2);
     if (text.length < 2 || text.at[0] != '"' || text.at[text.length - 1] != '"' ||
         weir_span_to_uint64(weir_span_of(text.at + 1, text.length - 2), &call->expected_version) != WEIR_OK)
-        call->expected_version = 0;
+        return WEIR_OK;
+    return call->expected_version != 0 ? WEIR_OK
+                                       : weir_operation_fail(call, WEIR_REASON_VERSION_MISMATCH, NULL,
+                                                             "nothing is of version 0, which If-Match names");
 }
 
 static enum weir_status read_body(struct weir_operation_call *call, yyjson_val *openapi) {
@@ -238,6 +259,5 @@ enum weir_status operator__validate(struct weir_operation_call *call, yyjson_val
         status = read_body(call, openapi);
     if (status == WEIR_OK)
         status = check_confirmation(call);
-    read_version(call);
-    return status;
+    return status == WEIR_OK ? read_version(call) : status;
 }

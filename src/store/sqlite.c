@@ -139,6 +139,7 @@ enum weir_status store__sqlite_end(struct weir_engine *engine, enum weir_status 
                 (void)run_plain(engine, STORE__SQL_RELEASE, "roll back", NULL);
         }
         store__dictionary_clear(engine); /* it may know numbers that were taken back */
+        store__record_gather_forget(engine);
     }
     return status;
 }

@@ -230,6 +230,8 @@ void store__record_begin(struct weir_engine *engine);
 WEIR_MUST enum weir_status store__record_end(struct weir_engine *engine, struct weir_error *error);
 /* Whether a record is kept of the entry. */
 bool store__record_wanted(const struct weir_engine *engine, const struct weir_ledger_entry *entry);
+/* After a rollback: what was gathered of records may not be there. */
+void store__record_gather_forget(struct weir_engine *engine);
 /* What was prepared and allocated for records. */
 void store__records_release(struct weir_engine *engine);
 void store__sqlite_record_settings(struct weir_engine *engine, const struct weir_record_settings *settings);

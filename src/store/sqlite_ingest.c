@@ -123,10 +123,11 @@ static enum weir_status look_up(struct weir_engine *engine, const struct weir_le
             status = store__dictionary_id(engine, entry->attempts[i].upstream_model, &numbers->attempts[i][1], error);
     }
     struct weir_span trace = entry->trace_id;
-    bool lower = trace.length == 2 * sizeof(numbers->trace);
-    for (size_t i = 0; i < trace.length && lower; i++)
-        lower = trace.at[i] < 'A' || trace.at[i] > 'F';
-    numbers->trace_is_binary = lower && weir_hex_parse(trace, numbers->trace, sizeof(numbers->trace)) == WEIR_OK;
+    bool has_form = trace.length == 2 * sizeof(numbers->trace), has_upper = false;
+    for (size_t i = 0; i < trace.length && has_form; i++)
+        has_upper |= (unsigned char)(trace.at[i] - 'A') <= 'F' - 'A';
+    numbers->trace_is_binary = has_form && !has_upper &&
+                               weir_hex_parse(trace, numbers->trace, sizeof(numbers->trace)) == WEIR_OK;
     return status;
 }
 

@@ -75,19 +75,8 @@ static void collect(struct search *search, struct weir_span ids, int64_t run) {
 }
 
 static void collect_group(struct search *search, struct weir_span ids, int64_t run) {
-    if (ids.length < STORE__ID_HEAD_BYTES)
-        return;
-    for (size_t i = 0; i < search->hash_count; i++) {
-        size_t group = search->hashes[i] >> 56;
-        uint16_t from = 0, to;
-        if (group > 0)
-            memcpy(&from, ids.at + (group - 1) * sizeof(from), sizeof(from));
-        memcpy(&to, ids.at + group * sizeof(to), sizeof(to));
-        struct weir_span all = weir_span_from(ids, STORE__ID_HEAD_BYTES);
-        if (from <= to && to * (size_t)STORE__ID_BYTES <= all.length)
-            collect(search,
-                    weir_span_of(all.at + from * (size_t)STORE__ID_BYTES, (size_t)(to - from) * STORE__ID_BYTES), run);
-    }
+    for (size_t i = 0; i < search->hash_count; i++)
+        collect(search, store__record_group(ids, search->hashes[i]), run);
 }
 
 static enum weir_status look_in_zones(struct search *search, struct weir_error *error) {

@@ -1,11 +1,15 @@
 /* Indexing request records: by the values that they are filtered by, and by their ids.
  *
- * A zone of 1,024 records is read back once it is full and gives some dozens of rows: for each dimension and value the set of its records that
+ * A zone of 1,024 records gives some dozens of rows: for each dimension and value the set of its records that
  * have it, as a bit each or, where they are few, as a list. A row of an index for each record and column would cost many times as much, most
- * of it for finding the place. Ids have nothing in common, so there they are sorted, in two steps: a zone's ids are one value, and those of 256
+ * of it for finding the place. A zone is gathered while its records are written; where that was not so from its beginning (a start, another
+ * process, a batch taken back), it is read back. Ids have nothing in common, so there they are sorted, in two steps: a zone's ids are one value, and those of 256
  * zones are merged into 4,096 buckets. An index row an id would touch a page anywhere in the table for each.
  *
- * Only this file and the readers of sqlite_record_list.c and sqlite_record_find.c know these forms.
+ * Of keys, workspaces and models there may be as many as records. A row is a page for each of them too, so those that a zone has rarely are
+ * kept as ids are: sorted by a hash, then merged into the same buckets.
+ *
+ * Only this file and the readers of sqlite_record_condition.c and sqlite_record_find.c know these forms.
  */
 #include "store/sqlite_records.h"
 
@@ -17,6 +21,9 @@ enum {
     FIRST_VALUES = 128,  /* room at first */
     RECORD_IDS = 4 + 11, /* at most, of one record: its own, client's, trace, session; upstreams' and issued ones */
     ZONE_IDS = RECORD_IDS * STORE__RECORD_ZONE,
+    RARE = 32,       /* of a zone's records, at most: dearer to sort and to read than a row from a hundred or so on */
+    RECORD_RARE = 3, /* at most, of one record */
+    ZONE_RARE = RECORD_RARE * STORE__RECORD_ZONE,
     SAME_ID = 16, /* records of a zone found by one id: it is then no id that names a request */
     FEW = 60      /* of a zone's records: a list of them is shorter than the bits */
 };
@@ -37,8 +44,13 @@ struct store__record_index {
     } memo[MEMO_SLOTS];
     uint64_t ids[ZONE_IDS];
     size_t id_count;
-    uint64_t sorted[ZONE_IDS + STORE__ID_HEAD_BYTES / STORE__ID_BYTES];
+    uint64_t rare[ZONE_RARE];
+    size_t rare_count;
+    uint64_t sorted[ZONE_IDS + STORE__ID_HEAD_BYTES / STORE__ID_BYTES],
+        sorted_rare[ZONE_RARE + STORE__ID_HEAD_BYTES / STORE__ID_BYTES];
     struct store__raw_record raw;
+    bool gathering; /* all that was written of gathered_day from gathered_from to gathered_to is noted here */
+    int64_t gathered_day, gathered_from, gathered_to;
     int64_t first_start_utc_us, last_start_utc_us;
 };
 _Static_assert(26 * STORE__RECORD_ZONE < SLOTS, "every value of a zone has a slot");
@@ -57,6 +69,29 @@ uint64_t store__record_id_hash(const struct store__records *records, struct weir
 
 int64_t store__record_value(const struct store__records *records, struct weir_span text) {
     return (int64_t)(weir_siphash(records->id_key, text) >> 1);
+}
+
+bool store__record_may_be_rare(enum store__dimension dimension) {
+    return dimension == STORE__BY_KEY || dimension == STORE__BY_WORKSPACE || dimension == STORE__BY_MODEL;
+}
+
+uint64_t store__record_rare_hash(enum store__dimension dimension, int64_t value) {
+    uint64_t hash = (uint64_t)value << 1 ^ (uint64_t)dimension * UINT64_C(0x9E3779B97F4A7C15);
+    return hash & ~((uint64_t)STORE__RECORD_RUN - 1);
+}
+
+struct weir_span store__record_group(struct weir_span ids, uint64_t hash) {
+    size_t group = hash >> 56;
+    uint16_t from = 0, to;
+    if (ids.length < STORE__ID_HEAD_BYTES)
+        return WEIR_SPAN("");
+    if (group > 0)
+        memcpy(&from, ids.at + (group - 1) * sizeof(from), sizeof(from));
+    memcpy(&to, ids.at + group * sizeof(to), sizeof(to));
+    struct weir_span all = weir_span_from(ids, STORE__ID_HEAD_BYTES);
+    if (from > to || to * (size_t)STORE__ID_BYTES > all.length)
+        return WEIR_SPAN("");
+    return weir_span_of(all.at + from * (size_t)STORE__ID_BYTES, (size_t)(to - from) * STORE__ID_BYTES);
 }
 
 enum weir_status store__record_bits_decode(struct weir_span bytes, struct store__record_bits *bits) {
@@ -106,10 +141,12 @@ static enum weir_status index_begin(struct weir_engine *engine, struct weir_erro
     struct store__record_index *index = records->index;
     if (index == NULL)
         return weir_fail(error, WEIR_ENOMEM, "no memory to index request records");
+    index->gathering = false;
     memset(index->slots, 0, sizeof(index->slots));
     memset(index->memo, 0, sizeof(index->memo)); /* a rollback takes numbers back */
     index->value_count = 0;
     index->id_count = 0;
+    index->rare_count = 0;
     index->first_start_utc_us = INT64_MAX;
     index->last_start_utc_us = INT64_MIN;
     return WEIR_OK;
@@ -177,10 +214,11 @@ static void note_id(struct weir_engine *engine, struct weir_span id, uint64_t pl
         index->ids[index->id_count++] = store__record_id_hash(engine->records, id) | place;
 }
 
-static void note_ids(struct weir_engine *engine, const struct weir_ledger_entry *entry, uint64_t place) {
+static void note_ids(struct weir_engine *engine, const struct weir_ledger_entry *entry, struct weir_span trace,
+                     uint64_t place) {
     note_id(engine, weir_span_of((const char *)entry->request_id.bytes, sizeof(entry->request_id.bytes)), place);
     note_id(engine, entry->client_request_id, place);
-    note_id(engine, entry->trace_id, place); /* 16 bytes, as decoded */
+    note_id(engine, trace, place);
     note_id(engine, entry->session_id, place);
     for (size_t i = 0; i < entry->attempt_count; i++)
         note_id(engine, entry->attempts[i].upstream_request_id, place);
@@ -188,22 +226,25 @@ static void note_ids(struct weir_engine *engine, const struct weir_ledger_entry 
         note_id(engine, entry->issued[i], place);
 }
 
-static enum weir_status note_record(struct weir_engine *engine, int64_t number, struct weir_span data,
+/* A record's texts, in the order of struct store__raw_record, and its trace as it is written: 16 bytes where it has the form. */
+struct noted {
+    const struct weir_ledger_entry *entry;
+    struct store__record_text texts[5], providers[WEIR_MAX_ATTEMPTS];
+    struct weir_span trace;
+};
+
+static enum weir_status note_record(struct weir_engine *engine, int64_t number, const struct noted *noted,
                                     struct weir_error *error) {
     struct store__record_index *index = engine->records->index;
-    struct store__raw_record *raw = &index->raw;
-    const struct weir_ledger_entry *entry = &raw->entry;
+    const struct weir_ledger_entry *entry = noted->entry;
     size_t at = (size_t)number % STORE__RECORD_ZONE;
-    if (store__record_decode(data, raw) != WEIR_OK)
-        return WEIR_OK; /* a newer program's, or damaged: nothing finds it, and the others are found */
-    /* In the order of raw->texts. */
     static const enum store__dimension of_texts[] = {STORE__BY_KEY, STORE__BY_WORKSPACE, STORE__BY_ENDPOINT,
                                                      STORE__BY_MODEL, STORE__BY_PROVIDER};
     enum weir_status status = WEIR_OK;
     for (size_t i = 0; i < sizeof(of_texts) / sizeof(of_texts[0]) && status == WEIR_OK; i++)
-        status = note_text(engine, of_texts[i], &raw->texts[i], at, error);
+        status = note_text(engine, of_texts[i], &noted->texts[i], at, error);
     for (size_t i = 0; i < entry->attempt_count && status == WEIR_OK; i++) {
-        status = note_text(engine, STORE__BY_PROVIDER, &raw->attempts[i][0], at, error);
+        status = note_text(engine, STORE__BY_PROVIDER, &noted->providers[i], at, error);
         if (status == WEIR_OK && entry->attempts[i].reason != 0)
             status = note(index, STORE__BY_REASON, entry->attempts[i].reason, at);
     }
@@ -217,7 +258,7 @@ static enum weir_status note_record(struct weir_engine *engine, int64_t number, 
         status = note(index, STORE__BY_OUTCOME, entry->outcome, at);
     if (status == WEIR_OK && entry->outcome != WEIR_OUTCOME_OK)
         status = note(index, STORE__BY_FAILED, 1, at);
-    note_ids(engine, entry, (uint64_t)number % STORE__RECORD_RUN);
+    note_ids(engine, entry, noted->trace, (uint64_t)number % STORE__RECORD_RUN);
     if (entry->start_utc_us < index->first_start_utc_us)
         index->first_start_utc_us = entry->start_utc_us;
     if (entry->start_utc_us > index->last_start_utc_us)
@@ -225,15 +266,84 @@ static enum weir_status note_record(struct weir_engine *engine, int64_t number, 
     return status;
 }
 
+static enum weir_status note_data(struct weir_engine *engine, int64_t number, struct weir_span data,
+                                  struct weir_error *error) {
+    struct store__raw_record *raw = &engine->records->index->raw;
+    struct noted noted;
+    if (store__record_decode(data, raw) != WEIR_OK)
+        return WEIR_OK; /* a newer program's, or damaged: nothing finds it, and the others are found */
+    noted.entry = &raw->entry;
+    memcpy(noted.texts, raw->texts, sizeof(noted.texts));
+    for (size_t i = 0; i < raw->entry.attempt_count; i++)
+        noted.providers[i] = raw->attempts[i][0];
+    noted.trace = raw->entry.trace_id;
+    return note_record(engine, number, &noted, error);
+}
+
+enum weir_status store__record_gather(struct weir_engine *engine, const struct store__partition *partition,
+                                      const struct weir_ledger_entry *entry, const struct store__entry_numbers *numbers,
+                                      struct weir_error *error) {
+    const int64_t number = partition->next;
+    enum weir_status status = WEIR_OK;
+    if (number == partition->indexed_to) {
+        status = index_begin(engine, error);
+        if (status != WEIR_OK)
+            return status;
+        struct store__record_index *begun = engine->records->index;
+        begun->gathering = true;
+        begun->gathered_day = partition->day;
+        begun->gathered_from = begun->gathered_to = number;
+    }
+    struct store__record_index *index = engine->records->index;
+    if (index == NULL || !index->gathering)
+        return WEIR_OK;
+    if (index->gathered_to != number || index->gathered_day != partition->day) {
+        index->gathering = false; /* another process has written in between */
+        return WEIR_OK;
+    }
+    struct noted noted = {.entry = entry};
+    const struct weir_span texts[] = {entry->key_id, entry->workspace, entry->endpoint, entry->model, entry->provider};
+    for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
+        noted.texts[i] = (struct store__record_text){.number = numbers->texts[i], .itself = texts[i]};
+    for (size_t i = 0; i < entry->attempt_count; i++)
+        noted.providers[i] = (struct store__record_text){.number = numbers->attempts[i][0],
+                                                         .itself = entry->attempts[i].provider};
+    noted.trace = numbers->trace_is_binary ? weir_span_of((const char *)numbers->trace, sizeof(numbers->trace))
+                                           : entry->trace_id;
+    index->gathered_to = number + 1;
+    return note_record(engine, number, &noted, error);
+}
+
+void store__record_gather_forget(struct weir_engine *engine) {
+    if (engine->records != NULL && engine->records->index != NULL)
+        engine->records->index->gathering = false;
+}
+
 /* --- writing a zone --- */
+/* Of each dimension a record has one value at most that may be rare, so there is room. */
+static void keep_rare(struct store__record_index *index, const struct value *value, int64_t zone) {
+    uint64_t hash = store__record_rare_hash((enum store__dimension)value->dimension, value->value);
+    uint64_t first = (uint64_t)zone << STORE__RECORD_ZONE_SHIFT;
+    for (size_t i = 0; i < STORE__RECORD_ZONE / 64; i++) {
+        for (uint64_t left = value->bits.words[i]; left != 0 && index->rare_count < ZONE_RARE; left &= left - 1) {
+            uint64_t number = first + i * 64 + (uint64_t)__builtin_ctzll(left);
+            index->rare[index->rare_count++] = hash | number % STORE__RECORD_RUN;
+        }
+    }
+}
+
 static enum weir_status write_values(struct weir_engine *engine, int64_t day, int64_t zone, struct weir_error *error) {
-    const struct store__record_index *index = engine->records->index;
+    struct store__record_index *index = engine->records->index;
     sqlite3_stmt *statement = NULL;
     enum weir_status status = store__record_prepare(
         engine, "INSERT INTO record_value_%lld(dimension, value, zone, records) VALUES(?, ?, ?, ?)", day, &statement,
         error);
     for (size_t i = 0; i < index->value_count && status == WEIR_OK; i++) {
         const struct value *value = &index->values[i];
+        if (value->count <= RARE && store__record_may_be_rare((enum store__dimension)value->dimension)) {
+            keep_rare(index, value, zone);
+            continue;
+        }
         char bits[sizeof(struct store__record_bits)];
         size_t size = bits_encode(value, bits);
         struct store__binder binder = store__binder_of(statement);
@@ -247,26 +357,26 @@ static enum weir_status write_values(struct weir_engine *engine, int64_t day, in
     return status;
 }
 
-/* By their first byte: a look-up reads a group. Of an id that many records have, the newest are kept. */
-static size_t sort_ids(struct store__record_index *index) {
-    uint16_t *ends = (uint16_t *)(void *)index->sorted;
-    uint64_t *sorted = index->sorted + STORE__ID_HEAD_BYTES / STORE__ID_BYTES;
+/* By their first byte: a look-up reads a group. Of an id that more than `most` records have, the newest are kept. */
+static size_t sort_ids(const uint64_t *ids, size_t count, unsigned most, uint64_t *out) {
+    uint16_t *ends = (uint16_t *)(void *)out;
+    uint64_t *sorted = out + STORE__ID_HEAD_BYTES / STORE__ID_BYTES;
     size_t counts[STORE__ID_GROUPS] = {0}, at[STORE__ID_GROUPS], sum = 0;
-    for (size_t i = 0; i < index->id_count; i++)
-        counts[index->ids[i] >> 56]++;
+    for (size_t i = 0; i < count; i++)
+        counts[ids[i] >> 56]++;
     for (size_t group = 0; group < STORE__ID_GROUPS; group++) {
         at[group] = sum;
         sum += counts[group];
     }
-    for (size_t i = 0; i < index->id_count; i++)
-        sorted[at[index->ids[i] >> 56]++] = index->ids[i];
+    for (size_t i = 0; i < count; i++)
+        sorted[at[ids[i] >> 56]++] = ids[i];
     size_t kept = 0, from = 0;
     for (size_t group = 0; group < STORE__ID_GROUPS; group++) {
         for (size_t i = from; i < from + counts[group]; i++) {
             unsigned same = 0;
-            for (size_t k = i + 1; k < from + counts[group] && same < SAME_ID; k++)
+            for (size_t k = i + 1; k < from + counts[group] && same < most; k++)
                 same += (sorted[k] ^ sorted[i]) < STORE__RECORD_RUN ? 1 : 0;
-            if (same < SAME_ID)
+            if (same < most)
                 sorted[kept++] = sorted[i];
         }
         from += counts[group];
@@ -278,12 +388,16 @@ static size_t sort_ids(struct store__record_index *index) {
 static enum weir_status write_zone(struct weir_engine *engine, int64_t day, int64_t zone, struct weir_error *error) {
     struct store__record_index *index = engine->records->index;
     sqlite3_stmt *statement = NULL;
-    enum weir_status status = store__record_prepare(engine, "INSERT INTO record_zone_id_%lld(zone, ids) VALUES(?, ?)",
+    enum weir_status status = store__record_prepare(engine,
+                                                    "INSERT INTO record_zone_id_%lld(zone, rare, ids) VALUES(?, ?, ?)",
                                                     day, &statement, error);
     if (status == WEIR_OK) {
         struct store__binder binder = store__binder_of(statement);
         store__bind_integer(&binder, zone);
-        store__bind_blob(&binder, index->sorted, sort_ids(index));
+        store__bind_blob(&binder, index->sorted_rare,
+                         index->rare_count > 0 ? sort_ids(index->rare, index->rare_count, RARE, index->sorted_rare)
+                                               : 0);
+        store__bind_blob(&binder, index->sorted, sort_ids(index->ids, index->id_count, SAME_ID, index->sorted));
         status = store__binder_run(engine, &binder, "index the ids of request records", error);
     }
     (void)sqlite3_finalize(statement);
@@ -303,16 +417,10 @@ static enum weir_status write_zone(struct weir_engine *engine, int64_t day, int6
     return status;
 }
 
-enum weir_status store__record_index_zone(struct weir_engine *engine, struct store__partition *partition,
-                                          struct weir_error *error) {
-    int64_t zone = partition->indexed_to >> STORE__RECORD_ZONE_SHIFT;
-    int64_t end = (zone + 1) << STORE__RECORD_ZONE_SHIFT;
-    if (end > partition->next)
-        end = partition->next;
+static enum weir_status read_back(struct weir_engine *engine, const struct store__partition *partition, int64_t end,
+                                  struct weir_error *error) {
     sqlite3_stmt *statement = NULL;
-    enum weir_status status = store__record_id_key(engine, error);
-    if (status == WEIR_OK)
-        status = index_begin(engine, error);
+    enum weir_status status = index_begin(engine, error);
     if (status == WEIR_OK)
         status = store__record_prepare(engine, "SELECT number, data FROM record_%lld WHERE number >= ? AND number < ?",
                                        partition->day, &statement, error);
@@ -325,10 +433,26 @@ enum weir_status store__record_index_zone(struct weir_engine *engine, struct sto
         if (code == SQLITE_DONE)
             break;
         status = code == SQLITE_ROW
-                     ? note_record(engine, sqlite3_column_int64(statement, 0), store__column_span(statement, 1), error)
+                     ? note_data(engine, sqlite3_column_int64(statement, 0), store__column_span(statement, 1), error)
                      : store__sqlite_fail(engine, "read the request records", error);
     }
     (void)sqlite3_finalize(statement);
+    return status;
+}
+
+enum weir_status store__record_index_zone(struct weir_engine *engine, struct store__partition *partition,
+                                          struct weir_error *error) {
+    int64_t zone = partition->indexed_to >> STORE__RECORD_ZONE_SHIFT;
+    int64_t end = (zone + 1) << STORE__RECORD_ZONE_SHIFT;
+    if (end > partition->next)
+        end = partition->next;
+    const struct store__record_index *index = engine->records->index;
+    bool gathered = index != NULL && index->gathering && index->gathered_day == partition->day &&
+                    index->gathered_from == partition->indexed_to && index->gathered_to == end;
+    enum weir_status status = store__record_id_key(engine, error);
+    if (status == WEIR_OK && !gathered)
+        status = read_back(engine, partition, end, error);
+    store__record_gather_forget(engine);
     if (status == WEIR_OK)
         status = write_values(engine, partition->day, zone, error);
     if (status == WEIR_OK)
@@ -339,13 +463,17 @@ enum weir_status store__record_index_zone(struct weir_engine *engine, struct sto
 }
 
 /* --- merging ids --- */
-/* The zones' values, copied one behind the other. */
+static bool are_ids(struct weir_span bytes) {
+    return bytes.length >= STORE__ID_HEAD_BYTES && bytes.length % STORE__ID_BYTES == 0;
+}
+
+/* What the zones have, copied one behind the other. */
 static enum weir_status read_zone_ids(struct weir_engine *engine, int64_t day, int64_t first, int64_t end,
                                       struct weir_buffer *zones, struct weir_error *error) {
     sqlite3_stmt *statement = NULL;
-    enum weir_status status =
-        store__record_prepare(engine, "SELECT ids FROM record_zone_id_%lld WHERE zone >= ? AND zone < ? ORDER BY zone",
-                              day, &statement, error);
+    enum weir_status status = store__record_prepare(
+        engine, "SELECT rare, ids FROM record_zone_id_%lld WHERE zone >= ? AND zone < ? ORDER BY zone", day, &statement,
+        error);
     if (status == WEIR_OK) {
         (void)sqlite3_bind_int64(statement, 1, first >> STORE__RECORD_ZONE_SHIFT);
         (void)sqlite3_bind_int64(statement, 2, (end + STORE__RECORD_ZONE - 1) >> STORE__RECORD_ZONE_SHIFT);
@@ -354,12 +482,15 @@ static enum weir_status read_zone_ids(struct weir_engine *engine, int64_t day, i
         int code = sqlite3_step(statement);
         if (code == SQLITE_DONE)
             break;
-        struct weir_span ids = code == SQLITE_ROW ? store__column_span(statement, 0) : WEIR_SPAN("");
+        struct weir_span rare = code == SQLITE_ROW ? store__column_span(statement, 0) : WEIR_SPAN("");
+        struct weir_span ids = code == SQLITE_ROW ? store__column_span(statement, 1) : WEIR_SPAN("");
         if (code != SQLITE_ROW)
             status = store__sqlite_fail(engine, "read the ids of request records", error);
-        else if (ids.length < STORE__ID_HEAD_BYTES || ids.length % STORE__ID_BYTES != 0)
+        else if (!are_ids(ids) || (rare.length > 0 && !are_ids(rare)))
             status = weir_fail(error, WEIR_ECORRUPT, "the ids of request records cannot be read");
-        else
+        if (status == WEIR_OK && rare.length > 0)
+            weir_buffer_append(zones, weir_span_from(rare, STORE__ID_HEAD_BYTES));
+        if (status == WEIR_OK)
             weir_buffer_append(zones, weir_span_from(ids, STORE__ID_HEAD_BYTES));
     }
     (void)sqlite3_finalize(statement);
@@ -425,7 +556,7 @@ enum weir_status store__record_merge(struct weir_engine *engine, struct store__p
     struct weir_buffer zones;
     uint64_t *ids = NULL;
     size_t *starts = weir_memory_new(STORE__RECORD_BUCKETS + 1, sizeof(*starts));
-    weir_buffer_init(&zones, (size_t)STORE__RECORD_RUN * RECORD_IDS * STORE__ID_BYTES);
+    weir_buffer_init(&zones, (size_t)STORE__RECORD_RUN * (RECORD_IDS + RECORD_RARE) * STORE__ID_BYTES);
     enum weir_status status = read_zone_ids(engine, partition->day, first, end, &zones, error);
     if (status == WEIR_OK)
         ids = weir_memory_new(zones.length / STORE__ID_BYTES + 1, STORE__ID_BYTES);

@@ -9,14 +9,6 @@
 
 enum { DEFAULT_LIMIT = 50, MAX_LIMIT = 1000, MAX_CONDITIONS = 10, MAX_ROWS = 20000, MAX_ZONES = 4000 };
 
-struct condition {
-    enum store__dimension dimension;
-    int64_t value;
-    sqlite3_stmt *statement; /* over the day's record_value */
-    int64_t zone;            /* where its list stands; -1: before the first step */
-    struct store__record_bits bits;
-};
-
 struct listing {
     struct weir_engine *engine;
     const struct weir_record_query *query;
@@ -24,7 +16,7 @@ struct listing {
     void *context;
     struct weir_record_page *page;
     size_t left; /* of the limit */
-    struct condition conditions[MAX_CONDITIONS];
+    struct store__condition conditions[MAX_CONDITIONS];
     size_t condition_count;
     struct store__raw_record raw;
     const struct store__partition *partition;
@@ -125,41 +117,20 @@ static enum weir_status check_times(struct listing *listing, int64_t zone, struc
     return status;
 }
 
-/* The condition's newest zone at or before *zone. WEIR_ENOTFOUND: none. */
-static enum weir_status leap(struct listing *listing, struct condition *condition, int64_t zone,
-                             struct weir_error *error) {
-    if (condition->zone >= 0 && condition->zone <= zone)
-        return WEIR_OK;
-    (void)sqlite3_reset(condition->statement);
-    (void)sqlite3_bind_int64(condition->statement, 1, condition->dimension);
-    (void)sqlite3_bind_int64(condition->statement, 2, condition->value);
-    (void)sqlite3_bind_int64(condition->statement, 3, zone);
-    listing->page->zones++;
-    int code = sqlite3_step(condition->statement);
-    enum weir_status status = WEIR_OK;
-    if (code == SQLITE_ROW) {
-        condition->zone = sqlite3_column_int64(condition->statement, 0);
-        if (store__record_bits_decode(store__column_span(condition->statement, 1), &condition->bits) != WEIR_OK)
-            status = weir_fail(error, WEIR_ECORRUPT, "the index of request records cannot be read");
-    } else if (code == SQLITE_DONE) {
-        status = WEIR_ENOTFOUND;
-    } else {
-        status = store__sqlite_fail(listing->engine, "list the request records", error);
-    }
-    (void)sqlite3_reset(condition->statement);
-    return status;
-}
-
 /* The newest zone at or before *zone that every condition names. */
 static enum weir_status agree(struct listing *listing, int64_t *zone, struct weir_error *error) {
     for (size_t agreed = 0, i = 0; agreed < listing->condition_count; i = (i + 1) % listing->condition_count) {
-        struct condition *condition = &listing->conditions[i];
+        struct store__condition *condition = &listing->conditions[i];
         int64_t end = (*zone + 1) << STORE__RECORD_ZONE_SHIFT;
         if (end < listing->below)
             listing->below = end; /* nothing above can match: a page that ends here goes on here */
         if (listing->page->zones >= MAX_ZONES)
             return WEIR_END;
-        enum weir_status status = leap(listing, condition, *zone, error);
+        int64_t reached = *zone;
+        enum weir_status status = store__condition_leap(listing->engine, condition, listing->partition, &reached,
+                                                        MAX_ZONES, &listing->page->zones, error);
+        if (status == WEIR_END && reached << STORE__RECORD_ZONE_SHIFT < listing->below)
+            listing->below = reached << STORE__RECORD_ZONE_SHIFT;
         if (status != WEIR_OK)
             return status;
         agreed = condition->zone == *zone ? agreed + 1 : 1;
@@ -244,14 +215,8 @@ static enum weir_status prepare_day(struct listing *listing, struct weir_error *
         status = store__record_prepare(
             engine, "SELECT first_start_utc_us, last_start_utc_us FROM record_zone_%lld WHERE zone = ?", day,
             &listing->times, error);
-    for (size_t i = 0; i < listing->condition_count && status == WEIR_OK; i++) {
-        struct condition *condition = &listing->conditions[i];
-        condition->zone = -1;
-        status = store__record_prepare(engine,
-                                       "SELECT zone, records FROM record_value_%lld WHERE dimension = ? AND value = ?"
-                                       " AND zone <= ? ORDER BY zone DESC LIMIT 1",
-                                       day, &condition->statement, error);
-    }
+    for (size_t i = 0; i < listing->condition_count && status == WEIR_OK; i++)
+        status = store__condition_prepare(engine, &listing->conditions[i], listing->partition, error);
     return status;
 }
 
@@ -260,10 +225,8 @@ static void release_day(struct listing *listing) {
     (void)sqlite3_finalize(listing->times);
     listing->get = NULL;
     listing->times = NULL;
-    for (size_t i = 0; i < listing->condition_count; i++) {
-        (void)sqlite3_finalize(listing->conditions[i].statement);
-        listing->conditions[i].statement = NULL;
-    }
+    for (size_t i = 0; i < listing->condition_count; i++)
+        store__condition_release(&listing->conditions[i]);
 }
 
 static enum weir_status list_day(struct listing *listing, struct weir_error *error) {
@@ -286,7 +249,7 @@ static enum weir_status list_day(struct listing *listing, struct weir_error *err
 }
 
 static void add_condition(struct listing *listing, enum store__dimension dimension, int64_t value) {
-    listing->conditions[listing->condition_count++] = (struct condition){.dimension = dimension, .value = value};
+    listing->conditions[listing->condition_count++] = (struct store__condition){.dimension = dimension, .value = value};
 }
 
 static void find_conditions(struct listing *listing) {

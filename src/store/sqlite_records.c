@@ -19,6 +19,7 @@ void store__records_release(struct weir_engine *engine) {
     if (records == NULL)
         return;
     (void)sqlite3_finalize(records->insert);
+    (void)sqlite3_finalize(records->insert_many);
     store__record_index_free(&records->index);
     weir_memory_free(records);
     engine->records = NULL;
@@ -190,7 +191,7 @@ static enum weir_status partition_make(struct weir_engine *engine, int64_t day, 
         "CREATE TABLE record_value_%lld("
         " dimension INTEGER NOT NULL, value INTEGER NOT NULL, zone INTEGER NOT NULL, records BLOB NOT NULL,"
         " PRIMARY KEY(dimension, value, zone)) WITHOUT ROWID",
-        "CREATE TABLE record_zone_id_%lld(zone INTEGER PRIMARY KEY, ids BLOB NOT NULL)",
+        "CREATE TABLE record_zone_id_%lld(zone INTEGER PRIMARY KEY, rare BLOB NOT NULL, ids BLOB NOT NULL)",
         "CREATE TABLE record_run_id_%lld(bucket INTEGER PRIMARY KEY, ids BLOB NOT NULL)",
     };
     int64_t first = 0;
@@ -214,6 +215,8 @@ void store__record_begin(struct weir_engine *engine) {
     if (engine->records != NULL) {
         engine->records->loaded = false;
         engine->records->changed = false;
+        engine->records->queue.count = 0; /* what a rollback left */
+        engine->records->queue.bytes = 0;
     }
 }
 
@@ -227,7 +230,13 @@ static enum weir_status load(struct weir_engine *engine, struct weir_error *erro
     bool none = status == WEIR_ENOTFOUND;
     if (status != WEIR_OK && !none)
         return status;
-    if (!none && newest.day >= today && !newest.dropping && !is_far_ahead(&newest, now_utc_us)) {
+    int64_t first = 0;
+    status = first_number(engine, NULL, &first, error);
+    if (status != WEIR_OK)
+        return status;
+    /* One whose followers are gone was closed: its indexes and its numbers have an end. */
+    bool goes_on = !none && newest.next >= first && !newest.dropping && !is_far_ahead(&newest, now_utc_us);
+    if (goes_on && newest.day >= today) {
         records->newest = newest;
         status = WEIR_OK;
     } else {
@@ -241,14 +250,41 @@ static enum weir_status load(struct weir_engine *engine, struct weir_error *erro
 
 static enum weir_status prepare_insert(struct weir_engine *engine, struct weir_error *error) {
     struct store__records *records = engine->records;
-    if (records->insert != NULL && records->insert_day == records->newest.day)
+    if (records->insert != NULL && records->insert_many != NULL && records->insert_day == records->newest.day)
         return WEIR_OK;
     (void)sqlite3_finalize(records->insert);
-    records->insert = NULL;
+    (void)sqlite3_finalize(records->insert_many);
+    records->insert = records->insert_many = NULL;
+    records->insert_day = records->newest.day;
     enum weir_status status = store__record_prepare(engine, "INSERT INTO record_%lld(number, data) VALUES(?, ?)",
                                                     records->newest.day, &records->insert, error);
+    /* A row that fails takes the whole batch back anyway: OR FAIL spares what would take back the statement alone. */
     if (status == WEIR_OK)
-        records->insert_day = records->newest.day;
+        status = store__record_prepare(engine,
+                                       "INSERT OR FAIL INTO record_%lld(number, data) VALUES"
+                                       "(?, ?), (?, ?), (?, ?), (?, ?), (?, ?), (?, ?), (?, ?), (?, ?)",
+                                       records->newest.day, &records->insert_many, error);
+    return status;
+}
+
+/* Writes what is queued. */
+static enum weir_status flush(struct weir_engine *engine, struct weir_error *error) {
+    struct store__records *records = engine->records;
+    struct store__record_queue *queue = &records->queue;
+    const unsigned step = queue->count == STORE__RECORD_QUEUE ? STORE__RECORD_QUEUE : 1;
+    enum weir_status status = WEIR_OK;
+    size_t from = 0;
+    for (unsigned i = 0; i < queue->count && status == WEIR_OK; i += step) {
+        struct store__binder binder = store__binder_of(step == 1 ? records->insert : records->insert_many);
+        for (unsigned k = i; k < i + step; k++) {
+            store__bind_integer(&binder, records->newest.next - (int64_t)queue->count + (int64_t)k);
+            store__bind_blob(&binder, queue->data + from, queue->ends[k] - from);
+            from = queue->ends[k];
+        }
+        status = store__binder_run(engine, &binder, "write a request record", error);
+    }
+    queue->count = 0;
+    queue->bytes = 0;
     return status;
 }
 
@@ -259,16 +295,13 @@ enum weir_status store__record_insert(struct weir_engine *engine, const struct w
     enum weir_status status = records->loaded ? WEIR_OK : load(engine, error);
     if (status == WEIR_OK)
         status = prepare_insert(engine, error);
+    if (status == WEIR_OK)
+        status = store__record_gather(engine, partition, entry, numbers, error);
     if (status != WEIR_OK)
         return status;
-    char data[STORE__MAX_RECORD_BYTES];
-    size_t size = store__record_encode(entry, numbers, data);
-    struct store__binder binder = store__binder_of(records->insert);
-    store__bind_integer(&binder, partition->next);
-    store__bind_blob(&binder, data, size);
-    status = store__binder_run(engine, &binder, "write a request record", error);
-    if (status != WEIR_OK)
-        return status;
+    struct store__record_queue *queue = &records->queue;
+    queue->bytes += store__record_encode(entry, numbers, queue->data + queue->bytes);
+    queue->ends[queue->count++] = queue->bytes;
     partition->next++;
     partition->records++;
     if (entry->start_utc_us < partition->first_start_utc_us)
@@ -276,7 +309,11 @@ enum weir_status store__record_insert(struct weir_engine *engine, const struct w
     if (entry->start_utc_us > partition->last_start_utc_us)
         partition->last_start_utc_us = entry->start_utc_us;
     records->changed = true;
-    if (partition->next - partition->indexed_to >= STORE__RECORD_ZONE)
+    bool zone_is_full = partition->next - partition->indexed_to >= STORE__RECORD_ZONE;
+    if (zone_is_full || queue->count == STORE__RECORD_QUEUE ||
+        sizeof(queue->data) - queue->bytes < STORE__MAX_RECORD_BYTES)
+        status = flush(engine, error);
+    if (status == WEIR_OK && zone_is_full)
         status = store__record_index_zone(engine, partition, error);
     return status;
 }
@@ -286,5 +323,6 @@ enum weir_status store__record_end(struct weir_engine *engine, struct weir_error
     if (records == NULL || !records->changed)
         return WEIR_OK;
     records->changed = false;
-    return store__partition_write(engine, &records->newest, error);
+    enum weir_status status = flush(engine, error);
+    return status == WEIR_OK ? store__partition_write(engine, &records->newest, error) : status;
 }

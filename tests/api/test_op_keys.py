@@ -51,6 +51,47 @@ def only_entry(operator, action, resource_id):
     return found[0]
 
 
+def expired_key(operator, **members):
+    """A key that ended when it was rotated; the one in its place is revoked."""
+    old = create(operator, **members)
+    new = operator.post(f"/api/v1/keys/{old['id']}/rotate", {"overlap_seconds": 0}, status=201).json()["created"]
+    operator.post(f"/api/v1/keys/{new['id']}/revoke?confirm={new['id']}")
+    return old
+
+
+def test_a_key_that_has_expired_comes_back_only_where_it_belongs(gateway, operator):
+    home = workspace(operator)
+    operator.post(f"/api/v1/workspaces/{home}/users", {"id": "ann", "name": "Ann"}, status=201)
+    one, other = (expired_key(operator, workspace=home, user="ann") for _ in range(2))
+    assert operator.patch(f"/api/v1/keys/{one['id']}", {"expires_at": "2090-01-01T00:00:00Z"}).json()["state"] == "rotating"
+    assert answered(gateway, one["key"]) == 200
+    operator.post(f"/api/v1/keys/{one['id']}/revoke?confirm={one['id']}")
+    path = f"/api/v1/keys/{other['id']}"
+    operator.delete(f"/api/v1/workspaces/{home}/users/ann?confirm=ann")
+    assert operator.patch(path, {"expires_at": "2090-01-01T00:00:00Z"}, status=400).field == "user"
+    operator.delete(f"/api/v1/workspaces/{home}?confirm={home}")
+    assert operator.patch(path, {"expires_at": None}, status=400).field == "workspace"
+    assert operator.get(path).json()["state"] == "expired"
+    assert answered(gateway, other["key"]) == 401
+
+
+def test_a_limit_is_written_as_a_whole_number(operator):
+    for wrong in ("1e1", "2.0", "1E0"):
+        assert operator.get(f"/api/v1/keys?limit={wrong}", status=400).field == "limit"
+
+
+def test_no_new_key_is_made_for_a_disabled_user_by_rotating_his(gateway, operator):
+    home = workspace(operator)
+    user = f"/api/v1/workspaces/{home}/users/bob"
+    operator.post(f"/api/v1/workspaces/{home}/users", {"id": "bob", "name": "Bob"}, status=201)
+    made = create(operator, workspace=home, user="bob")
+    operator.patch(user, {"disabled": True})
+    assert operator.post(f"/api/v1/keys/{made['id']}/rotate", status=409).reason == "state_conflict"
+    assert answered(gateway, made["key"]) == 200, "it goes on until it is revoked"
+    operator.patch(user, {"disabled": False})
+    operator.post(f"/api/v1/keys/{made['id']}/rotate", status=201)
+
+
 @pytest.mark.smoke
 def test_a_key_is_shown_once_and_works_on_every_worker_when_the_answer_is_there(gateway, operator):
     made = create(operator, name="web", tags={"b": "2", "a": "1"})

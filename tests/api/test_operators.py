@@ -79,6 +79,8 @@ def test_an_operator_is_made_seen_changed_and_removed(operator):
     changed = operator.patch(path, {"display_name": None, "role": "admin"}, headers={"if-match": '"1"'})
     assert (changed.version, changed.json()["display_name"], changed.json()["role"], changed.json()["email"]) == (2, None, "admin", "grace@example.com")
     assert operator.patch(path, {"email": "x@example.com"}, headers={"if-match": '"1"'}, status=412).reason == "version_mismatch"
+    for never in ('"0"', '"00"', 'W/"0"', '"9223372036854775808"'):
+        assert operator.patch(path, {"email": "x@example.com"}, headers={"if-match": never}, status=412).reason == "version_mismatch"
     assert operator.delete(path, status=400).reason == "confirmation_required"
     assert operator.delete(f"{path}?confirm=grace", status=400).reason == "confirmation_required"
     assert operator.delete(f"{path}?confirm={grace['id']}").status == 204
@@ -236,6 +238,35 @@ def test_a_narrow_token_makes_none_that_may_more(operator):
     assert operator.post("/auth/tokens", {"name": "x"}, token=session).json()["role"] == "viewer"
     full = make_token(operator, person).json()["token"]
     assert operator.post("/auth/tokens", {"name": "x"}, token=full).json()["role"] is None
+
+
+def test_a_narrow_token_revokes_none_that_may_more(operator):
+    person = make(operator, "locked-out", "owner")
+    full = make_token(operator, person).json()
+    narrow, sibling, more = (make_token(operator, person, role=role).json() for role in ("viewer", "viewer", "auditor"))
+    session = operator.post("/auth/login", {"api_key": narrow["token"]}).json()["access_token"]
+    for token in (narrow["token"], session):
+        for other in (full, more):
+            refused = operator.delete(f"/auth/tokens/{other['id']}?confirm={other['id']}", token=token, status=403)
+            assert refused.reason == "role_not_allowed"
+            operator.get("/auth/me", token=other["token"])
+    for own in (sibling, narrow):
+        operator.delete(f"/auth/tokens/{own['id']}?confirm={own['id']}", token=narrow["token"])
+        operator.get("/auth/me", token=own["token"], status=401)
+    operator.delete(f"/auth/tokens/{more['id']}?confirm={more['id']}", token=full["token"])
+
+
+def test_what_is_told_of_a_bad_password_is_not_the_password(operator):
+    person = make(operator, "says-too-little")
+    token = make_token(operator, person).json()["token"]
+    tries = [("POST", "/auth/password", {"new_password": "swordfish9"}), ("POST", "/auth/password", {"new_password": 987654321123}),
+             ("POST", "/auth/login", {"username": "owner", "password": "swordfish9" * 200}), ("POST", "/auth/login", {"api_key": ["swordfish9"]}),
+             ("POST", "/api/v1/operators", {"name": "x", "role": "viewer", "password": "swordfish9"}),
+             ("PUT", "/api/v1/secrets/x", {"value": "swordfish9" * 2000}), ("PUT", "/api/v1/secrets/x", {"value": 987654321123}),
+             ("POST", "/api/v1/keys/emergency-revoke", {"key": "swordfish9" * 30}), ("POST", "/api/v1/keys/emergency-revoke", {"prefix": "swordfish9" * 30})]
+    for method, path, body in tries:
+        answer = operator.request(method, path, body, status=400, token=token if path == "/auth/password" else None)
+        assert b"swordfish9" not in answer.body and b"987654321123" not in answer.body, answer.body
 
 
 def test_a_revoked_token_is_refused_at_once(operator):

@@ -142,6 +142,34 @@ static void remember(void *argument) {
     call->calls->numbers[call->calls->count++] = call->number;
 }
 
+static void note_that_it_ran(void *argument) {
+    *(bool *)argument = true;
+}
+
+static void wiping_overwrites_every_block(void **state) {
+    (void)state;
+    enum { COUNT = 8 };
+    unsigned char *memory[COUNT];
+    static const size_t sizes[COUNT] = {1, 40, 900, 17, 300000, 64, 5000, 3};
+    bool ran = false;
+    struct weir_arena *arena = weir_arena_new(128, 1 << 20);
+    assert_int_equal(weir_arena_defer(arena, note_that_it_ran, &ran), WEIR_OK);
+    for (size_t i = 0; i < COUNT; i++) {
+        memory[i] = weir_arena_alloc_raw(arena, sizes[i]);
+        memset(memory[i], 0x5A, sizes[i]);
+    }
+    weir_arena_wipe(arena);
+    assert_true(ran);
+    for (size_t i = 0; i < COUNT; i++) {
+        for (size_t at = 0; at < sizes[i]; at++) {
+            assert_int_equal(memory[i][at], 0);
+        }
+    }
+    weir_arena_reset(arena);
+    assert_non_null(weir_arena_alloc(arena, 100));
+    weir_arena_free(&arena);
+}
+
 static void deferred_calls_run_once_in_reverse(void **state) {
     (void)state;
     struct calls calls = {0};
@@ -177,6 +205,7 @@ int main(void) {
         cmocka_unit_test(sizes_that_overflow_are_refused),
         cmocka_unit_test(large_and_small_mix),
         cmocka_unit_test(copies_and_texts),
+        cmocka_unit_test(wiping_overwrites_every_block),
         cmocka_unit_test(deferred_calls_run_once_in_reverse),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -101,6 +101,32 @@ static void test_what_is_wrong_is_named(void **state) {
     weir_arena_free(&arena);
 }
 
+static void test_what_is_secret_is_not_told_again(void **state) {
+    (void)state;
+    static const struct {
+        const char *value, *member, *text;
+    } rows[] = {
+        {"{\"password\":\"hunter2\"}", "password", "expected at least 12 characters, got what is not shown"},
+        {"{\"password\":8675309}", "password", "expected a string or null, got what is not shown"},
+        {"{\"password\":[\"hunter2\"]}", "password", "expected a string or null, got what is not shown"},
+        {"{\"either\":\"hunter2\"}", "either", "expected at least 12 characters, got what is not shown"},
+        {"{\"password\":null,\"name\":\"x\"}", "name", "expected an integer, got \"x\""},
+    };
+    struct weir_arena *arena = weir_arena_new(0, WEIR_MIB);
+    struct weir_schema_problem problem;
+    yyjson_val *schema = read_json(
+        arena,
+        "{\"properties\":{\"password\":{\"type\":[\"string\",\"null\"],\"minLength\":12,\"format\":\"password\"},"
+        "\"either\":{\"format\":\"password\",\"anyOf\":[{\"type\":\"string\",\"minLength\":12}]},\"name\":{\"type\":"
+        "\"integer\"}}}");
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        assert_int_equal(weir_schema_check(schema, schema, read_json(arena, rows[i].value), &problem), WEIR_EINVAL);
+        assert_string_equal(problem.member, rows[i].member);
+        assert_string_equal(problem.text, rows[i].text);
+    }
+    weir_arena_free(&arena);
+}
+
 static void test_large_integers_are_compared_exactly(void **state) {
     (void)state;
     struct weir_arena *arena = weir_arena_new(0, WEIR_MIB);
@@ -197,6 +223,7 @@ int main(int argc, char **argv) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_the_published_cases),
         cmocka_unit_test(test_what_is_wrong_is_named),
+        cmocka_unit_test(test_what_is_secret_is_not_told_again),
         cmocka_unit_test(test_large_integers_are_compared_exactly),
         cmocka_unit_test(test_a_schema_that_refers_to_itself_ends),
         cmocka_unit_test(test_texts_from_outside_are_read_strictly),

@@ -51,7 +51,8 @@ static int tear_down(void **state) {
 enum {
     KEYS = 300,
     MODELS = 5,
-    RECORDS_ALONE = 1 << 30 /* from this number on, none has an entry in the ledger: half the time */
+    RECORDS_ALONE = 1 << 30, /* from this number on, none has an entry in the ledger: half the time */
+    LEDGER_ENTRIES = 2000    /* that are put in before those */
 };
 
 /* A request that differs from its neighbours in everything that is filtered by. */
@@ -59,6 +60,11 @@ struct made {
     char key[32], model[32], client[32], upstream[32], trace[33];
     struct weir_ledger_entry entry;
 };
+
+/* The number that was put in before this one: what has an entry in the ledger, then what has none. */
+static uint64_t before(uint64_t number) {
+    return number == RECORDS_ALONE ? LEDGER_ENTRIES - 1 : number - 1;
+}
 
 static uint64_t mix(uint64_t number) {
     number = (number ^ number >> 31) * UINT64_C(0x9E3779B97F4A7C15);
@@ -83,8 +89,15 @@ static void make(struct made *made, uint64_t number) {
     *entry = sample_entry(number);
     entry->start_utc_us = first_start_us + (int64_t)number * 1000;
     entry->end_utc_us = entry->start_utc_us + 500;
+    /* In every third zone one key has many records, in the others few: it stands in both forms of the index. */
+    if (number / STORE__RECORD_ZONE % 3 == 1 && random % 4 == 0)
+        (void)snprintf(made->key, sizeof(made->key), "key_17");
     entry->key_id = weir_span_of_string(made->key);
     entry->workspace = random % 7 == 0 ? WEIR_SPAN("acme") : WEIR_SPAN("default");
+    if (random % 301 == 0) /* rare everywhere; and a model that most zones do not have */
+        entry->workspace = WEIR_SPAN("seldom");
+    if (number % 5000 == 4321)
+        (void)snprintf(made->model, sizeof(made->model), "model-once");
     entry->model = weir_span_of_string(made->model);
     entry->provider = providers[(random >> 30) % 3];
     entry->client_request_id = number % 4 < 2 ? weir_span_of_string(made->client) : WEIR_SPAN("");
@@ -188,7 +201,8 @@ static void check_listing(struct fixture *fixture, struct weir_record_query quer
         for (size_t i = 0; i < seen.count; i++) {
             do {
                 assert_true(number > 0);
-                make(&made, --number);
+                number = before(number);
+                make(&made, number);
             } while (!expected(&made.entry, &query));
             assert_true(seen.numbers[i] == number);
         }
@@ -196,7 +210,8 @@ static void check_listing(struct fixture *fixture, struct weir_record_query quer
         assert_true(++pages < 10000);
     } while (query.before_number != 0);
     while (number > 0) {
-        make(&made, --number);
+        number = before(number);
+        make(&made, number);
         assert_false(expected(&made.entry, &query));
     }
 }
@@ -210,6 +225,10 @@ static void all_filters_find_what_they_should(void **state) {
         {.limit = 7, .failed = true},
         {.limit = 1000, .workspace = WEIR_SPAN("acme")},
         {.limit = 3, .key_id = WEIR_SPAN("key_17")},
+        {.limit = 3, .key_id = WEIR_SPAN("key_18"), .model = WEIR_SPAN("model-2")},
+        {.limit = 2, .workspace = WEIR_SPAN("seldom")},
+        {.limit = 1, .model = WEIR_SPAN("model-once")},
+        {.limit = 9, .key_id = WEIR_SPAN("key_none")},
         {.limit = 1000, .model = WEIR_SPAN("model-3"), .provider = WEIR_SPAN("azure")},
         {.limit = 1000, .provider = WEIR_SPAN("slow")},
         {.limit = 1000, .reason = WEIR_REASON_UPSTREAM_IDLE_TIMEOUT},
@@ -364,6 +383,44 @@ static void a_rolled_back_batch_leaves_nothing(void **state) {
     put_in(fixture, 0, 1500);
     check_listing(fixture, (struct weir_record_query){.limit = 1000}, 1500);
     check_listing(fixture, (struct weir_record_query){.limit = 1000, .model = WEIR_SPAN("model-2")}, 1500);
+}
+
+/* Two processes by turns, and one takes back as many records as the other writes then: a zone holds what was written in the end. */
+static void processes_that_take_turns_index_everything(void **state) {
+    struct fixture *fixture = *state;
+    struct weir_engine *const first = fixture->engine;
+    struct weir_engine *second = NULL;
+    struct made made;
+    uint64_t number = 0;
+    must(fixture, ops->open(fixture->location, "dev", &second, &fixture->error));
+    fixture->engine = second;
+    keep(fixture, 24 * hour_us, 100);
+    for (unsigned turn = 0; number < UINT64_C(4) * STORE__RECORD_ZONE + 100; turn++) {
+        fixture->engine = turn % 3 == 2 ? second : first;
+        if (turn % 5 == 1 || number % STORE__RECORD_ZONE == 0) { /* what is taken back looks like nothing else */
+            struct weir_engine *const other = turn % 3 == 2 ? first : second;
+            must(fixture, ops->ingest_begin(fixture->engine, &fixture->error));
+            for (uint64_t i = 0; i < 64; i++) {
+                make(&made, UINT64_C(1) << 40 | i);
+                must(fixture, ops->ingest_entry(fixture->engine, &made.entry, &fixture->error));
+            }
+            ops->ingest_rollback(fixture->engine);
+            fixture->engine = other;
+            put_in(fixture, number, number + 64);
+            number += 64;
+            fixture->engine = turn % 3 == 2 ? second : first;
+        }
+        put_in(fixture, number, number + 192);
+        number += 192;
+    }
+    fixture->engine = first;
+    ops->close(&second);
+    check_listing(fixture, (struct weir_record_query){.limit = 1000}, number);
+    check_listing(fixture, (struct weir_record_query){.limit = 100, .key_id = WEIR_SPAN("key_17")}, number);
+    check_listing(fixture, (struct weir_record_query){.limit = 100, .model = WEIR_SPAN("model-2")}, number);
+    check_listing(fixture, (struct weir_record_query){.limit = 100, .provider = WEIR_SPAN("slow")}, number);
+    for (uint64_t i = 0; i < 4096; i += 31)
+        assert_found_by_all_ids(fixture, i);
 }
 
 static void sampling_leaves_failures(void **state) {
@@ -545,6 +602,24 @@ static void a_day_far_ahead_comes_to_its_end(void **state) {
     assert_int_equal(records(fixture, (struct weir_record_query){.limit = 0}), 10);
 }
 
+/* A day whose followers are gone again was closed: its indexes and its numbers have an end. */
+static void a_closed_day_takes_nothing_more(void **state) {
+    struct fixture *fixture = *state;
+    put_in(fixture, 0, 10);
+    become(fixture, integer_of(fixture, "SELECT strftime('%Y%m%d', 'now', '+1 day')"));
+    sql(fixture, "UPDATE record_partition SET dropping = 1");
+    put_in(fixture, 10, 20);
+    sql(fixture, "UPDATE record_partition SET dropping = 0");
+    int64_t next = integer_of(fixture, "SELECT max(next_number) FROM record_partition");
+    /* The second one is ahead and as old as its records, which are of a day long ago. */
+    (void)upkeep(fixture, weir_clock_utc_us());
+    assert_int_equal(integer_of(fixture, "SELECT count(*) FROM record_partition"), 1);
+    put_in(fixture, 20, 2020);
+    assert_int_equal(integer_of(fixture, "SELECT count(*) FROM record_partition"), 2);
+    assert_true(integer_of(fixture, "SELECT max(first_number) FROM record_partition") >= next);
+    assert_int_equal(records(fixture, (struct weir_record_query){.limit = 0}), 2010);
+}
+
 /* --- values --- */
 static void what_is_written_is_read(void **state) {
     (void)state;
@@ -621,7 +696,7 @@ static void a_million_are_not_read_through(void **state) {
     struct fixture *fixture = *state;
     enum { MILLION = 1000000 };
     sql(fixture, "PRAGMA synchronous = OFF");
-    put_in(fixture, 0, 2000); /* the dictionary knows their texts */
+    put_in(fixture, 0, LEDGER_ENTRIES); /* the dictionary knows their texts */
     put_in(fixture, RECORDS_ALONE, RECORDS_ALONE + MILLION);
     (void)upkeep(fixture, weir_clock_utc_us());
     /* What the listing asks of the tables is answered by their keys. */
@@ -658,6 +733,17 @@ static void a_million_are_not_read_through(void **state) {
     assert_true(page.rows < 50 + 2 * 1024 && page.zones < 1024);
     page = page_of(fixture, (struct weir_record_query){.limit = 50, .endpoint = WEIR_SPAN("none")}, 0);
     assert_true(page.rows < 1024 && page.zones < 4 && page.next_number == 0);
+    /* All pages are whole, in the runs, in the zones that are not merged and in both forms of a value. */
+    const struct weir_record_query exact[] = {
+        {.limit = 1000, .key_id = WEIR_SPAN("key_17")},
+        {.limit = 700, .key_id = WEIR_SPAN("key_18")},
+        {.limit = 100, .key_id = WEIR_SPAN("key_17"), .workspace = WEIR_SPAN("seldom"), .failed = true},
+        {.limit = 30, .model = WEIR_SPAN("model-once")},
+        {.limit = 3, .key_id = WEIR_SPAN("key_18"), .model = WEIR_SPAN("model-once")},
+        {.limit = 3, .key_id = WEIR_SPAN("key_none")},
+    };
+    for (size_t i = 0; i < sizeof(exact) / sizeof(exact[0]); i++)
+        check_listing(fixture, exact[i], RECORDS_ALONE + MILLION);
     /* What never goes together ends a page early, or is known to be nothing. */
     page = page_of(fixture, (struct weir_record_query){.limit = 50, .failed = true, .status = 200}, 0);
     assert_true(page.rows < 1024);
@@ -690,12 +776,14 @@ int main(void) {
         IN_FIXTURE(an_id_of_everything_gives_the_newest),
         IN_FIXTURE(unbilled_requests_have_a_record_alone),
         IN_FIXTURE(a_rolled_back_batch_leaves_nothing),
+        IN_FIXTURE(processes_that_take_turns_index_everything),
         IN_FIXTURE(sampling_leaves_failures),
         IN_FIXTURE(crashed_requests_have_a_record),
         IN_FIXTURE(days_are_listed_together_and_go_one_by_one),
         IN_FIXTURE(a_day_that_goes_is_hidden_at_once),
         IN_FIXTURE(an_early_clock_writes_to_the_newest_day),
         IN_FIXTURE(a_day_far_ahead_comes_to_its_end),
+        IN_FIXTURE(a_closed_day_takes_nothing_more),
         cmocka_unit_test(what_is_written_is_read),
         IN_FIXTURE(what_cannot_be_read_hides_nothing_else),
         IN_FIXTURE(a_million_are_not_read_through),
