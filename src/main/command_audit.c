@@ -7,7 +7,6 @@
 #include "main/local_audit.h"
 #include "operator/audit_form.h"
 
-
 enum { STEP = 1000, USUAL = 50, MOST = 10000 };
 
 struct audit_flags {

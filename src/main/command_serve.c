@@ -313,6 +313,7 @@ static enum weir_status start_threads(struct main__server *server, struct weir_e
                     .read_state = has_backups ? main__backup_schedule_state : NULL,
                     .context = server->backups},
         .board = &server->board,
+        .metrics = server->gateway.metrics,
         .brand_upper = server->gateway.brand_upper,
         .loopback_only = main__is_loopback_address(settings->operator_plane.listen),
         .tls = server->plane_tls,

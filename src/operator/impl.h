@@ -70,7 +70,7 @@ struct operator__header {
     struct weir_span value;
 };
 
-/* How many attempts of strangers were audited in this second. */
+/* How many attempts of strangers were audited, or have a line in the log, in this second. */
 struct operator__refusals {
     int64_t second;
     unsigned count;
@@ -88,6 +88,7 @@ struct weir_operation_call {
     const struct weir_operator_settings *settings;
     struct weir_http_connection *connection; /* NULL: the client has left */
     enum operator__stage stage;
+    int64_t began_ns;
     struct weir_loop *loop;                            /* the control thread's */
     void (*on_done)(struct weir_operation_call *call); /* on the control thread; NULL: the plane is gone */
 
@@ -150,6 +151,21 @@ struct weir_span operator__call_masked(struct weir_operation_call *call, struct 
 void operator__call_next_piece(struct weir_operation_call *call);
 /* Puts the error's body in the place of what was written. */
 void operator__call_write_error(struct weir_operation_call *call);
+
+/* --- sign.c, on the control thread --- */
+/* What an answer leaves behind: it is counted, and a change or a refusal has a line in the log. Never what was sent. */
+struct operator__sign {
+    const char *operation; /* a row's id, or "none" */
+    unsigned status;
+    bool changed, refused;
+    enum weir_reason reason;
+    const struct weir_actor *actor;
+    const char *request_id;
+    int64_t duration_us;
+};
+/* `strangers`: how many lines those whom nobody knows have had in this second. */
+void operator__leave_sign(struct weir_loop *loop, struct weir_metrics *metrics, struct operator__refusals *strangers,
+                          const struct operator__sign *sign);
 
 /* --- parameters.c --- */
 /* Which row of the path that fits: the first, or operator__row_count. */

@@ -75,6 +75,13 @@ static bool wants_new_connection(enum weir_status status) {
 
 /* --- the thread --- */
 
+/* With the mutex. */
+static void set_waiting(struct operator__operations *operations, size_t waiting) {
+    operations->waiting = waiting;
+    if (operations->settings->metrics != NULL)
+        weir_metrics_set_operator_queue(operations->settings->metrics, waiting);
+}
+
 static struct weir_operation_call *take(struct operator__operations *operations) {
     pthread_mutex_lock(&operations->mutex);
     while (operations->first == NULL && !operations->stop)
@@ -84,7 +91,7 @@ static struct weir_operation_call *take(struct operator__operations *operations)
         operations->first = call->next;
         if (operations->first == NULL)
             operations->end = &operations->first;
-        operations->waiting--;
+        set_waiting(operations, operations->waiting - 1);
     }
     pthread_mutex_unlock(&operations->mutex);
     return call;
@@ -168,7 +175,7 @@ enum weir_status operator__operations_submit(struct operator__operations *operat
         call->next = NULL;
         *operations->end = call;
         operations->end = &call->next;
-        operations->waiting++;
+        set_waiting(operations, operations->waiting + 1);
         pthread_cond_signal(&operations->wake);
     }
     pthread_mutex_unlock(&operations->mutex);
@@ -185,7 +192,7 @@ bool operator__operations_withdraw(struct operator__operations *operations, stru
         *at = call->next;
         if (*at == NULL)
             operations->end = at;
-        operations->waiting--;
+        set_waiting(operations, operations->waiting - 1);
         break;
     }
     pthread_mutex_unlock(&operations->mutex);

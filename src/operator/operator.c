@@ -29,6 +29,7 @@ struct weir_operator {
     struct operator__schemas *schemas; /* in the order of the rows */
     struct weir_list calls;
     size_t bodies_bytes; /* of all calls */
+    struct operator__refusals strangers;
     bool stopping;
 };
 
@@ -119,9 +120,9 @@ static void new_request_id(struct weir_operator *plane, char request_id[WEIR_UUI
     weir_uuid_format(&id, request_id);
 }
 
-/* An answer to what did not become a call. */
-static void refuse(struct weir_operator *plane, struct weir_http_connection *connection, enum weir_reason reason,
-                   const char *detail, const char *allow, bool with_body) {
+/* An answer to what did not become a call; `operation` is what it would have been, or "none". */
+static void refuse(struct weir_operator *plane, struct weir_http_connection *connection, const char *operation,
+                   enum weir_reason reason, const char *detail, const char *allow, bool with_body) {
     struct weir_buffer body;
     char request_id[WEIR_UUID_TEXT_SIZE];
     new_request_id(plane, request_id);
@@ -138,6 +139,15 @@ static void refuse(struct weir_operator *plane, struct weir_http_connection *con
                                 .allow = allow,
                                 .body = weir_buffer_span(&body),
                                 .with_body = with_body};
+    const struct weir_actor actor = {.name = WEIR_SPAN(""),
+                                     .address = weir_span_of_string(weir_http_connection_peer(connection))};
+    const struct operator__sign sign = {.operation = operation,
+                                        .status = reply.status,
+                                        .refused = true,
+                                        .reason = reason,
+                                        .actor = &actor,
+                                        .request_id = request_id};
+    operator__leave_sign(plane->loop, plane->settings.metrics, &plane->strangers, &sign);
     send_and_finish(plane, connection, &reply);
     weir_buffer_release(&body);
 }
@@ -161,12 +171,30 @@ static struct reply reply_of(const struct weir_operation_call *call) {
                           .in_pieces = call->more};
 }
 
+/* Once for each call that is answered, with its first piece. */
+static void leave_sign(struct weir_operation_call *call) {
+    struct weir_operator *plane = call->plane;
+    bool refused = call->reason != WEIR_REASON_NONE;
+    if (call->actor.address.length == 0) /* nobody has looked who it is */
+        call->actor.address = weir_span_of_string(call->peer);
+    const struct operator__sign sign = {.operation = call->row->id,
+                                        .status = call->status,
+                                        .changed = call->row->changes && !refused,
+                                        .refused = refused,
+                                        .reason = call->reason,
+                                        .actor = &call->actor,
+                                        .request_id = call->request_id,
+                                        .duration_us = (weir_loop_now_ns(plane->loop) - call->began_ns) / 1000};
+    operator__leave_sign(plane->loop, plane->settings.metrics, &plane->strangers, &sign);
+}
+
 /* The call's answer is an error of ours. */
 static void fail_call(struct weir_operation_call *call, enum weir_reason reason, const char *detail) {
     struct weir_operator *plane = call->plane;
     struct weir_http_connection *connection = call->connection;
     (void)weir_operation_fail(call, reason, NULL, "%s", detail);
     operator__call_write_error(call);
+    leave_sign(call);
     const struct reply reply = reply_of(call);
     send_and_finish(plane, connection, &reply);
     drop(call);
@@ -208,6 +236,8 @@ static void on_done(struct weir_operation_call *call) {
     struct weir_operator *plane = call->plane;
     struct weir_http_connection *connection = call->connection;
     call->stage = OPERATOR__SENDING;
+    if (call->pieces == 0)
+        leave_sign(call);
     if (connection == NULL) { /* the client has left meanwhile */
         drop(call);
         return;
@@ -343,6 +373,8 @@ static void answer_options(struct weir_operator *plane, struct weir_http_connect
     char request_id[WEIR_UUID_TEXT_SIZE];
     new_request_id(plane, request_id);
     const struct reply reply = {.status = 204, .request_id = request_id, .allow = allow};
+    if (plane->settings.metrics != NULL)
+        weir_metrics_add_operation(plane->settings.metrics, "none", reply.status);
     send_and_finish(plane, connection, &reply);
 }
 
@@ -353,6 +385,7 @@ static void answer_at_once(struct weir_operator *plane, struct weir_operation_ca
             (void)weir_operation_fail(call, WEIR_REASON_INTERNAL, NULL, "%s", "");
         operator__call_write_error(call);
     }
+    leave_sign(call);
     const struct reply reply = reply_of(call);
     send_and_finish(plane, call->connection, &reply);
     drop(call);
@@ -363,12 +396,13 @@ static void begin_call(struct weir_operator *plane, struct weir_http_connection 
     struct weir_operation_call *call = operator__call_new(plane, &plane->settings, &operator__rows[index], head, block);
     bool is_head = weir_span_equal(head->method, WEIR_SPAN("HEAD"));
     if (call == NULL) {
-        refuse(plane, connection, WEIR_REASON_OVERLOADED, "no memory", NULL, !is_head);
+        refuse(plane, connection, operator__rows[index].id, WEIR_REASON_OVERLOADED, "no memory", NULL, !is_head);
         return;
     }
     weir_list_append(&plane->calls, &call->link);
     call->schemas = &plane->schemas[index];
     call->connection = connection;
+    call->began_ns = weir_loop_now_ns(plane->loop);
     call->is_head = is_head;
     new_request_id(plane, call->request_id);
     (void)snprintf(call->peer, sizeof call->peer, "%s", weir_http_connection_peer(connection));
@@ -392,7 +426,7 @@ static void on_request(void *owner, struct weir_http_connection *connection, con
     if (reason == WEIR_REASON_NONE && first == operator__row_count)
         reason = WEIR_REASON_OPERATOR_PATH_NOT_FOUND;
     if (reason != WEIR_REASON_NONE) {
-        refuse(plane, connection, reason, NULL, NULL, with_body);
+        refuse(plane, connection, "none", reason, NULL, NULL, with_body);
         return;
     }
     if (found == operator__row_count) {
@@ -400,12 +434,12 @@ static void on_request(void *owner, struct weir_http_connection *connection, con
         if (weir_span_equal(head->method, WEIR_SPAN("OPTIONS")))
             answer_options(plane, connection, allow);
         else
-            refuse(plane, connection, WEIR_REASON_METHOD_NOT_ALLOWED, NULL, allow, with_body);
+            refuse(plane, connection, "none", WEIR_REASON_METHOD_NOT_ALLOWED, NULL, allow, with_body);
         return;
     }
     reason = check_body_head(&operator__rows[found], head);
     if (reason != WEIR_REASON_NONE)
-        refuse(plane, connection, reason,
+        refuse(plane, connection, operator__rows[found].id, reason,
                reason == WEIR_REASON_BODY_TOO_LARGE ? "the operator plane takes 1 MiB" : NULL, NULL, with_body);
     else
         begin_call(plane, connection, found, head, block);
@@ -413,7 +447,7 @@ static void on_request(void *owner, struct weir_http_connection *connection, con
 
 static void on_refused(void *owner, struct weir_http_connection *connection, enum weir_reason reason,
                        const char *problem) {
-    refuse(owner, connection, reason, problem, NULL, true);
+    refuse(owner, connection, "none", reason, problem, NULL, true);
 }
 
 static const struct weir_http_handler handler = {.on_request = on_request, .on_refused = on_refused};

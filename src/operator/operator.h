@@ -9,6 +9,7 @@
 #include "net/http_server.h"
 #include "net/listener.h"
 #include "telemetry/board.h"
+#include "telemetry/metrics.h"
 
 struct weir_operator;
 
@@ -58,6 +59,7 @@ struct weir_operator_settings {
     int64_t session_ms;      /* how long what POST /auth/login gives is good */
     int64_t rotation_due_us; /* a key's age at which it should be rotated */
     const struct weir_board *board;
+    struct weir_metrics *metrics; /* where answers are counted; NULL: nowhere */
     struct weir_span brand_upper; /* borrowed for life */
     bool loopback_only;           /* check Host */
     struct weir_tls *tls;         /* NULL: none; lives as long as the plane */

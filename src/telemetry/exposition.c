@@ -384,6 +384,24 @@ static void write_attempts(struct exposition *exposition) {
         exposition->no_memory = true;
 }
 
+/* ---- the operator plane ---- */
+
+static void write_operations(struct exposition *exposition) {
+    for (size_t i = 0; i < TELEMETRY__OPERATION_SLOTS; i++) {
+        const struct telemetry__operation *slot = &exposition->metrics->operations[i];
+        const char *id = atomic_load_explicit(&slot->id, memory_order_acquire);
+        char status[16];
+        if (id == NULL)
+            continue;
+        (void)snprintf(status, sizeof status, "%u", slot->status);
+        weir_buffer_clear(&exposition->labels);
+        append_label(&exposition->labels, "operation", weir_span_of_string(id));
+        append_label(&exposition->labels, "status", weir_span_of_string(status));
+        write_integer(exposition, TELEMETRY__OPERATOR_REQUESTS, weir_buffer_span(&exposition->labels),
+                      telemetry__load(&slot->count));
+    }
+}
+
 /* ---- per worker, and facts ---- */
 
 static int64_t sum_of(const struct weir_metrics *metrics, size_t offset) {
@@ -479,6 +497,13 @@ static void write_row(struct exposition *exposition, const struct weir_metrics_f
         return;
     case TELEMETRY__RECORDS_LEFT_OUT:
         write_integer(exposition, metric, none, sum_of(metrics, offsetof(struct weir_metrics_set, records_left_out)));
+        return;
+    case TELEMETRY__OPERATOR_REQUESTS: write_operations(exposition); return;
+    case TELEMETRY__OPERATOR_LOGINS_FAILED:
+        write_integer(exposition, metric, none, telemetry__load(&metrics->logins_failed));
+        return;
+    case TELEMETRY__OPERATOR_QUEUE:
+        write_integer(exposition, metric, none, telemetry__load(&metrics->operator_queue));
         return;
     case TELEMETRY__WORKER_CPU: write_worker_cpu(exposition); return;
     case TELEMETRY__STORE_CPU: write_decimal(exposition, metric, none, facts->store_cpu_ns, 9); return;

@@ -106,9 +106,20 @@ struct weir_metrics_set {
     char after[64];
 };
 
+/* Operations are rows and statuses are those of reasons: there are fewer pairs than may be kept. */
+enum { TELEMETRY__OPERATION_SLOTS = 8192, TELEMETRY__MAX_OPERATIONS = 4096 };
+struct telemetry__operation {
+    const char *_Atomic id; /* static; NULL: empty. Stored last */
+    unsigned status;
+    _Atomic int64_t count;
+};
+
 struct weir_metrics {
     unsigned workers;
     struct weir_metrics_set *sets;
+    _Atomic int64_t logins_failed, operator_queue;
+    size_t operation_count; /* the counting thread's own */
+    struct telemetry__operation operations[TELEMETRY__OPERATION_SLOTS];
 };
 
 static inline int64_t telemetry__load(const _Atomic int64_t *cell) {

@@ -216,6 +216,33 @@ void weir_metrics_add_active(struct weir_metrics_set *set, int64_t requests, int
         telemetry__add(&set->open_connections, connections);
 }
 
+void weir_metrics_add_operation(struct weir_metrics *metrics, const char *operation, unsigned status) {
+    size_t at = (size_t)mix((uint64_t)(uintptr_t)operation, status) & (TELEMETRY__OPERATION_SLOTS - 1);
+    struct telemetry__operation *slot = &metrics->operations[at];
+    const char *id;
+    while ((id = atomic_load_explicit(&slot->id, memory_order_relaxed)) != NULL &&
+           (id != operation || slot->status != status)) {
+        at = (at + 1) & (TELEMETRY__OPERATION_SLOTS - 1);
+        slot = &metrics->operations[at];
+    }
+    if (id == NULL) {
+        if (metrics->operation_count == TELEMETRY__MAX_OPERATIONS)
+            return;
+        metrics->operation_count++;
+        slot->status = status;
+        atomic_store_explicit(&slot->id, operation, memory_order_release);
+    }
+    telemetry__add(&slot->count, 1);
+}
+
+void weir_metrics_add_login_failed(struct weir_metrics *metrics) {
+    telemetry__add(&metrics->logins_failed, 1);
+}
+
+void weir_metrics_set_operator_queue(struct weir_metrics *metrics, size_t waiting) {
+    atomic_store_explicit(&metrics->operator_queue, (int64_t)waiting, memory_order_relaxed);
+}
+
 void weir_metrics_add_record_left_out(struct weir_metrics_set *set) {
     telemetry__add(&set->records_left_out, 1);
 }

@@ -39,6 +39,12 @@ void weir_metrics_add_record_left_out(struct weir_metrics_set *set);
 /* CPU time of the worker's thread so far. */
 void weir_metrics_set_cpu(struct weir_metrics_set *set, int64_t cpu_ns);
 
+/* An answer of the operator plane, counted on one thread. `operation` is static: an operation's id, or "none". */
+void weir_metrics_add_operation(struct weir_metrics *metrics, const char *operation, unsigned status);
+void weir_metrics_add_login_failed(struct weir_metrics *metrics);
+/* How many operations wait; on any thread. */
+void weir_metrics_set_operator_queue(struct weir_metrics *metrics, size_t waiting);
+
 /* Facts that are not counted per request. */
 struct weir_metrics_facts {
     bool store_available;

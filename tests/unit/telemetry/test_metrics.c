@@ -300,6 +300,33 @@ static void too_many_providers_count_as_other(void **state) {
     weir_metrics_free(&metrics);
 }
 
+static void the_operator_plane_is_counted(void **state) {
+    (void)state;
+    static const char create[] = "plans.create", none[] = "none";
+    struct weir_metrics *metrics = NULL;
+    assert_int_equal(weir_metrics_new(1, &metrics), WEIR_OK);
+    weir_metrics_add_operation(metrics, create, 201);
+    weir_metrics_add_operation(metrics, create, 201);
+    weir_metrics_add_operation(metrics, create, 409);
+    weir_metrics_add_operation(metrics, none, 404);
+    weir_metrics_add_login_failed(metrics);
+    weir_metrics_set_operator_queue(metrics, 7);
+    char *text = expose(metrics, false);
+    assert_line(text, "weir_operator_requests_total{operation=\"plans.create\",status=\"201\"} 2");
+    assert_line(text, "weir_operator_requests_total{operation=\"plans.create\",status=\"409\"} 1");
+    assert_line(text, "weir_operator_requests_total{operation=\"none\",status=\"404\"} 1");
+    assert_line(text, "weir_operator_logins_failed_total 1");
+    assert_line(text, "weir_operator_queue 7");
+    weir_memory_free(text);
+    for (unsigned status = 0; status < 5000; status++) /* more than is kept, and no more than is kept */
+        weir_metrics_add_operation(metrics, none, status);
+    text = expose(metrics, false);
+    assert_line(text, "weir_operator_requests_total{operation=\"none\",status=\"404\"} 2");
+    assert_null(strstr(text, "status=\"4999\""));
+    weir_memory_free(text);
+    weir_metrics_free(&metrics);
+}
+
 static void gauges_and_facts(void **state) {
     (void)state;
     struct weir_metrics *metrics = NULL;
@@ -482,6 +509,7 @@ int main(void) {
         cmocka_unit_test(failures_carry_their_reason),
         cmocka_unit_test(attempts_are_counted_by_provider_and_reason),
         cmocka_unit_test(too_many_providers_count_as_other),
+        cmocka_unit_test(the_operator_plane_is_counted),
         cmocka_unit_test(gauges_and_facts),
         cmocka_unit_test(openmetrics_names_and_units),
         cmocka_unit_test(labels_are_escaped_and_cut),
