@@ -309,6 +309,7 @@ static enum weir_status start_threads(struct main__server *server, struct weir_e
                     .start = has_backups ? main__backup_schedule_start : NULL,
                     .read_state = has_backups ? main__backup_schedule_state : NULL,
                     .context = server->backups},
+        .rule_names = {.endpoint = weir_gateway_endpoint_name, .capability = weir_gateway_capability_name},
         .board = &server->board,
         .brand_upper = server->gateway.brand_upper,
         .loopback_only = main__is_loopback_address(settings->operator_plane.listen),
