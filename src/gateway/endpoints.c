@@ -153,6 +153,17 @@ static const struct gateway__endpoint preflight = {.name = "preflight",
                                                    .path = "*",
                                                    .answer = gateway__answer_preflight};
 
+const char *weir_gateway_endpoint_name(size_t index) {
+    for (size_t i = 0; i < sizeof endpoints / sizeof *endpoints; i++)
+        if (endpoints[i].needs_key && index-- == 0)
+            return endpoints[i].name;
+    return NULL;
+}
+
+const char *weir_gateway_capability_name(size_t index) {
+    return index == 0 ? inference : NULL;
+}
+
 /* An id of a provider's making goes into a path of ours: bytes that mean something there are never part of one. */
 bool gateway__is_id(struct weir_span segment) {
     for (size_t i = 0; i < segment.length; i++) {

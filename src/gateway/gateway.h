@@ -96,6 +96,10 @@ struct weir_gateway {
     void (*on_stopped)(void *context);
 };
 
+/* What the rules of a key may name (identity/rules.h): endpoints that need a key, and what a key must be able to do for them. */
+const char *weir_gateway_endpoint_name(size_t index);
+const char *weir_gateway_capability_name(size_t index);
+
 struct weir_worker;
 
 /* Makes worker `index`, accepting on `fd` (kept open by the caller), and starts its thread. `tls` may be NULL. `published` is live from

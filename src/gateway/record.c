@@ -28,7 +28,8 @@ static struct weir_span masked(struct weir_request *request, struct weir_span te
 }
 
 static enum weir_policy_outcome policy_of(const struct weir_request *request) {
-    if (request->key == NULL)
+    bool unidentified = request->reason != WEIR_REASON_NONE && request->stage <= WEIR_STAGE_IDENTIFIED;
+    if (request->key == NULL || unidentified) /* a revoked key is known, and still nobody's */
         return WEIR_POLICY_NONE;
     bool refused = request->reason != WEIR_REASON_NONE && request->entry.attempt_count == 0 &&
                    weir_reason_row(request->reason)->status == 403;

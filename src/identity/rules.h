@@ -5,7 +5,7 @@
  *   {"models":["gpt-4o*","anthropic/claude-*"],        names; '*' stands for any bytes
  *    "endpoints":["chat.completions","embeddings"],    names of the data plane's endpoints; '*' as above
  *    "tools":["github.*"],                             names of tools
- *    "capabilities":["inference","mcp"],               areas of the gateway
+ *    "capabilities":["inference"],                     areas of the gateway
  *    "addresses":["192.0.2.0/24"],                     networks that the key may be used from
  *    "limits":{"requests_per_second":N,"requests_per_minute":N,"tokens_per_minute":N,"concurrent_requests":N,
  *              "cu_milli_per_day":N,"cu_milli_per_month":N,"cu_milli_total":N}}
@@ -47,6 +47,11 @@ struct weir_key_rules {
 /* All in `arena`. WEIR_EINVAL: error->text begins with the member that is wrong ("rules.addresses[1]: …"). */
 WEIR_MUST enum weir_status weir_key_rules_read(struct weir_arena *arena, struct weir_span json,
                                                struct weir_key_rules **rules, struct weir_error *error);
+/* What rules may name: the names by their place, NULL past the last one. One may stand twice. */
+struct weir_rule_names {
+    const char *(*endpoint)(size_t index);   /* NULL: any name will do */
+    const char *(*capability)(size_t index); /* NULL: any name will do */
+};
 bool weir_rule_list_allows(const struct weir_rule_list *list, struct weir_span name);
 
 #endif

@@ -225,7 +225,7 @@ static int run(const struct audit_flags *flags, struct weir_span word, struct we
     struct weir_arena *arena = weir_arena_new(0, 4 * WEIR_MAX_CONFIG_BYTES);
     int code = MAIN_EXIT_FAILED;
     if (arena != NULL && main__settings_for_command(arena, flags->config, &settings) == WEIR_OK) {
-        if (weir_store_direct_open(settings.data_dir, settings.environment, false, &engine, &error) != WEIR_OK)
+        if (main__store_open(&settings, false, &engine, &error) != WEIR_OK)
             fprintf(stderr, "weir: %s\n", error.text);
         else if (weir_span_equal(word, WEIR_SPAN("verify")))
             code = verify(engine, flags->head);

@@ -1,16 +1,58 @@
 /* weir config: check a file, explain a setting, print the reference. weir metrics: the same for metrics. */
 #include "main/arguments.h"
 #include "main/commands.h"
+#include "main/owner.h"
 #include "main/publish.h"
+#include "secrets/secrets.h"
 
 static void print(const struct weir_buffer *text) {
     printf("%.*s", WEIR_SPAN_PRINT(weir_buffer_span(text)));
 }
 
-/* Everything that a start would refuse, short of opening sockets and the store. */
+static bool names_sealed(const struct main__settings *settings) {
+    const struct weir_provider_settings *providers = settings->catalog.providers.at;
+    struct weir_span name;
+    for (size_t i = 0; i < settings->catalog.providers.count; i++)
+        if (weir_secrets_is_sealed(providers[i].api_key, &name))
+            return true;
+    return false;
+}
+
+/* Whether the store can be asked for secrets. A database that a start would change first is left alone: a check changes nothing. */
+static bool store_is_ready(const struct main__settings *settings, struct weir_error *error) {
+    struct weir_store_migration migration;
+    enum weir_status status = weir_store_direct_migration(settings->data_dir, settings->environment, &migration, error);
+    if (status == WEIR_OK && migration.from_step != migration.to_step)
+        status = weir_fail(error, WEIR_ESTALE, "the database is of an earlier release; see weir store migrate");
+    return status == WEIR_OK;
+}
+
+/* What is good and still may be another thing than was meant. */
+static void tell_remarks(const struct main__settings *settings, const struct weir_error *store) {
+    const struct main__operator_settings *plane = &settings->operator_plane;
+    if (store->text[0] != '\0')
+        fprintf(stderr, "whether the secrets that it names (secret:NAME) are there was not looked up: %s\n",
+                store->text);
+    if (plane->allow_remote && main__plane_is_open(settings))
+        fprintf(stderr, "operator.allow_remote: the operator plane is open to other machines at %.*s%s%s\n",
+                WEIR_SPAN_PRINT(plane->listen),
+                plane->allow.count == 0 ? "; whoever reaches it may try to log in (operator.allow is empty)" : "",
+                plane->tls_certificate.length == 0
+                    ? "; tokens and passwords cross the network unencrypted (no operator.tls_certificate)"
+                    : "");
+    else if (plane->allow_remote)
+        fprintf(
+            stderr,
+            "operator.allow_remote: has no effect at %.*s; with another operator.listen it lets other machines reach the operator "
+            "plane without operator.allow or without TLS\n",
+            WEIR_SPAN_PRINT(plane->listen));
+}
+
+/* Everything that a start would refuse, short of opening sockets; the store is asked for the secrets that are named, where it is there. */
 static int check(const char *path) {
     struct weir_buffer problems;
     struct main__settings settings;
+    struct weir_error store = {.text = ""};
     struct main__published *published = NULL;
     const struct main__plans no_plans = {.count = 0};
     struct main__tls_cache *cache = main__tls_cache_new();
@@ -21,13 +63,15 @@ static int check(const char *path) {
     if (status == WEIR_OK)
         status = main__implicit_catalog(arena, &settings, "http://127.0.0.1:1/v1");
     if (status == WEIR_OK) {
-        settings.without_store = true;
+        settings.without_store = names_sealed(&settings) && !store_is_ready(&settings, &store);
         status = main__published_new(arena, &settings, &no_plans, cache, &published, &problems);
         arena = NULL;
     }
     if (status == WEIR_OK)
         fprintf(stderr, "%s is good: %zu providers, %zu models\n", path, published->revision->provider_count,
                 published->revision->model_count);
+    if (status == WEIR_OK)
+        tell_remarks(&published->settings, &store);
     else
         fprintf(stderr, "%.*s", WEIR_SPAN_PRINT(weir_buffer_span(&problems)));
     main__published_free(&published);

@@ -5,6 +5,7 @@
  */
 #include "base/clock.h"
 #include "base/memory.h"
+#include "gateway/gateway.h"
 #include "json/write.h"
 #include "main/arguments.h"
 #include "main/command_support.h"
@@ -43,8 +44,7 @@ static bool session_open(struct session *session, const char *config, bool creat
     session->arena = weir_arena_new(0, 4 * WEIR_MAX_CONFIG_BYTES);
     if (session->arena == NULL || main__settings_for_command(session->arena, config, &session->settings) != WEIR_OK)
         return false;
-    if (weir_store_direct_open(session->settings.data_dir, session->settings.environment, create, &session->engine,
-                               &error) != WEIR_OK) {
+    if (main__store_open(&session->settings, create, &session->engine, &error) != WEIR_OK) {
         fprintf(stderr, "weir: %s\n", error.text);
         return false;
     }
@@ -55,7 +55,9 @@ static bool session_open(struct session *session, const char *config, bool creat
                                            .format = {session->settings.general.brand,
                                                       weir_span_of_string(session->settings.environment)},
                                            .now_utc_us = weir_clock_utc_us(),
-                                           .rotation_due_us = session->settings.keys.rotation_due_ms * 1000};
+                                           .rotation_due_us = session->settings.keys.rotation_due_ms * 1000,
+                                           .names = {.endpoint = weir_gateway_endpoint_name,
+                                                     .capability = weir_gateway_capability_name}};
     return true;
 }
 
@@ -70,6 +72,18 @@ static int tell_of_key(struct session *session, enum weir_status status, const c
     if (status == WEIR_ENOTFOUND)
         (void)weir_fail(&session->work.error, status, "there is no key with that id; see: weir key list");
     return tell(session, status, what);
+}
+
+/* It stands in the shell's history, and every user of this machine could see it. */
+static bool is_whole_key(const struct session *session, const char *id) {
+    struct weir_span text = weir_span_of_string(id), brand = session->work.format.brand;
+    if (!weir_span_starts_with(text, brand) || text.length <= brand.length || text.at[brand.length] != '_')
+        return false;
+    fprintf(
+        stderr,
+        "weir: a whole key stands where its id is expected. It has been shown: `weir key revoke --leaked` reads it from "
+        "standard input and ends it; `weir key list` has the ids\n");
+    return true;
 }
 
 /* --- changes with their audit entries --- */
@@ -509,11 +523,12 @@ int main__key(int argc, char **argv) {
     struct session session = {.arena = NULL};
     int code = MAIN_EXIT_FAILED;
     if (session_open(&session, flags.config, verb == CREATE))
-        code = verb == CREATE   ? key_create(&session, &flags)
-               : verb == LIST   ? key_list(&session, &flags)
-               : verb == SHOW   ? key_show(&session, operands[1])
-               : verb == ROTATE ? key_rotate(&session, operands[1], &flags)
-                                : key_revoke(&session, operands[1], &flags);
+        code = wanted == 2 && is_whole_key(&session, operands[1]) ? MAIN_EXIT_USAGE
+               : verb == CREATE                                   ? key_create(&session, &flags)
+               : verb == LIST                                     ? key_list(&session, &flags)
+               : verb == SHOW                                     ? key_show(&session, operands[1])
+               : verb == ROTATE                                   ? key_rotate(&session, operands[1], &flags)
+                                                                  : key_revoke(&session, operands[1], &flags);
     session_close(&session);
     return code;
 }

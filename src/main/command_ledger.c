@@ -350,7 +350,7 @@ int main__ledger(int argc, char **argv) {
     struct weir_arena *arena = weir_arena_new(0, 4 * WEIR_MAX_CONFIG_BYTES);
     int code = MAIN_EXIT_FAILED;
     if (arena != NULL && main__settings_for_command(arena, flags.config, &settings) == WEIR_OK) {
-        if (weir_store_direct_open(settings.data_dir, settings.environment, false, &engine, &error) == WEIR_OK)
+        if (main__store_open(&settings, false, &engine, &error) == WEIR_OK)
             code = run(engine, &query, export, format);
         else
             fprintf(stderr, "weir: %s\n", error.text);

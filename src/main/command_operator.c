@@ -45,8 +45,7 @@ static bool session_open(struct session *session, bool create) {
     session->format = (struct weir_key_format){session->settings.general.brand,
                                                weir_span_of_string(session->settings.environment)};
     session->now_utc_us = weir_clock_utc_us();
-    if (weir_store_direct_open(session->settings.data_dir, session->settings.environment, create,
-                               &session->people.engine, &error) == WEIR_OK)
+    if (main__store_open(&session->settings, create, &session->people.engine, &error) == WEIR_OK)
         return true;
     fprintf(stderr, "weir: %s\n", error.text);
     return false;

@@ -62,8 +62,7 @@ static bool session_open(struct session *session, bool needs_key) {
                            error.text[0] != '\0' ? error.text
                                                  : "name one with secrets.sealing_key, or WEIR_SEALING_KEY");
     if (status == WEIR_OK)
-        status = weir_store_direct_open(session->settings.data_dir, session->settings.environment, needs_key,
-                                        &session->engine, &error);
+        status = main__store_open(&session->settings, needs_key, &session->engine, &error);
     if (status != WEIR_OK) {
         (void)tell(status, &error);
         return false;

@@ -312,6 +312,7 @@ static enum weir_status start_threads(struct main__server *server, struct weir_e
                     .start = has_backups ? main__backup_schedule_start : NULL,
                     .read_state = has_backups ? main__backup_schedule_state : NULL,
                     .context = server->backups},
+        .rule_names = {.endpoint = weir_gateway_endpoint_name, .capability = weir_gateway_capability_name},
         .board = &server->board,
         .metrics = server->gateway.metrics,
         .brand_upper = server->gateway.brand_upper,

@@ -46,7 +46,7 @@ static int migrate(const struct main__settings *settings, const struct weir_stor
                 (long long)migration->from_step, (long long)migration->to_step);
         return 0;
     }
-    enum weir_status status = weir_store_direct_open(settings->data_dir, settings->environment, false, &engine, &error);
+    enum weir_status status = main__store_open(settings, false, &engine, &error);
     if (status != WEIR_OK)
         return tell(status, &error);
     weir_store_direct_close(&engine);
@@ -88,6 +88,7 @@ int main__store(int argc, char **argv) {
     if (arena != NULL && main__settings_for_command(arena, flags.config, &settings) == WEIR_OK) {
         enum weir_status status = weir_store_direct_migration(settings.data_dir, settings.environment, &migration,
                                                               &error);
+        main__add_place(status, &error);
         code = status != WEIR_OK ? tell(status, &error)
                : wants_status    ? status_of(&settings, &migration)
                                  : migrate(&settings, &migration, flags.dry_run);

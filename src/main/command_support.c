@@ -4,6 +4,11 @@
 #include "base/arithmetic.h"
 #include "base/clock.h"
 
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
 enum weir_status main__parse_time(struct weir_span text, bool future, int64_t *utc_us) {
     static const struct {
         char unit;
@@ -52,4 +57,23 @@ void main__cell(struct weir_span text, size_t width, char out[MAIN_CELL_SIZE]) {
     for (; columns < width && length + 1 < MAIN_CELL_SIZE; columns++)
         out[length++] = ' ';
     out[length] = '\0';
+}
+
+void main__add_place(enum weir_status status, struct weir_error *error) {
+    struct weir_error said = *error;
+    if (status == WEIR_ENOTFOUND)
+        (void)weir_fail(error, status, "%.300s; -c FILE names the settings file whose data_dir has it", said.text);
+}
+
+enum weir_status main__store_open(const struct main__settings *settings, bool create, struct weir_engine **engine,
+                                  struct weir_error *error) {
+    char path[PATH_MAX], resolved[PATH_MAX];
+    int length = snprintf(path, sizeof path, "%s/weir.db", settings->data_dir);
+    bool was_there = length < 0 || (size_t)length >= sizeof path || access(path, F_OK) == 0;
+    enum weir_status status = weir_store_direct_open(settings->data_dir, settings->environment, create, engine, error);
+    main__add_place(status, error);
+    if (status == WEIR_OK && !was_there)
+        fprintf(stderr, "weir: made a new database: %s (data_dir of the settings; -c FILE names a settings file)\n",
+                realpath(path, resolved) != NULL ? resolved : path);
+    return status;
 }

@@ -6,6 +6,13 @@
 #include "main/settings.h"
 #include "store/store.h"
 
+/* Opens the store of these settings on a connection of the command's own. A database that is made says so on standard error, with its place: a command in
+ * the wrong folder would make one in silence. Where there is none, the words name -c. */
+WEIR_MUST enum weir_status main__store_open(const struct main__settings *settings, bool create,
+                                            struct weir_engine **engine, struct weir_error *error);
+/* The words of weir_store_direct_migration and the like, with what to do added where there is no database. */
+void main__add_place(enum weir_status status, struct weir_error *error);
+
 /* "30d", "12h", "90m" from now, or a time or date; WEIR_EINVAL. */
 WEIR_MUST enum weir_status main__parse_time(struct weir_span text, bool future, int64_t *utc_us);
 /* A text for a table's cell: at most `width` columns (longer ones end in …), control bytes shown as '?', so that no client's word can

@@ -35,6 +35,10 @@ static enum weir_status open_secret(const struct main__settings *settings, const
     struct weir_engine *engine = NULL;
     struct weir_named_secret named;
     enum weir_status status = weir_store_direct_open(settings->data_dir, settings->environment, false, &engine, error);
+    if (status == WEIR_ENOTFOUND)
+        return weir_fail(error, status,
+                         "there is no secret %.*s, as there is no database in %.200s yet: weir secrets put %.*s",
+                         WEIR_SPAN_PRINT(name), settings->data_dir, WEIR_SPAN_PRINT(name));
     if (status != WEIR_OK)
         return status;
     struct weir_sealed_work work = {.store = &weir_engine_sqlite,
@@ -44,6 +48,9 @@ static enum weir_status open_secret(const struct main__settings *settings, const
                                     .environment = settings->environment,
                                     .now_utc_us = weir_clock_utc_us()};
     status = weir_named_secret_get(&work, name, &named, error);
+    if (status == WEIR_ENOTFOUND)
+        (void)weir_fail(error, status, "there is no secret %.*s in the store: weir secrets put %.*s",
+                        WEIR_SPAN_PRINT(name), WEIR_SPAN_PRINT(name));
     if (status == WEIR_OK)
         status = weir_named_secret_open(&work, &named, secret, error);
     if (status == WEIR_OK)

@@ -34,6 +34,7 @@ struct wish {
     enum weir_status status;
     uint64_t number;
     struct weir_buffer problems;
+    struct weir_buffer restarts; /* settings that were read and need a restart */
 };
 
 struct main__publisher {
@@ -100,6 +101,7 @@ static struct wish *wish_new(struct main__server *server, bool read_file, bool i
     (void)pthread_mutex_init(&wish->mutex, NULL);
     (void)pthread_cond_init(&wish->wake, NULL);
     weir_buffer_init(&wish->problems, WEIR_MIB);
+    weir_buffer_init(&wish->restarts, 64 * WEIR_KIB);
     return wish;
 }
 
@@ -107,6 +109,7 @@ static void wish_let_go(struct wish *wish) {
     if (atomic_fetch_sub(&wish->shares, 1) != 1)
         return;
     weir_buffer_release(&wish->problems);
+    weir_buffer_release(&wish->restarts);
     (void)pthread_mutex_destroy(&wish->mutex);
     (void)pthread_cond_destroy(&wish->wake);
     weir_memory_free(wish);
@@ -140,20 +143,18 @@ static void finish(struct main__server *server, enum weir_status status, uint64_
 
 /* --- making one --- */
 
-static void warn_about_restarts(struct main__server *server, struct main__settings *fresh) {
+/* `needed`: their names, a line each. */
+static void warn_about_restarts(struct main__server *server, struct main__settings *fresh, struct weir_buffer *needed) {
     struct weir_config_section before[MAIN_SECTION_COUNT], after[MAIN_SECTION_COUNT];
-    struct weir_buffer names;
-    weir_buffer_init(&names, 64 * WEIR_KIB);
     main__settings_sections(&server->settings, before);
     main__settings_sections(fresh, after);
-    weir_config_needs_restart(before, after, MAIN_SECTION_COUNT, &names);
-    struct weir_span rest = weir_buffer_span(&names), name;
+    weir_config_needs_restart(before, after, MAIN_SECTION_COUNT, needed);
+    struct weir_span rest = weir_buffer_span(needed), name;
     while (rest.length > 0) {
         (void)weir_span_split(rest, '\n', &name, &rest);
         if (name.length > 0)
             weir_log(log_of(server), WEIR_LOG_WARNING, "setting_needs_restart", WEIR_LOG_S("setting", name));
     }
-    weir_buffer_release(&names);
 }
 
 static enum weir_status read_settings(struct main__server *server, const struct wish *wish, struct weir_arena *arena,
@@ -185,7 +186,7 @@ static enum weir_status make(struct main__server *server, struct wish *wish) {
         return status;
     }
     if (wish->read_file)
-        warn_about_restarts(server, &fresh);
+        warn_about_restarts(server, &fresh, &wish->restarts);
     return main__published_new(arena, &fresh, &server->publisher->plans, server->tls_cache, &wish->made,
                                &wish->problems);
 }
@@ -315,7 +316,7 @@ static enum weir_status wait_for(struct wish *wish, const struct main__publisher
     if (wish->done) {
         status = wish->status;
         *number = wish->number;
-        weir_buffer_append(problems, weir_buffer_span(&wish->problems));
+        weir_buffer_append(problems, weir_buffer_span(status == WEIR_OK ? &wish->restarts : &wish->problems));
     } else if (atomic_load(&publisher->is_closed)) {
         status = WEIR_ECLOSED;
     }

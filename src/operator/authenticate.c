@@ -262,7 +262,7 @@ enum weir_reason operator__authenticate(struct weir_operation_call *call, char p
         call->actor.name = WEIR_SPAN("local");
         return WEIR_REASON_NONE;
     }
-    if (reason != WEIR_REASON_NONE)
-        call->actor = unknown; /* whoever it seemed to be */
+    if (reason != WEIR_REASON_NONE && reason != WEIR_REASON_CSRF_TOKEN_INVALID)
+        call->actor = unknown; /* whoever it seemed to be; the session of a page that misses its token is known */
     return reason;
 }

@@ -216,7 +216,7 @@ enum weir_status weir_operation_audit(struct weir_operation_call *call, const st
         .actor_address = call->actor.address,
         .workspace = note->workspace,
         .action = weir_span_of_string(note->action != NULL ? note->action : call->row->id),
-        .resource_type = weir_span_of_string(note->resource_type),
+        .resource_type = weir_span_of_string(call->row->resource),
         .resource_id = operator__call_masked(call, note->resource_id),
         .resource_name = operator__call_masked(call, note->resource_name),
         .changes = changes_of(call, note),

@@ -28,6 +28,8 @@ struct operator__parameter {
 /* One path of one operation; in the table a literal part of a path stands before a named one, and the methods of a path stand together. */
 struct operator__row {
     const char *id, *method, *path, *tag;
+    const char *
+        resource; /* the kind of thing that the audit trail names, for what went well and what did not; NULL: nothing is audited */
     unsigned roles; /* WEIR_ROLE_BIT; that of NONE: anyone */
     weir_operation_run run;
     const struct operator__parameter *parameters;
@@ -171,7 +173,9 @@ void operator__leave_sign(struct weir_loop *loop, struct weir_metrics *metrics, 
 /* Which row of the path that fits: the first, or operator__row_count. */
 size_t operator__find_path(struct weir_span path);
 bool operator__same_path(const struct operator__row *a, const struct operator__row *b);
-/* Path, query, header fields and body as the schemas say; the confirmation. WEIR_OK, or the call has failed. */
+/* The values of the path, which the trail names also where nothing else was looked at. WEIR_OK, or the call has failed. */
+WEIR_MUST enum weir_status operator__read_path(struct weir_operation_call *call);
+/* Query, header fields and body as the schemas say; the confirmation. WEIR_OK, or the call has failed. */
 WEIR_MUST enum weir_status operator__validate(struct weir_operation_call *call, yyjson_val *openapi);
 
 /* --- perform.c, on the operations thread --- */

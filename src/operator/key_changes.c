@@ -1,7 +1,7 @@
 /* See key_changes.h. */
 #include "operator/key_changes.h"
 
-#include "identity/rules.h"
+#include "config/config.h"
 #include "operator/op_objects.h"
 
 #include <stdarg.h>
@@ -67,6 +67,33 @@ static enum weir_status no_memory(struct weir_key_work *work) {
     return weir_fail(&work->error, WEIR_ENOMEM, "no memory");
 }
 
+enum { MAX_KNOWN_NAMES = 128 };
+
+/* A name that nothing has makes a key that is refused everywhere, and nobody would know why: the near one is told. */
+static enum weir_status check_names(struct weir_key_work *work, const struct weir_rule_list *list, const char *member,
+                                    const char *thing, const char *(*name_at)(size_t index)) {
+    const char *known[MAX_KNOWN_NAMES];
+    size_t count = 0;
+    while (name_at != NULL && count < MAX_KNOWN_NAMES && name_at(count) != NULL) {
+        known[count] = name_at(count);
+        count++;
+    }
+    for (size_t i = 0; name_at != NULL && list->restricts && i < list->count; i++) {
+        const struct weir_rule_list one = {.restricts = true, .at = &list->at[i], .count = 1};
+        size_t at = 0;
+        while (at < count && !weir_rule_list_allows(&one, weir_span_of_string(known[at])))
+            at++;
+        if (at < count)
+            continue;
+        struct weir_span name = weir_span_first(list->at[i], list->at[i].length < 64 ? list->at[i].length : 64);
+        const char *nearest = weir_config_nearest(list->at[i], known, count);
+        return refuse(work, WEIR_REASON_FIELD_INVALID, "rules", "rules.%s[%zu]: '%.*s' is the name of no %s%s%s%s",
+                      member, i, WEIR_SPAN_PRINT(name), thing, nearest != NULL ? "; did you mean '" : "",
+                      nearest != NULL ? nearest : "", nearest != NULL ? "'?" : "");
+    }
+    return WEIR_OK;
+}
+
 enum weir_status weir_key_rules_canonical(struct weir_key_work *work, struct yyjson_val *json,
                                           struct weir_span *rules) {
     struct weir_key_rules *read = NULL;
@@ -81,6 +108,10 @@ enum weir_status weir_key_rules_canonical(struct weir_key_work *work, struct yyj
         work->reason = WEIR_REASON_FIELD_INVALID;
         work->field = "rules";
     }
+    if (status == WEIR_OK)
+        status = check_names(work, &read->endpoints, "endpoints", "endpoint", work->names.endpoint);
+    if (status == WEIR_OK)
+        status = check_names(work, &read->capabilities, "capabilities", "capability", work->names.capability);
     if (status != WEIR_OK)
         return status;
     *rules = operator__canonical(work->arena, rule_members, json, WEIR_SPAN(""));

@@ -9,6 +9,7 @@
 #include "base/arena.h"
 #include "base/reasons.h"
 #include "identity/key.h"
+#include "identity/rules.h"
 #include "json/write.h"
 #include "store/store.h"
 
@@ -24,6 +25,7 @@ struct weir_key_work {
     struct weir_key_format format;
     int64_t now_utc_us;
     int64_t rotation_due_us; /* 0: age does not matter */
+    struct weir_rule_names names;
     enum weir_reason reason;
     const char *field; /* NULL: none */
     struct weir_error error;

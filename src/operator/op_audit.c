@@ -348,7 +348,7 @@ static enum weir_status begin_export(struct weir_operation_call *call, enum form
             weir_json_member_string(&writer, filters[i], value);
     }
     weir_json_write_end(&writer);
-    const struct weir_operation_note note = {.resource_type = "audit", .after = weir_buffer_span(&after)};
+    const struct weir_operation_note note = {.after = weir_buffer_span(&after)};
     status = weir_buffer_status(&after);
     status = status == WEIR_OK
                  ? weir_operation_audit(call, &note)

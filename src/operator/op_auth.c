@@ -121,8 +121,7 @@ static enum weir_status audit_login(struct weir_operation_call *call, const stru
     const char *text = weir_arena_format(
         weir_operation_arena(call), "{\"session_id\":\"%.*s\",\"by\":\"%s\",\"token_id\":\"%.*s\",\"gives\":\"%s\"}",
         WEIR_SPAN_PRINT(session->id), how, WEIR_SPAN_PRINT(session->token), session->is_cookie ? "cookie" : "bearer");
-    const struct weir_operation_note note = {.resource_type = "operator",
-                                             .resource_id = session->owner,
+    const struct weir_operation_note note = {.resource_id = session->owner,
                                              .resource_name = weir_operation_actor(call)->name,
                                              .after = weir_span_of_string(text)};
     return weir_operation_audit(call, &note);
@@ -252,9 +251,7 @@ enum weir_status operator__auth_logout(struct weir_operation_call *call) {
     status = weir_session_remove(&people, actor->id, session, weir_operation_now_utc_us(call), &error);
     if (status != WEIR_OK && status != WEIR_ENOTFOUND)
         return weir_operation_store_failed(call, status, "the session", &error);
-    const struct weir_operation_note note = {.resource_type = "session",
-                                             .resource_id = session,
-                                             .resource_name = actor->name};
+    const struct weir_operation_note note = {.resource_id = session, .resource_name = actor->name};
     status = weir_operation_audit(call, &note);
     if (status != WEIR_OK)
         return status;
@@ -363,8 +360,7 @@ enum weir_status operator__auth_password(struct weir_operation_call *call) {
                                             weir_operation_now_utc_us(call), &error);
     if (status != WEIR_OK)
         return weir_operation_store_failed(call, status, "the operator", &error);
-    const struct weir_operation_note note = {.resource_type = "operator",
-                                             .resource_id = person.id,
+    const struct weir_operation_note note = {.resource_id = person.id,
                                              .resource_name = person.name,
                                              .before = before,
                                              .after = operator__operator_text(call, &person)};

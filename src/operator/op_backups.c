@@ -155,8 +155,7 @@ enum weir_status operator__backups_create(struct weir_operation_call *call) {
     if (state.running)
         return weir_operation_fail(call, WEIR_REASON_STATE_CONFLICT, NULL, "a backup is being made already");
     struct weir_span folder = weir_span_of_string(hooks->folder);
-    const struct weir_operation_note note = {.resource_type = "backup",
-                                             .resource_id = folder,
+    const struct weir_operation_note note = {.resource_id = folder,
                                              .resource_name = folder,
                                              .workspace = WEIR_SPAN(""),
                                              .before = WEIR_SPAN(""),

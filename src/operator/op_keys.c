@@ -17,7 +17,8 @@ struct weir_key_work operator__key_work(struct weir_operation_call *call) {
                                  .format = {.brand = settings->brand,
                                             .environment = weir_span_of_string(settings->environment)},
                                  .now_utc_us = weir_operation_now_utc_us(call),
-                                 .rotation_due_us = settings->rotation_due_us};
+                                 .rotation_due_us = settings->rotation_due_us,
+                                 .names = settings->rule_names};
     work.store = weir_operation_store(call, &work.engine);
     return work;
 }
@@ -48,7 +49,6 @@ enum weir_status operator__key_write(struct weir_operation_call *call, const str
 enum weir_status operator__key_note(struct weir_operation_call *call, struct weir_key_work *work, const char *action,
                                     const struct weir_key_record *key, struct weir_span before) {
     const struct weir_operation_note note = {.action = action,
-                                             .resource_type = "key",
                                              .resource_id = weir_span_of_string(key->id),
                                              .resource_name = key->name,
                                              .workspace = key->workspace,

@@ -156,7 +156,7 @@ static enum weir_status note_question(struct weir_operation_call *call, struct w
                                       struct weir_span hint, const struct found *found) {
     struct weir_buffer out;
     struct weir_json_writer writer;
-    struct weir_operation_note note = {.action = "keys.emergency_revoke.ask", .resource_type = "key"};
+    struct weir_operation_note note = {.action = "keys.emergency_revoke.ask"};
     weir_buffer_init(&out, 64 * WEIR_KIB);
     weir_json_writer_init(&writer, &out);
     weir_json_write_object(&writer);

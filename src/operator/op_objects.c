@@ -213,7 +213,6 @@ static enum weir_status note(struct weir_operation_call *call, const struct oper
     yyjson_val *fields = operator__json_read(weir_operation_arena(call), after.length > 0 ? after : before);
     const struct weir_operation_note said = {
         .action = action,
-        .resource_type = kind->type,
         .resource_id = object->id,
         .resource_name = operator__field(fields, "name"),
         .workspace = kind->kind == WEIR_OBJECT_WORKSPACE ? object->id : object->parent,

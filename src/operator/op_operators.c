@@ -94,8 +94,7 @@ static enum weir_status answer_operator(struct weir_operation_call *call, const 
 
 static enum weir_status audit_operator(struct weir_operation_call *call, const struct weir_operator_record *record,
                                        struct weir_span before, struct weir_span after) {
-    const struct weir_operation_note note = {.resource_type = "operator",
-                                             .resource_id = record->id,
+    const struct weir_operation_note note = {.resource_id = record->id,
                                              .resource_name = record->name,
                                              .before = before,
                                              .after = after};
@@ -362,8 +361,7 @@ enum weir_status operator__tokens_list_of(struct weir_operation_call *call, stru
 
 static enum weir_status audit_token(struct weir_operation_call *call, const struct weir_token_record *record,
                                     struct weir_span before, struct weir_span after) {
-    const struct weir_operation_note note = {.resource_type = "operator_token",
-                                             .resource_id = record->id,
+    const struct weir_operation_note note = {.resource_id = record->id,
                                              .resource_name = record->name,
                                              .before = before,
                                              .after = after};

@@ -177,7 +177,7 @@ static enum weir_status audit_export(struct weir_operation_call *call, struct we
             weir_json_member_string(&writer, filters[i], value);
     }
     weir_json_write_end(&writer);
-    const struct weir_operation_note note = {.resource_type = "request", .after = weir_buffer_span(&after)};
+    const struct weir_operation_note note = {.after = weir_buffer_span(&after)};
     status = weir_buffer_status(&after) == WEIR_OK
                  ? weir_operation_audit(call, &note)
                  : weir_operation_fail(call, WEIR_REASON_OVERLOADED, NULL, "%s", "no memory for the audit entry");

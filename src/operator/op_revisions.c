@@ -108,6 +108,7 @@ static enum weir_status refuse(struct weir_operation_call *call, enum weir_statu
 enum weir_status operator__revisions_publish(struct weir_operation_call *call) {
     const struct weir_operator_hooks *hooks = &weir_operation_settings(call)->hooks;
     struct weir_buffer problems;
+    struct weir_span restarts = WEIR_SPAN(""), name;
     uint64_t before = live_number(call), number = 0;
     if (hooks->publish == NULL)
         return weir_operation_fail(call, WEIR_REASON_STATE_CONFLICT, NULL, "this process publishes nothing");
@@ -115,15 +116,16 @@ enum weir_status operator__revisions_publish(struct weir_operation_call *call) {
     enum weir_status status = hooks->publish(hooks->context, true, &number, &problems);
     if (status != WEIR_OK)
         status = refuse(call, status, &problems);
+    else
+        status = weir_arena_dup(weir_operation_arena(call), weir_buffer_span(&problems), &restarts) == WEIR_OK
+                     ? weir_operation_begin(call)
+                     : weir_operation_fail(call, WEIR_REASON_OVERLOADED, NULL, "no memory");
     weir_buffer_release(&problems);
-    if (status == WEIR_OK)
-        status = weir_operation_begin(call);
     if (status != WEIR_OK)
         return status;
     char id[24];
     (void)snprintf(id, sizeof id, "%llu", (unsigned long long)number);
-    const struct weir_operation_note note = {.resource_type = "revision",
-                                             .resource_id = weir_span_of_string(id),
+    const struct weir_operation_note note = {.resource_id = weir_span_of_string(id),
                                              .before = number_text(call, before),
                                              .after = number_text(call, number)};
     status = weir_operation_audit(call, &note);
@@ -133,6 +135,14 @@ enum weir_status operator__revisions_publish(struct weir_operation_call *call) {
     weir_json_write_object(writer);
     weir_json_member_int64(writer, "number", (int64_t)number);
     weir_json_member_bool(writer, "changed", number != before);
+    weir_json_write_name(writer, "needs_restart");
+    weir_json_write_array(writer);
+    while (restarts.length > 0) {
+        (void)weir_span_split(restarts, '\n', &name, &restarts);
+        if (name.length > 0)
+            weir_json_write_string(writer, name);
+    }
+    weir_json_write_end(writer);
     weir_json_write_end(writer);
     weir_operation_set_header(call, "x-weir-revision", weir_span_of_string(id));
     return WEIR_OK;

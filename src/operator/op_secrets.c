@@ -131,8 +131,7 @@ enum weir_status operator__secrets_put(struct weir_operation_call *call) {
                                    weir_operation_expected_version(call), &before, &after, &error);
     if (status != WEIR_OK)
         return put_failed(call, status, name, &error);
-    const struct weir_operation_note note = {.resource_type = "secret",
-                                             .resource_id = name,
+    const struct weir_operation_note note = {.resource_id = name,
                                              .resource_name = name,
                                              .workspace = WEIR_SPAN(""),
                                              .before = weir_named_secret_text(&work, &before),
@@ -176,8 +175,7 @@ enum weir_status operator__secrets_delete(struct weir_operation_call *call) {
     if (status != WEIR_OK)
         return weir_operation_store_failed(call, status, called(call, name), &error);
     const bool readable = weir_named_secret_read(&work, &object, &secret, &error) == WEIR_OK;
-    const struct weir_operation_note note = {.resource_type = "secret",
-                                             .resource_id = name,
+    const struct weir_operation_note note = {.resource_id = name,
                                              .resource_name = name,
                                              .workspace = WEIR_SPAN(""),
                                              .before = readable ? weir_named_secret_text(&work, &secret)

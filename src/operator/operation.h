@@ -54,10 +54,10 @@ uint64_t weir_operation_expected_version(const struct weir_operation_call *call)
 /* Takes the store's write lock, once. WEIR_OK or failed already (return the status). */
 WEIR_MUST enum weir_status weir_operation_begin(struct weir_operation_call *call);
 /* What the audit trail says of it; actor, time, request and result are filled in. `before` and `after` are JSON objects with secrets masked
- * already, or "". Called once for each thing that is changed or seen. The action is the operation's id unless `action` is given. */
+ * already, or "". Called once for each thing that is changed or seen. The action is the operation's id unless `action` is given; the
+ * type of the resource is the row's `resource`, as in the entry of an attempt that failed. */
 struct weir_operation_note {
     const char *action; /* NULL: the operation's id */
-    const char *resource_type;
     struct weir_span resource_id, resource_name, workspace;
     struct weir_span before, after;
 };

@@ -6,6 +6,7 @@
 #define WEIR_OPERATOR_OPERATOR_H
 
 #include "identity/addresses.h"
+#include "identity/rules.h"
 #include "net/http_server.h"
 #include "net/listener.h"
 #include "telemetry/board.h"
@@ -17,7 +18,8 @@ struct weir_operator;
  * be done in this process (tests). */
 struct weir_operator_hooks {
     /* Makes and publishes a new revision from the store as it is now and the settings file: as it is now where `read_file`, else as it was
-     * read last. WEIR_OK: *number is live (the old one when nothing changed). WEIR_EINVAL: nothing has changed, `problems` says why, a line each.
+     * read last. WEIR_OK: *number is live (the old one when nothing changed), and `problems` has the names of settings of the file that a
+     * restart is needed for, a line each. WEIR_EINVAL: nothing has changed, `problems` says why, a line each.
      * WEIR_ECLOSED: the process is about to end. Else the store has failed. Its write lock must not be held: another thread saves the
      * revision. */
     enum weir_status (*publish)(void *context, bool read_file, uint64_t *number, struct weir_buffer *problems);
@@ -55,9 +57,10 @@ struct weir_operator_settings {
     struct weir_span brand;             /* "weir"; borrowed for life, as all texts here */
     struct weir_operator_hooks hooks;
     struct weir_backup_hooks backups;
-    bool local_operator;     /* dev: loopback without a token and without an Origin acts as the local owner */
-    int64_t session_ms;      /* how long what POST /auth/login gives is good */
-    int64_t rotation_due_us; /* a key's age at which it should be rotated */
+    bool local_operator;               /* dev: loopback without a token and without an Origin acts as the local owner */
+    int64_t session_ms;                /* how long what POST /auth/login gives is good */
+    int64_t rotation_due_us;           /* a key's age at which it should be rotated */
+    struct weir_rule_names rule_names; /* what a key's rules may name */
     const struct weir_board *board;
     struct weir_metrics *metrics; /* where answers are counted; NULL: nowhere */
     struct weir_span brand_upper; /* borrowed for life */

@@ -56,7 +56,7 @@ static enum weir_status keep(struct weir_operation_call *call, size_t index, str
 }
 
 /* The names of a path stand in its order among the parameters, but not at its places. */
-static enum weir_status read_path(struct weir_operation_call *call) {
+enum weir_status operator__read_path(struct weir_operation_call *call) {
     const struct operator__row *row = call->row;
     struct weir_span values[OPERATOR__MAX_PARAMETERS], rest = weir_span_of_string(row->path), part;
     size_t count = 0, at = 0;
@@ -247,8 +247,28 @@ static enum weir_status check_confirmation(struct weir_operation_call *call) {
                                (int)(wanted.length < 100 ? wanted.length : 100), wanted.at);
 }
 
+/* A key or token in the place of its id: it is in the logs of what lies between by now, and is repeated nowhere here. */
+static enum weir_status check_ids(struct weir_operation_call *call) {
+    static const char key_words[] =
+        "a whole key stands where its id is expected; it has been shown: POST /api/v1/keys/emergency-revoke takes it in the body and ends it";
+    static const char token_words[] =
+        "a whole token stands where its id is expected; it has been shown: GET /auth/tokens has the ids, revoke it";
+    struct weir_span brand = call->settings->brand;
+    for (size_t i = 0; i < call->row->parameter_count; i++) {
+        const struct operator__parameter *parameter = &call->row->parameters[i];
+        bool is_key = strcmp(parameter->name, "key") == 0, is_token = strcmp(parameter->name, "token") == 0;
+        if (parameter->place != OPERATOR__IN_PATH || !(is_key || is_token))
+            continue;
+        if (weir_span_starts_with(call->values[i], brand) && call->values[i].length > brand.length &&
+            call->values[i].at[brand.length] == '_')
+            return weir_operation_fail(call, WEIR_REASON_PARAMETER_INVALID, parameter->name, "%s",
+                                       is_key ? key_words : token_words);
+    }
+    return WEIR_OK;
+}
+
 enum weir_status operator__validate(struct weir_operation_call *call, yyjson_val *openapi) {
-    enum weir_status status = read_path(call);
+    enum weir_status status = check_ids(call);
     if (status == WEIR_OK)
         status = read_query(call);
     if (status == WEIR_OK)

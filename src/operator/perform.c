@@ -6,6 +6,7 @@
 #include "operator/impl.h"
 
 #include "base/clock.h"
+#include "json/schema.h"
 
 #include <stdio.h>
 
@@ -23,10 +24,13 @@ static enum weir_status admit(struct weir_operation_call *call) {
     enum weir_reason reason = operator__authenticate(call, problem);
     if (call->actor.address.length == 0)
         call->actor.address = weir_span_of_string(call->peer);
-    if (anyone)
-        return WEIR_OK; /* login is for those whom nobody knows yet */
-    if (reason != WEIR_REASON_NONE)
+    if (anyone && call->row->changes) /* a login is nobody's until it has worked, whoever else came with it */
+        call->actor = (struct weir_actor){.kind = WEIR_ACTOR_UNKNOWN, .address = call->actor.address};
+    enum weir_status status = operator__read_path(call);
+    if (reason != WEIR_REASON_NONE && !anyone)
         return weir_operation_fail(call, reason, NULL, "%s", problem);
+    if (anyone || status != WEIR_OK)
+        return status;
     if ((call->row->roles & WEIR_ROLE_BIT(call->actor.role)) == 0)
         return weir_operation_fail(call, WEIR_REASON_ROLE_NOT_ALLOWED, NULL, "%s is not for the role %s", call->row->id,
                                    weir_role_name(call->actor.role));
@@ -52,15 +56,53 @@ static enum weir_status end_work(struct weir_operation_call *call, enum weir_sta
     return status;
 }
 
-/* The last name in the path is whose operation it was. */
-static struct weir_span named_in_path(const struct weir_operation_call *call, const char *wanted) {
-    struct weir_span found = WEIR_SPAN("");
-    for (size_t i = 0; i < call->row->parameter_count; i++) {
-        const struct operator__parameter *parameter = &call->row->parameters[i];
-        if (parameter->place == OPERATOR__IN_PATH && (wanted == NULL || strcmp(parameter->name, wanted) == 0))
-            found = call->values[i];
-    }
-    return found;
+/* --- what an attempt that came to nothing was made on --- */
+
+static struct weir_span named_in_path(const struct weir_operation_call *call, struct weir_span wanted) {
+    for (size_t i = 0; i < call->row->parameter_count; i++)
+        if (call->row->parameters[i].place == OPERATOR__IN_PATH &&
+            weir_span_equal(weir_span_of_string(call->row->parameters[i].name), wanted))
+            return call->values[i];
+    return WEIR_SPAN("");
+}
+
+/* A body that was refused, or not looked at because its sender may not, is read for the trail, unless nobody knows who sent it. */
+static struct weir_span named_in_body(struct weir_operation_call *call, const char *name) {
+    struct weir_schema_problem problem = {.text = ""};
+    if (call->document == NULL && call->row->has_body && call->body.length > 0 && !is_unknown(call))
+        if (weir_json_read(call->arena, weir_buffer_span(&call->body), &call->document, &problem) != WEIR_OK)
+            call->document = NULL;
+    return weir_operation_body_text(call, name);
+}
+
+/* "token" of "operator_token" is the path's name for it. What is being made has no name in the path, but an id in the body perhaps. */
+static struct weir_span resource_of(struct weir_operation_call *call) {
+    struct weir_span type = weir_span_of_string(call->row->resource);
+    struct weir_span found = named_in_path(call, type);
+    size_t at = weir_span_index(type, '_');
+    if (found.length == 0 && at < type.length)
+        found = named_in_path(call, weir_span_from(type, at + 1));
+    return found.length > 0 ? found : named_in_body(call, "id");
+}
+
+/* Of the path, of the key that is named, of the body; without a word in the body the schema's own. */
+static struct weir_span workspace_of(struct weir_operation_call *call, struct weir_span resource) {
+    struct weir_span found = named_in_path(call, WEIR_SPAN("workspace")),
+                     type = weir_span_of_string(call->row->resource);
+    struct weir_key_record key;
+    struct weir_error error;
+    if (found.length > 0)
+        return found;
+    if (weir_span_equal(type, WEIR_SPAN("workspace")))
+        return resource;
+    if (weir_span_equal(type, WEIR_SPAN("key")) && resource.length > 0 && call->store_status == WEIR_OK &&
+        !is_unknown(call) && call->ops->key_get(call->engine, resource, call->arena, &key, &error) == WEIR_OK)
+        return key.workspace;
+    found = named_in_body(call, "workspace");
+    yyjson_val *schema = call->schemas != NULL ? call->schemas->body : NULL;
+    yyjson_val *initial = yyjson_obj_get(yyjson_obj_get(yyjson_obj_get(schema, "properties"), "workspace"), "default");
+    return found.length == 0 && yyjson_is_str(initial) ? weir_span_of(yyjson_get_str(initial), yyjson_get_len(initial))
+                                                       : found;
 }
 
 static bool may_note(struct weir_operation_call *call, struct operator__refusals *refusals) {
@@ -77,6 +119,7 @@ static void note_failure(struct weir_operation_call *call, struct operator__refu
     struct weir_error error = {.text = ""};
     if (!call->row->changes || call->leaves_no_trace || call->engine == NULL || !may_note(call, refusals))
         return;
+    struct weir_span resource = resource_of(call);
     struct weir_audit_entry entry = {
         .utc_us = call->now_utc_us,
         .actor_kind = weir_span_of_string(weir_actor_kind_name(call->actor.kind)),
@@ -84,10 +127,10 @@ static void note_failure(struct weir_operation_call *call, struct operator__refu
         .actor_name = call->actor.name,
         .actor_role = weir_span_of_string(is_unknown(call) ? "" : weir_role_name(call->actor.role)),
         .actor_address = call->actor.address,
-        .workspace = operator__call_masked(call, named_in_path(call, "workspace")),
+        .workspace = operator__call_masked(call, workspace_of(call, resource)),
         .action = weir_span_of_string(call->row->id),
-        .resource_type = weir_span_of_string(call->row->tag),
-        .resource_id = operator__call_masked(call, named_in_path(call, NULL)),
+        .resource_type = weir_span_of_string(call->row->resource),
+        .resource_id = operator__call_masked(call, resource),
         .request = operator__call_request(call),
         .reason = weir_span_of_string(reason->name),
         .message = weir_span_of_string(reason->message),

@@ -47,6 +47,14 @@ static void member_known(struct weir_json_writer *writer, const char *name, stru
         weir_json_member_text(writer, name, NULL);
 }
 
+/* NULL: the rules were not asked. Entries of earlier releases have an answer where nobody was identified. */
+static const char *policy_name(const struct weir_ledger_entry *entry) {
+    bool unidentified = entry->stage != WEIR_STAGE_UNKNOWN && entry->stage <= WEIR_STAGE_IDENTIFIED;
+    return entry->policy == WEIR_POLICY_NONE || unidentified
+               ? NULL
+               : weir_policy_outcome_name((enum weir_policy_outcome)entry->policy);
+}
+
 static void member_time(struct weir_json_writer *writer, const char *name, int64_t utc_us) {
     char text[WEIR_TIMESTAMP_SIZE];
     weir_clock_format_utc(utc_us, text);
@@ -72,8 +80,8 @@ static void write_common(struct weir_json_writer *writer, const struct weir_reco
     weir_json_member_text(writer, "outcome", weir_outcome_name((enum weir_outcome)entry->outcome));
     weir_json_member_text(writer, "reason", reason_name(entry->reason));
     weir_json_member_text(writer, "stage", weir_stage_name((enum weir_stage)entry->stage));
-    weir_json_member_text(writer, "policy", weir_policy_outcome_name((enum weir_policy_outcome)entry->policy));
-    weir_json_member_bool(writer, "billed", !entry->unbilled);
+    weir_json_member_text(writer, "policy", policy_name(entry));
+    weir_json_member_bool(writer, "in_ledger", !entry->unbilled);
     weir_json_member_int64(writer, "attempt_count", (int64_t)entry->attempt_count);
     weir_json_member_int64(writer, "input_tokens", entry->usage.input);
     weir_json_member_int64(writer, "output_tokens", entry->usage.output);
@@ -268,7 +276,7 @@ void weir_record_csv_head(struct weir_buffer *out) {
     weir_buffer_append(out,
                        WEIR_SPAN("id,started_at,duration_us,workspace,key_id,endpoint,model,provider,upstream_model,"
                                  "client_request_id,trace_id,client_address,tags,path,detail,stream,status,outcome,"
-                                 "reason,stage,policy,billed,attempt_count,input_tokens,output_tokens,"
+                                 "reason,stage,policy,in_ledger,attempt_count,input_tokens,output_tokens,"
                                  "cost_cu_milli,revision\r\n"));
 }
 
@@ -296,8 +304,7 @@ void weir_record_write_csv(struct weir_buffer *out, const struct weir_record *re
     weir_buffer_printf(out, "%s,%u,%s,%s,%s,%s,%s,%zu,%lld,%lld,%lld,%llu\r\n", entry->stream ? "true" : "false",
                        entry->status, weir_outcome_name((enum weir_outcome)entry->outcome),
                        reason != NULL ? reason : "", weir_stage_name((enum weir_stage)entry->stage),
-                       weir_policy_outcome_name((enum weir_policy_outcome)entry->policy),
-                       entry->unbilled ? "false" : "true", entry->attempt_count, (long long)entry->usage.input,
-                       (long long)entry->usage.output, (long long)entry->cost_cu_milli,
-                       (unsigned long long)entry->revision);
+                       policy_name(entry) != NULL ? policy_name(entry) : "", entry->unbilled ? "false" : "true",
+                       entry->attempt_count, (long long)entry->usage.input, (long long)entry->usage.output,
+                       (long long)entry->cost_cu_milli, (unsigned long long)entry->revision);
 }

@@ -197,6 +197,19 @@ static void tell_answer(struct telling *telling) {
     }
 }
 
+/* Where the figures come from, in words; the name that the ledger has for it is in `usage.source`. */
+static const char *source_words(const struct weir_ledger_entry *entry) {
+    switch ((enum weir_usage_source)entry->usage_source) {
+    case WEIR_USAGE_PROVIDER: return "as the provider said";
+    case WEIR_USAGE_COUNTED: return "counted here";
+    case WEIR_USAGE_ESTIMATED: return "estimated, as the provider did not say";
+    case WEIR_USAGE_ABORTED: return "estimated of what had come when it was ended";
+    case WEIR_USAGE_RESERVED: return "the whole reservation, as nothing else is known";
+    case WEIR_USAGE_NONE:
+    default: return "nothing came that is charged";
+    }
+}
+
 static void tell_settlement(struct telling *telling) {
     const struct weir_ledger_entry *entry = telling->entry;
     struct weir_story_stage *stage = add(telling, "settled", WEIR_STAGE_OK, entry->end_utc_us - entry->start_utc_us);
@@ -206,8 +219,8 @@ static void tell_settlement(struct telling *telling) {
         return;
     }
     say(stage, "%lld milli-CU for %lld input and %lld output tokens (%s)%s", (long long)entry->cost_cu_milli,
-        (long long)entry->usage.input, (long long)entry->usage.output,
-        weir_usage_source_name((enum weir_usage_source)entry->usage_source), entry->unpriced ? ", unpriced" : "");
+        (long long)entry->usage.input, (long long)entry->usage.output, source_words(entry),
+        entry->unpriced ? ", without a price" : "");
     if (entry->overrun_cu_milli != 0)
         say(stage, "; %lld milli-CU beyond the reservation are not charged", (long long)entry->overrun_cu_milli);
 }

@@ -568,6 +568,25 @@ static enum weir_status place(struct restoring *restoring, struct weir_backup_re
     return status;
 }
 
+/* The folders that a restore that came to nothing has made. Nobody else's: one that is not empty stays, and so does one that somebody holds. */
+static void remove_made(const char *directory, bool made_folder, bool made_journal) {
+    char path[PATH_MAX];
+    (void)snprintf(path, sizeof path, "%s/journal", directory);
+    int journal = made_journal ? open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC) : -1;
+    if (journal >= 0 && flock(journal, LOCK_EX | LOCK_NB) == 0)
+        (void)rmdir(path);
+    if (journal >= 0)
+        (void)close(journal);
+    if (made_folder)
+        (void)rmdir(directory);
+}
+
+static bool is_missing(const char *directory, const char *name) {
+    char path[PATH_MAX];
+    int length = snprintf(path, sizeof path, "%s%s", directory, name);
+    return length > 0 && (size_t)length < sizeof path && access(path, F_OK) != 0 && errno == ENOENT;
+}
+
 enum weir_status weir_backup_restore(struct weir_backup_restore *restore, struct weir_backup_info *info,
                                      struct weir_error *error) {
     struct restoring restoring = {.file = restore->file,
@@ -585,6 +604,8 @@ enum weir_status weir_backup_restore(struct weir_backup_restore *restore, struct
         status = weir_backup_describe(restore->file, &head, error); /* before anything is created */
     if (status == WEIR_OK)
         status = check_head(&restoring, &head, error);
+    bool lacks_folder = is_missing(restore->directory, ""), lacks_journal = is_missing(restore->directory, "/journal");
+    bool makes = status == WEIR_OK;
     if (status == WEIR_OK)
         status = store__make_directories(restore->directory, error);
     if (status == WEIR_OK)
@@ -592,5 +613,7 @@ enum weir_status weir_backup_restore(struct weir_backup_restore *restore, struct
     if (status == WEIR_OK)
         status = place(&restoring, restore, error);
     close_work(&restoring);
+    if (makes && status != WEIR_OK)
+        remove_made(restore->directory, lacks_folder, lacks_journal);
     return status;
 }

@@ -531,3 +531,43 @@ def test_what_did_not_arrive_outlives_the_retention(make_gateway, sim):
     if time.monotonic() - made < 11:  # a machine that stood still meanwhile has shown nothing
         assert "one" in kept
     until(lambda: "one" not in [entry["resource_id"] for entry in entries(operator)], "twice the retention to be the end", 40, step=0.2)
+
+
+# --- what failures name ---
+
+def test_a_failure_names_what_it_was_tried_on_as_a_success_does(operator):
+    make_workspace(operator, "typed")
+    team = operator.post("/api/v1/workspaces/typed/teams", {"id": "core", "name": "Core"}).json()["id"]
+    key = operator.post("/api/v1/keys", {"name": "typed", "workspace": "typed"}).json()["id"]
+    viewer, admin = operator.token("viewer"), operator.token("admin")
+    before = newest(operator)
+    tries = [("PUT", "/api/v1/secrets/openai", {"value": "x"}, admin, "secret", "openai", None),
+             ("POST", "/api/v1/keys", {"name": "x", "workspace": "typed"}, viewer, "key", None, "typed"),
+             ("POST", "/api/v1/keys", {"name": "x"}, viewer, "key", None, "default"),
+             ("POST", "/api/v1/keys", {"name": "x", "workspace": "typed", "team": "none"}, admin, "key", None, "typed"),
+             ("POST", f"/api/v1/keys/{key}/revoke", None, viewer, "key", key, "typed"),
+             ("PATCH", f"/api/v1/workspaces/typed/teams/{team}", {"name": "y"}, viewer, "team", "core", "typed"),
+             ("POST", "/api/v1/workspaces/typed/teams", {"id": "core", "name": "y"}, admin, "team", "core", "typed"),
+             ("POST", "/api/v1/workspaces", {"id": "other", "name": "y"}, viewer, "workspace", "other", "other"),
+             ("DELETE", "/api/v1/workspaces/typed", None, viewer, "workspace", "typed", "typed"),
+             ("POST", "/api/v1/operators", {"name": "y", "role": "viewer"}, admin, "operator", None, None),
+             ("DELETE", "/api/v1/operators/opr_x/tokens/opt_y", None, admin, "operator_token", "opt_y", None)]
+    for method, path, body, token, *_ in tries:
+        operator.request(method, path, body, token=token, status=range(400, 500))
+    left = entries(operator, after=before)
+    assert [(entry["resource_type"], entry["resource_id"], entry["org_id"], entry["result"]) for entry in left] == \
+        [(*wanted, "failure") for *_, wanted in [(None, one[4:]) for one in tries]]
+    found = entries(operator, after=before, resource_type="key", result="failure", org_id="typed")
+    assert [entry["action"] for entry in found] == ["keys.create", "keys.create", "keys.revoke"]
+
+
+def test_a_login_is_nobodys_until_it_has_worked(operator):
+    before = newest(operator)
+
+    def refused():  # of those whom nobody knows only a few a second are written
+        operator.post("/auth/login", {"api_kee": "x"}, status=400)
+        return entries(operator, after=before)
+
+    entry = until(refused, "an entry of the refused login")[-1]
+    assert (entry["actor_kind"], entry["actor_name"] or "", entry["actor_role"] or "") == ("unknown", "", "")
+    assert entry["resource_type"] == "operator"

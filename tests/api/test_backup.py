@@ -133,6 +133,10 @@ def test_a_sealed_backup_needs_its_key(make_gateway, sim, weir_binary, tmp_path)
     bare.write_settings()
     refused = bare.command("restore", sealed, *bare.file_words, check=False)
     assert refused.returncode == 1 and "not among the sealing keys" in refused.stderr
+    assert not (bare.folder / "data").exists(), "what came to nothing leaves nothing"
+    (bare.folder / "data").mkdir()
+    bare.command("restore", sealed, *bare.file_words, check=False)
+    assert list((bare.folder / "data").iterdir()) == []
     bare.settings["secrets"]["previous_sealing_keys"] = [f"file:{tmp_path}/sealing.key"]
     bare.write_settings()
     bare.command("restore", sealed, *bare.file_words)

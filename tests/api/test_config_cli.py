@@ -33,6 +33,15 @@ def check(make_gateway, sim):
 def test_a_good_file(check):
     result = check(GOOD)
     assert result.returncode == 0, result.stderr
+    assert result.stderr.count("\n") == 1
+
+
+def test_what_an_open_operator_plane_means_is_told(check):
+    opened = check(GOOD + "operator: {{listen: '0.0.0.0:0', allow_remote: true}}\n")
+    assert opened.returncode == 0
+    assert "the operator plane is open to other machines at 0.0.0.0:0" in opened.stderr
+    assert "operator.allow is empty" in opened.stderr and "unencrypted" in opened.stderr
+    assert "has no effect at 127.0.0.1" in check(GOOD + "operator: {{listen: '127.0.0.1:0', allow_remote: true}}\n").stderr
 
 
 @pytest.mark.parametrize(("text", "place", "words"), [

@@ -185,3 +185,37 @@ def test_the_demo_key_is_audited(weir_binary, sim, tmp_path):
         assert (entry["action"], entry["actor_kind"]) == ("keys.create", "system")
     finally:
         instance.close()
+
+
+def test_a_whole_key_in_the_place_of_an_id_is_not_repeated(gateway, operator):
+    made = created(gateway)
+    key = made["key"]
+    for verb in ("show", "rotate", "revoke"):
+        out, err = run(gateway, verb, key, code=2)
+        assert out == "" and key not in err and "weir key revoke --leaked" in err
+    for method, path in (("POST", "/revoke"), ("POST", "/rotate"), ("GET", ""), ("PATCH", "")):
+        for wrong in (key, key[:-1] + ("a" if key[-1] != "a" else "b")):
+            refused = operator.request(method, f"/api/v1/keys/{wrong}{path}", {"name": "y"} if method == "PATCH" else None, status=400)
+            assert refused.reason == "parameter_invalid" and wrong not in refused.body.decode()
+            assert "POST /api/v1/keys/emergency-revoke" in refused.json()["error"]
+    assert key not in json.dumps(operator.all("/api/v1/audit-logs"))
+
+
+def test_a_misspelt_name_in_rules_is_refused(gateway):
+    for words in (("--endpoints", "chat.completion"), ("--capabilities", "inferense")):
+        out, err = run(gateway, "create", "--name", "x", *words, code=2)
+        assert out == "" and "did you mean" in err
+
+
+def test_a_database_that_is_made_is_told(weir_binary, tmp_path):
+    def weir(*words):
+        return subprocess.run([weir_binary, *words], cwd=tmp_path, capture_output=True, text=True, timeout=60, env=clean_environment({}))
+
+    for words in (("key", "list"), ("ledger", "list"), ("store", "status"), ("audit", "list"), ("requests", "list"), ("operator", "list")):
+        missing = weir(*words)
+        assert missing.returncode == 1 and "there is no database at" in missing.stderr and "-c FILE" in missing.stderr, (words, missing.stderr)
+    assert not (tmp_path / "weir-data").exists()
+    made = weir("key", "create", "--name", "x")
+    assert KEY.fullmatch(made.stdout.strip())
+    assert f"made a new database: {tmp_path.resolve()}/weir-data/weir.db" in made.stderr
+    assert "made a new database" not in weir("key", "create", "--name", "y").stderr

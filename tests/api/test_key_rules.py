@@ -96,7 +96,7 @@ def test_a_refusal_reaches_no_provider_and_no_ledger(gateway, sim):
 
 def test_endpoints_and_capabilities_are_refused_before_the_body_is_read(gateway):
     key = Key(gateway, {"endpoints": ["embeddings", "files*"]})
-    none = Key(gateway, {"capabilities": ["mcp"]})
+    none = Key(gateway, {"capabilities": []})
     assert outcome(key.call("POST", "/v1/embeddings", {"model": "sim-small", "input": "x"})) == 200
     assert outcome(key.call("GET", "/v1/files")) == 200
     assert outcome(key.call("GET", "/v1/models")) == "key_endpoint_not_allowed"

@@ -315,6 +315,8 @@ def test_a_change_by_cookie_needs_the_token_of_its_session(operator, ada, browse
     for wrong in (None, "", "x", other.given["csrf_token"], browser.given["csrf_token"][:-1], browser.given["csrf_token"] + "A", browser.cookie):
         refused = browser.send("POST", "/auth/tokens", body, csrf=wrong, status=403)
         assert refused.reason == "csrf_token_invalid"
+        entry = operator.get("/api/v1/audit-logs?action=auth.tokens_create&limit=1").json()["data"][0]
+        assert (entry["error_code"], entry["actor_name"], entry["actor_kind"]) == ("csrf_token_invalid", "ada", "session")
     assert browser.send("POST", "/auth/tokens", body, csrf=browser.given["csrf_token"]).status == 201
 
 

@@ -123,6 +123,11 @@ def test_a_create_that_fails_makes_nothing(operator):
         ({"name": "x", "expires_at": "2090-01-01T00:00:00Z", "expires_in_days": 3}, "field_invalid", "expires_in_days"),
         ({"name": "x", "expires_in_days": 0}, "field_invalid", "expires_in_days"),
         ({"name": "x", "rules": {"addresses": ["10.0.0.1/8"]}}, "field_invalid", "rules"),
+        ({"name": "x", "rules": {"endpoints": ["chat.completion"]}}, "field_invalid", "rules"),
+        ({"name": "x", "rules": {"endpoints": ["chat.completions", "chatx*"]}}, "field_invalid", "rules"),
+        ({"name": "x", "rules": {"endpoints": ["metrics"]}}, "field_invalid", "rules"),
+        ({"name": "x", "rules": {"capabilities": ["inferense"]}}, "field_invalid", "rules"),
+        ({"name": "x", "rules": {"limits": {"requests_per_minute": 0}}}, "field_invalid", None),
         ({"name": "x", "rules": {"models": "all"}}, "field_invalid", None),
         ({"name": "x", "rules": {"modles": []}}, "field_invalid", None),
         ({"name": "x", "tags": {"a": 1}}, "field_invalid", None),
@@ -179,10 +184,20 @@ def test_rules_hold_on_every_worker_when_the_answer_is_there(gateway, operator):
     assert chat() == {403}
 
 
+def test_a_misspelt_name_in_rules_is_told_with_the_near_one(operator):
+    refused = operator.post("/api/v1/keys", {"name": "x", "rules": {"endpoints": ["chat.completion"]}}, status=400)
+    assert "rules.endpoints[0]: 'chat.completion' is the name of no endpoint; did you mean 'chat.completions'?" in refused.json()["error"]
+    made = create(operator)
+    answer = operator.patch(f"/api/v1/keys/{made['id']}", {"rules": {"capabilities": ["inference", "inferense"]}}, status=400)
+    assert "rules.capabilities[1]" in answer.json()["error"] and "'inference'?" in answer.json()["error"]
+    every = operator.patch(f"/api/v1/keys/{made['id']}", {"rules": {"endpoints": ["files*", "*"], "capabilities": ["inf*"]}}).json()
+    assert every["rules"] == {"endpoints": ["files*", "*"], "capabilities": ["inf*"]}
+
+
 def test_large_rules_are_never_read_as_no_rules(gateway, operator):
     names = [f"{number:03}" + "x" * 200 for number in range(100)]
-    made = create(operator, rules={"models": names, "endpoints": names, "tools": names})
-    assert operator.get(f"/api/v1/keys/{made['id']}").json()["rules"] == {"models": names, "endpoints": names, "tools": names}
+    made = create(operator, rules={"models": names, "endpoints": ["chat.*"], "tools": names})
+    assert operator.get(f"/api/v1/keys/{made['id']}").json()["rules"] == {"models": names, "endpoints": ["chat.*"], "tools": names}
     assert gateway.chat(headers={"authorization": f"Bearer {made['key']}"}).status == 403
 
 

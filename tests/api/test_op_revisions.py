@@ -42,10 +42,10 @@ def test_publishing_is_what_the_file_says_now(instance, plane):
     assert first["text"].startswith('environment: "dev"\n')
     assert 'plan free: {"name":"Free"' in first["text"]
     unchanged = plane.post("/api/v1/revisions/publish").json()
-    assert unchanged == {"number": first["number"], "changed": False}
+    assert unchanged == {"number": first["number"], "changed": False, "needs_restart": []}
     add_model(instance, "another")
     published = plane.post("/api/v1/revisions/publish")
-    assert published.json() == {"number": first["number"] + 1, "changed": True}
+    assert published.json() == {"number": first["number"] + 1, "changed": True, "needs_restart": []}
     assert published.headers["x-weir-revision"] == str(first["number"] + 1)
     until(lambda: "another" in models(instance), "the new model on every worker")
     assert live(plane)["number"] == first["number"] + 1
@@ -149,6 +149,16 @@ def test_another_process_changes_a_plan_and_it_is_live_within_a_second(instance,
 
 
 @pytest.mark.tsan
+def test_publishing_says_what_needs_a_restart(instance, plane):
+    before = instance.settings["server"]
+    instance.settings["server"] = {**before, "workers": 3}
+    instance.write_settings()
+    assert plane.post("/api/v1/revisions/publish").json()["needs_restart"] == ["server.workers"]
+    instance.settings["server"] = before
+    instance.write_settings()
+    assert plane.post("/api/v1/revisions/publish").json()["needs_restart"] == []
+
+
 def test_many_publish_at_once(instance, plane):
     """Operations, plans and signals, one after the other in the end: the last word is the file and the plans as they are."""
     def patch(number):

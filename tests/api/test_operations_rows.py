@@ -69,6 +69,8 @@ WRONG = {
     "a body that takes anything": (changed(method="POST", body={"type": "object"}), "body: say additionalProperties"),
     "a body in a GET": (changed(body=BODY), "method: a GET"),
     "a change in a GET": (changed(changes=True), "method: a GET"),
+    "a change of nobody knows what": (changed(method="POST", changes=True), "resource: what changes something"),
+    "a resource that is no word": (changed(resource="Key 1"), "resource: a word"),
     "a confirmation of nothing": (changed(method="DELETE", confirm="path:other"), "confirm: give path:NAME"),
     "a change that is answered at once": (changed(immediate=True), "immediate: "),
     "not JSON": ("{", "not JSON"),
@@ -86,7 +88,7 @@ def test_what_is_not_whole_is_refused_by_file_and_member(folder, what):
 
 
 def test_what_cannot_be_undone_takes_a_confirmation(folder):
-    found, _, _ = read(folder, changed(method="DELETE", changes=True, confirm="path:thing"))
+    found, _, _ = read(folder, changed(method="DELETE", changes=True, resource="thing", confirm="path:thing"))
     row = next(row for row in found if row["id"] == "things.get")
     assert "confirmation_required" in row["error_names"]
     assert row["body"]["properties"]["confirm"]["type"] == "string"

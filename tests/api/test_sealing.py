@@ -218,8 +218,28 @@ def test_the_command_line(sealed):
     assert put(sealed, "empty", "", check=False).returncode == 1
     refused = sealed.command("secrets", "generate", "data/weir.db", check=False)
     assert refused.returncode == 1 and "exist" in refused.stderr.lower()
-    # `weir config check` needs no store for settings that name secrets.
-    sealed.command("config", "check", sealed.config)
+
+
+def test_a_check_looks_up_the_secrets_that_are_named(make_gateway, sim, tmp_path):
+    key = tmp_path / "sealing.key"
+    key.write_text("0123456789abcdef" * 4 + "\n")
+    key.chmod(0o600)
+    instance = make_gateway(sim, start=False, secrets={"sealing_key": f"file:{key}"})
+    good = instance.command("config", "check", instance.config)
+    assert "is good" in good.stderr and "looked up" not in good.stderr
+    instance.settings["providers"][0]["api_key"] = "secret:upstream"
+    instance.write_settings()
+    before = instance.command("config", "check", instance.config)
+    assert "is good" in before.stderr and "was not looked up: there is no database at" in before.stderr
+    assert not (instance.folder / "data").exists()
+    refused = instance.command("serve", "-c", instance.config, check=False)
+    assert refused.returncode == 1 and "weir secrets put upstream" in refused.stderr
+    put(instance, "other", VALUE)
+    missing = instance.command("config", "check", instance.config, check=False)
+    assert missing.returncode == 1 and "there is no secret upstream in the store: weir secrets put upstream" in missing.stderr
+    put(instance, "upstream", VALUE)
+    found = instance.command("config", "check", instance.config)
+    assert "is good" in found.stderr and "looked up" not in found.stderr
 
 
 def test_settings_that_would_leak_a_key(make_gateway, sim):

@@ -10,7 +10,7 @@ import re
 
 ROLES = ["viewer", "auditor", "operator", "admin", "owner"]  # in the order of enum weir_role, from 1
 METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE"]
-MEMBERS = {"id", "method", "path", "aliases", "roles", "handler", "changes", "confirm", "immediate", "versioned", "summary", "description", "tag",
+MEMBERS = {"id", "method", "path", "aliases", "roles", "handler", "changes", "confirm", "immediate", "versioned", "summary", "description", "tag", "resource",
            "parameters", "body", "body_optional", "body_example", "answers", "errors"}
 NEEDED = ["id", "method", "path", "roles", "handler", "summary", "description", "tag", "answers"]
 PARAMETER_MEMBERS = {"name", "in", "schema", "description", "required", "example"}
@@ -268,6 +268,10 @@ def read_row(path, reasons, names):
         fail(f"{place}: immediate", "what is answered at once knows no operator, changes nothing and takes no body")
     if row["method"] == "GET" and (row["changes"] or "body" in row):
         fail(f"{place}: method", "a GET changes nothing and takes no body")
+    if row["changes"] and "resource" not in row:
+        fail(f"{place}: resource", "what changes something names the kind of thing, as the audit trail does")
+    if "resource" in row and not re.fullmatch(r"[a-z][a-z_]*", row["resource"]):
+        fail(f"{place}: resource", "a word such as key")
     check_parameters(row, place, names)
     if "body" in row:
         check_schema(f"{place}: body", row["body"], names)

@@ -55,6 +55,8 @@ def source(rows, document):
             members += [f".parameters = parameters_{row['handler']}", f".parameter_count = {len(row['parameters'])}"]
         if "confirm" in row:
             members.append(f".confirm = {string(row['confirm'].removeprefix('path:'))}")
+        if "resource" in row:
+            members.append(f".resource = {string(row['resource'])}")
         for word in ("changes", "immediate", "body_optional"):
             if row[word]:
                 members.append(f".{word} = true")

@@ -36,9 +36,7 @@ static enum weir_status make_plan(struct weir_operation_call *call, struct weir_
 }
 
 static enum weir_status note(struct weir_operation_call *call, struct weir_span id) {
-    const struct weir_operation_note told = {.resource_type = "plan",
-                                             .resource_id = id,
-                                             .after = WEIR_SPAN("{\"a\":1}")};
+    const struct weir_operation_note told = {.resource_id = id, .after = WEIR_SPAN("{\"a\":1}")};
     return weir_operation_audit(call, &told);
 }
 
@@ -94,6 +92,7 @@ static const struct operator__row create_row = {.id = "plans.create",
                                                 .method = "POST",
                                                 .path = "/plans",
                                                 .tag = "plans",
+                                                .resource = "plan",
                                                 .roles = ROLES_OWNER,
                                                 .run = run_create,
                                                 .changes = true,
@@ -102,6 +101,7 @@ static const struct operator__row admin_row = {.id = "plans.admin",
                                                .method = "POST",
                                                .path = "/plans",
                                                .tag = "plans",
+                                               .resource = "plan",
                                                .roles = ROLES_ADMIN,
                                                .run = run_create,
                                                .changes = true,
@@ -110,6 +110,7 @@ static const struct operator__row anyone_row = {.id = "login",
                                                 .method = "POST",
                                                 .path = "/login",
                                                 .tag = "login",
+                                                .resource = "operator",
                                                 .roles = WEIR_ROLE_BIT(WEIR_ROLE_NONE),
                                                 .run = run_create,
                                                 .changes = true,
@@ -118,6 +119,7 @@ static const struct operator__row list_row = {.id = "plans.list",
                                               .method = "GET",
                                               .path = "/plans/{word}/list",
                                               .tag = "plans",
+                                              .resource = "plan",
                                               .roles = ROLES_OWNER,
                                               .run = run_list,
                                               .parameters = list_parameters,
@@ -126,6 +128,7 @@ static const struct operator__row remove_row = {.id = "plans.remove",
                                                 .method = "DELETE",
                                                 .path = "/plans/{word}/list",
                                                 .tag = "plans",
+                                                .resource = "plan",
                                                 .roles = ROLES_OWNER,
                                                 .run = run_create,
                                                 .parameters = list_parameters,
@@ -134,8 +137,13 @@ static const struct operator__row remove_row = {.id = "plans.remove",
                                                 .changes = true,
                                                 .has_body = true,
                                                 .body_optional = true};
-static const struct operator__row pieces_row = {
-    .id = "plans.export", .method = "GET", .path = "/plans", .tag = "plans", .roles = ROLES_OWNER, .run = run_pieces};
+static const struct operator__row pieces_row = {.id = "plans.export",
+                                                .method = "GET",
+                                                .path = "/plans",
+                                                .tag = "plans",
+                                                .resource = "plan",
+                                                .roles = ROLES_OWNER,
+                                                .run = run_pieces};
 
 struct world {
     char folder[64];
