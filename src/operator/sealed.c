@@ -347,7 +347,7 @@ struct counting {
 
 static enum weir_status count_secret(void *context, const struct weir_object *object) {
     struct counting *counting = context;
-    struct weir_named_secret secret;
+    struct weir_named_secret secret = {.version = 0};
     counting->seen++;
     counting->last = object->number;
     if (weir_named_secret_read(&counting->work, object, &secret, NULL) != WEIR_OK)
