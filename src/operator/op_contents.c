@@ -33,8 +33,7 @@ static enum weir_status need(struct weir_operation_call *call, struct weir_seale
 
 static enum weir_status audit(struct weir_operation_call *call, const struct weir_content *content,
                               struct weir_span before) {
-    const struct weir_operation_note note = {.resource_type = "content",
-                                             .resource_id = content->request_id,
+    const struct weir_operation_note note = {.resource_id = content->request_id,
                                              .resource_name = WEIR_SPAN(""),
                                              .workspace = content->workspace,
                                              .before = before,
