@@ -35,12 +35,12 @@ void dialect__write_message(struct weir_json_writer *writer, const char *name, c
     weir_json_member_string(writer, name, weir_span_of(text, shown));
 }
 
-static void write_problems(struct weir_json_writer *writer, struct weir_span problems) {
+static void write_lines(struct weir_json_writer *writer, const char *name, struct weir_span lines) {
     struct weir_span line;
-    weir_json_write_name(writer, "problems");
+    weir_json_write_name(writer, name);
     weir_json_write_array(writer);
-    while (problems.length > 0) {
-        (void)weir_span_split(problems, '\n', &line, &problems);
+    while (lines.length > 0) {
+        (void)weir_span_split(lines, '\n', &line, &lines);
         if (line.length > 0)
             weir_json_write_string(writer, line);
     }
@@ -57,7 +57,9 @@ void dialect__write_details(struct weir_json_writer *writer, const struct weir_e
     if (row->hint[0] != '\0')
         weir_json_member_text(writer, "hint", row->hint);
     if (error->problems.length > 0)
-        write_problems(writer, error->problems);
+        write_lines(writer, "problems", error->problems);
+    if (error->roles.length > 0)
+        write_lines(writer, "roles", error->roles);
     weir_json_write_end(writer);
 }
 

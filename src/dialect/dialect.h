@@ -129,6 +129,7 @@ struct weir_error_answer {
     struct weir_span detail;   /* what exactly, empty without */
     const char *field;         /* NULL or "" without */
     struct weir_span problems; /* all that is wrong, a line each; empty without */
+    struct weir_span roles;    /* whose it is, a line each; empty without */
     /* within a stream: what its events have told */
     struct weir_span answer_id;
     int64_t sequence; /* of the next event */

@@ -295,7 +295,10 @@ static enum weir_status check_string(const struct walk *walk, yyjson_val *schema
     yyjson_val *pattern = yyjson_obj_get(schema, "pattern"), *format = yyjson_obj_get(schema, "format");
     char expected[160];
     if (status == WEIR_OK && yyjson_is_str(pattern) && !matches(yyjson_get_str(pattern), text)) {
-        (void)snprintf(expected, sizeof expected, "a text like %.120s", yyjson_get_str(pattern));
+        const char *words = yyjson_get_str(
+            yyjson_obj_get(schema, "x-words")); /* a schema's own, for those who read no patterns */
+        (void)snprintf(expected, sizeof expected, "%s%.120s", words != NULL ? "" : "a text like ",
+                       words != NULL ? words : yyjson_get_str(pattern));
         return wrong(walk, at, value, expected);
     }
     if (status == WEIR_OK && yyjson_is_str(format) && !is_of_format(yyjson_get_str(format), text)) {
@@ -350,6 +353,13 @@ static enum weir_status check_object(struct walk *walk, yyjson_val *schema, yyjs
     size_t index, count;
     enum weir_status status = check_size(walk, schema, "minProperties", "maxProperties", yyjson_obj_size(value),
                                          "members", value, at);
+    /* Before what is missing: a misspelt name is told as what it is. */
+    yyjson_obj_foreach(value, index, count, name, member) {
+        const struct step step = {.before = at, .name = yyjson_get_str(name)};
+        if (status == WEIR_OK && yyjson_is_false(others) &&
+            yyjson_obj_getn(properties, yyjson_get_str(name), yyjson_get_len(name)) == NULL)
+            status = unknown_member(walk, &step);
+    }
     if (status == WEIR_OK)
         status = check_required(walk, schema, value, at);
     yyjson_obj_foreach(value, index, count, name, member) {
@@ -361,9 +371,7 @@ static enum weir_status check_object(struct walk *walk, yyjson_val *schema, yyjs
             rule = others;
         if (names != NULL)
             status = check(walk, names, name, &step);
-        if (status == WEIR_OK && rule != NULL && rule == others && yyjson_is_false(others))
-            status = unknown_member(walk, &step);
-        else if (status == WEIR_OK && rule != NULL)
+        if (status == WEIR_OK && rule != NULL)
             status = check(walk, rule, member, &step);
     }
     return status;

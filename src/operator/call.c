@@ -367,14 +367,25 @@ enum weir_status weir_operation_store_failed(struct weir_operation_call *call, e
     return status;
 }
 
+/* Whose the operation is, a line each; empty for another failure. */
+static struct weir_span roles_of(const struct weir_operation_call *call, char text[80]) {
+    size_t length = 0;
+    for (int role = WEIR_ROLE_VIEWER; call->reason == WEIR_REASON_ROLE_NOT_ALLOWED && role <= WEIR_ROLE_OWNER; role++)
+        if ((call->row->roles & WEIR_ROLE_BIT((enum weir_role)role)) != 0)
+            length += (size_t)snprintf(text + length, 80 - length, "%s\n", weir_role_name((enum weir_role)role));
+    return weir_span_of(text, length);
+}
+
 void operator__call_write_error(struct weir_operation_call *call) {
     const struct weir_reason_row *row = weir_reason_row(call->reason);
+    char roles[80] = "";
     const struct weir_error_answer error = {.reason = call->reason,
                                             .brand_upper = call->settings->brand_upper,
                                             .request_id = weir_span_of_string(call->request_id),
                                             .detail = weir_span_of_string(call->detail),
                                             .field = call->field,
-                                            .problems = call->problems};
+                                            .problems = call->problems,
+                                            .roles = roles_of(call, roles)};
     call->status = row->status;
     call->content_type = "application/json";
     call->more = false;

@@ -197,7 +197,8 @@ static enum weir_status too_often(struct weir_operation_call *call, unsigned sec
     char text[16];
     call->leaves_no_trace = !is_first;
     (void)snprintf(text, sizeof text, "%u", seconds);
-    enum weir_status status = weir_operation_fail(call, WEIR_REASON_LOGIN_TOO_OFTEN, NULL, "wait %u s", seconds);
+    enum weir_status status = weir_operation_fail(call, WEIR_REASON_LOGIN_TOO_OFTEN, NULL,
+                                                  "the next one is possible in %u s", seconds);
     weir_operation_set_header(call, "Retry-After", weir_span_of_string(text));
     return status;
 }

@@ -33,7 +33,7 @@ static enum weir_status admit(struct weir_operation_call *call) {
         return status;
     if ((call->row->roles & WEIR_ROLE_BIT(call->actor.role)) == 0)
         return weir_operation_fail(call, WEIR_REASON_ROLE_NOT_ALLOWED, NULL, "%s is not for the role %s", call->row->id,
-                                   weir_role_name(call->actor.role));
+                                   weir_role_name(call->actor.role)); /* details.roles has those it is for */
     return WEIR_OK;
 }
 

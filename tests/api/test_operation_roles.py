@@ -39,6 +39,7 @@ def test_a_role_may_do_what_the_table_says_and_nothing_else(operator, role):
         roles = table()[name]
         answer = ask(operator, operation, role=role)
         refused = answer.status == 403 and answer.reason == "role_not_allowed"
+        assert not refused or role not in answer.json()["details"]["roles"] and "owner" in answer.json()["details"]["roles"]
         if role in roles or roles == ["anyone"]:
             if refused or (answer.status in (401, 403) and roles != ["anyone"]):
                 wrong.append(f"{role} may not do {name}: {answer.status} {answer.reason}")

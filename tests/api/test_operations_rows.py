@@ -70,6 +70,7 @@ WRONG = {
     "a body in a GET": (changed(body=BODY), "method: a GET"),
     "a change in a GET": (changed(changes=True), "method: a GET"),
     "a change of nobody knows what": (changed(method="POST", changes=True), "resource: what changes something"),
+    "a resource that the path calls otherwise": (changed(resource="key"), "resource: the path calls it 'thing'"),
     "a resource that is no word": (changed(resource="Key 1"), "resource: a word"),
     "a confirmation of nothing": (changed(method="DELETE", confirm="path:other"), "confirm: give path:NAME"),
     "a change that is answered at once": (changed(immediate=True), "immediate: "),

@@ -20,6 +20,7 @@ ERROR_SCHEMA = {
                 "reason": {"type": "string", "description": "Exactly what went wrong: a name of docs/reference/errors.md."},
                 "field": {"type": "string", "description": "The member or parameter that is to blame."},
                 "hint": {"type": "string", "description": "What to do about it."},
+                "roles": {"type": "array", "items": {"type": "string"}, "description": "Whose the operation is, where it is not for the caller's role."},
                 "problems": {"type": "array", "items": {"type": "string"}, "description": "All that is wrong, where it can be several things."},
             },
         },

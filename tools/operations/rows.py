@@ -272,6 +272,9 @@ def read_row(path, reasons, names):
         fail(f"{place}: resource", "what changes something names the kind of thing, as the audit trail does")
     if "resource" in row and not re.fullmatch(r"[a-z][a-z_]*", row["resource"]):
         fail(f"{place}: resource", "a word such as key")
+    last = row["path"].rpartition("{")[2].removesuffix("}") if row["path"].endswith("}") else None
+    if "resource" in row and last is not None and last != row["resource"] and not row["resource"].endswith("_" + last):
+        fail(f"{place}: resource", f"the path calls it {last!r}: the audit trail takes its id from there")
     check_parameters(row, place, names)
     if "body" in row:
         check_schema(f"{place}: body", row["body"], names)

@@ -70,6 +70,7 @@ static void test_what_is_wrong_is_named(void **state) {
         {"{\"id\":\"abcde\"}", "id", "expected at most 4 characters, got \"abcde\""},
         {"{\"id\":\"A\"}", "id", "expected a text like ^[a-z]*$, got \"A\""},
         {"{\"id\":\"a\",\"name\":1}", "name", "there is no such member here"},
+        {"{\"name\":1}", "name", "there is no such member here"},
         {"{\"id\":\"a\",\"limits\":{\"requests_per_second\":\"x\"}}", "limits.requests_per_second",
          "expected an integer >= 1, got \"x\""},
         {"{\"id\":\"a\",\"limits\":{\"requests_per_second\":0}}", "limits.requests_per_second",

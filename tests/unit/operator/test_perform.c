@@ -128,7 +128,7 @@ static const struct operator__row remove_row = {.id = "plans.remove",
                                                 .method = "DELETE",
                                                 .path = "/plans/{word}/list",
                                                 .tag = "plans",
-                                                .resource = "plan",
+                                                .resource = "word",
                                                 .roles = ROLES_OWNER,
                                                 .run = run_create,
                                                 .parameters = list_parameters,
@@ -295,7 +295,7 @@ static void test_what_fails_late_leaves_only_the_attempt(void **state) {
     assert_false(plan_exists(world, "acme"));
     assert_int_equal(seen.count, 1);
     assert_int_equal(seen.failures, 1);
-    assert_string_equal(seen.last, "local local owner 127.0.0.1 plans.create  state_conflict");
+    assert_string_equal(seen.last, "local local owner 127.0.0.1 plans.create acme state_conflict");
 }
 
 static void test_what_is_taken_is_a_conflict(void **state) {
@@ -318,7 +318,7 @@ static void test_a_role_that_is_not_listed_is_refused_and_noted(void **state) {
     struct world *world = *state;
     expect_refused(perform(world, &admin_row, "/plans", "{\"id\":\"acme\"}"), WEIR_REASON_ROLE_NOT_ALLOWED, "");
     assert_false(plan_exists(world, "acme"));
-    assert_string_equal(audit_of(world).last, "local local owner 127.0.0.1 plans.admin  role_not_allowed");
+    assert_string_equal(audit_of(world).last, "local local owner 127.0.0.1 plans.admin acme role_not_allowed");
 }
 
 static void test_strangers_are_refused_and_cannot_fill_the_trail(void **state) {
