@@ -256,6 +256,7 @@ struct weir_request {
     const char *field;              /* for the error, NULL without */
     const char *allow;              /* a 405: the methods that the path takes */
     struct weir_span detail;        /* in the arena */
+    struct weir_span cause;         /* why a provider could not be reached, for the record alone; in the arena */
     unsigned status;                /* that the client got; 0: none */
     unsigned upstream_error_status; /* the status to pass on with an upstream's error; 0 */
     bool show_upstream_error;

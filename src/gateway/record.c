@@ -42,8 +42,10 @@ void gateway__fill_story(struct weir_request *request) {
     entry->stage = (uint8_t)(failed && !request->relay.head_sent ? request->stage : WEIR_STAGE_ANSWERED);
     entry->policy = (uint8_t)policy_of(request);
     entry->read_us = request->read_ns == 0 ? 0 : gateway__record_us(request, request->read_ns);
-    if (failed)
+    if (failed && request->detail.length > 0)
         entry->detail = masked(request, request->detail);
+    else /* also where another provider has answered then */
+        entry->detail = masked(request, request->cause);
 }
 
 /* "GET /v1/chat/complete": what no endpoint's name says. */

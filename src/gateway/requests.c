@@ -41,6 +41,7 @@ static void object_clear(struct weir_request *request, size_t max_body_bytes) {
                                  .relay = {.sse = request->relay.sse},
                                  .body = kept(&request->body, max_body_bytes),
                                  .detail = WEIR_SPAN(""),
+                                 .cause = WEIR_SPAN(""),
                                  .path_variable = WEIR_SPAN(""),
                                  .call = {.model = WEIR_SPAN(""), .variant = WEIR_SPAN(""), .issued_id = WEIR_SPAN("")},
                                  .issued = {.provider = WEIR_SPAN("")}};

@@ -62,6 +62,11 @@ static void on_ready(void *owner, struct weir_stream *stream, bool reused);
 /* Names and addresses of our network are for the operator, not for the client. */
 static void on_connect_failed(void *owner, enum weir_reason reason, const char *detail) {
     struct weir_request *request = owner;
+    const char *cause = detail == NULL ? NULL
+                                       : weir_arena_format(request->arena, "%.*s: %s",
+                                                           WEIR_SPAN_PRINT(request->target->provider->name), detail);
+    if (cause != NULL)
+        request->cause = weir_span_of_string(cause);
     weir_log(weir_loop_log(request->worker->loop), WEIR_LOG_WARNING, "connect_failed",
              WEIR_LOG_T("reason", weir_reason_row(reason)->name), WEIR_LOG_T("detail", detail != NULL ? detail : ""),
              WEIR_LOG_S("provider", request->target->provider->name),

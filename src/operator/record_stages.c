@@ -98,16 +98,20 @@ static const struct {
     {WEIR_STAGE_RESERVED, say_reserved, false, true},
 };
 
+static void say_detail(const struct weir_ledger_entry *entry, const char *before, struct weir_story_stage *stage) {
+    struct weir_span detail = entry->detail.length > 3 * SHOWN ? weir_span_first(entry->detail, 3 * SHOWN)
+                                                               : entry->detail;
+    if (detail.length > 0)
+        say(stage, "%s%.*s", before, WEIR_SPAN_PRINT(detail));
+}
+
 static void say_failure(const struct weir_ledger_entry *entry, struct weir_story_stage *stage) {
     stage->outcome = WEIR_STAGE_FAILED;
     stage->reason = entry->reason;
     stage->words[0] = '\0';
     say(stage, "%s",
         entry->reason < WEIR_REASON_COUNT ? weir_reason_row((enum weir_reason)entry->reason)->message : "");
-    struct weir_span detail = entry->detail.length > 3 * SHOWN ? weir_span_first(entry->detail, 3 * SHOWN)
-                                                               : entry->detail;
-    if (detail.length > 0)
-        say(stage, ": %.*s", WEIR_SPAN_PRINT(detail));
+    say_detail(entry, ": ", stage);
 }
 
 /* How far it came; an entry from before stages were told came as far as its attempts say. */
@@ -172,7 +176,10 @@ static void tell_answer(struct telling *telling) {
     int64_t offset_us = entry->first_byte_us > 0 ? (int64_t)entry->first_byte_us : -1;
     struct weir_story_stage *stage = add(telling, weir_stage_name(WEIR_STAGE_ANSWERED), WEIR_STAGE_OK, offset_us);
     switch ((enum weir_outcome)entry->outcome) {
-    case WEIR_OUTCOME_OK: say(stage, "status %u, whole", entry->status); break;
+    case WEIR_OUTCOME_OK:
+        say(stage, "status %u, whole", entry->status);
+        say_detail(entry, "; before that, ", stage);
+        break;
     case WEIR_OUTCOME_ABORTED:
         if (entry->reason != WEIR_REASON_NONE && entry->reason != WEIR_REASON_CLIENT_CLOSED &&
             entry->reason < WEIR_REASON_COUNT)

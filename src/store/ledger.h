@@ -104,7 +104,8 @@ struct weir_ledger_entry {
     uint32_t read_us;            /* when its body was complete, after the start; 0: not known */
     struct weir_span session_id; /* that it belongs to, as the client may quote it; empty without */
     struct weir_span path;       /* "GET /v1/chat", masked, where no endpoint has it; else empty */
-    struct weir_span detail;     /* what was wrong, masked; empty when nothing was */
+    struct weir_span
+        detail; /* what was wrong, also with a provider behind which another one answered; masked; empty when nothing was */
 };
 
 #endif

@@ -76,6 +76,28 @@ def test_an_attempt_behind_which_another_provider_answers_is_counted(make_gatewa
     assert by == {("dead", "upstream_connect_failed"): 2, ("sim", "none"): 2}
 
 
+def test_a_record_says_why_a_provider_could_not_be_reached(make_gateway, sim):
+    """For the operator: the client is told of no address."""
+    dead = {"name": "dead", "dialect": "openai", "base_url": "http://127.0.0.1:1/v1", "api_key": "x"}
+    instance = make_gateway(
+        sim, providers=[dead, *default_settings(sim)["providers"]],
+        models=[{"name": "sim-small", "targets": [{"provider": "dead", "model": "sim-small"},
+                                                  {"provider": "sim", "model": "sim-small", "order": 1}]},
+                {"name": "gone", "targets": [{"provider": "dead", "model": "sim-small"}]}])
+    for answer in (instance.chat(), instance.chat(model="gone")):
+        assert b"127.0.0.1" not in answer.body
+        request_id = answer.headers["x-request-id"]
+
+        def told():
+            found = call(instance.operator, "GET", f"/api/v1/requests/{request_id}")
+            return found.json() if found.status == 200 else None
+
+        record = until(told, "the record")["request"]
+        assert record["detail"] in str(record["stages"]), "the story says it too"
+        detail = record["detail"]
+        assert detail.startswith("dead: ") and "127.0.0.1" in detail and "refused" in detail, (answer.status, detail)
+
+
 def test_readiness_falls_when_the_server_is_told_to_stop(make_gateway, make_sim):
     simulator = make_sim()
     instance = make_gateway(simulator)
