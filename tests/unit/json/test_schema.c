@@ -107,10 +107,10 @@ static void test_what_is_secret_is_not_told_again(void **state) {
     static const struct {
         const char *value, *member, *text;
     } rows[] = {
-        {"{\"password\":\"hunter2\"}", "password", "expected at least 12 characters, got what is not shown"},
-        {"{\"password\":8675309}", "password", "expected a string or null, got what is not shown"},
-        {"{\"password\":[\"hunter2\"]}", "password", "expected a string or null, got what is not shown"},
-        {"{\"either\":\"hunter2\"}", "either", "expected at least 12 characters, got what is not shown"},
+        {"{\"password\":\"hunter2\"}", "password", "expected at least 12 characters"},
+        {"{\"password\":8675309}", "password", "expected a string or null"},
+        {"{\"password\":[\"hunter2\"]}", "password", "expected a string or null"},
+        {"{\"either\":\"hunter2\"}", "either", "expected at least 12 characters"},
         {"{\"password\":null,\"name\":\"x\"}", "name", "expected an integer, got \"x\""},
     };
     struct weir_arena *arena = weir_arena_new(0, WEIR_MIB);
