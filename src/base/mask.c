@@ -268,11 +268,14 @@ static bool take_pem(struct text *text) {
     size_t end = rest.length;
     const char *last = memmem(rest.at, rest.length, "-----END ", 9);
     if (last != NULL) {
+        /* Where no label and dashes follow, what stands there is something else: it is looked at by itself. */
         end = (size_t)(last - rest.at) + 9;
-        while (end < rest.length && rest.at[end] != '-')
-            end++;
-        while (end < rest.length && rest.at[end] == '-')
-            end++;
+        size_t label = end;
+        while (label < rest.length &&
+               (is_digit(rest.at[label]) || rest.at[label] == ' ' || (rest.at[label] >= 'A' && rest.at[label] <= 'Z')))
+            label++;
+        if (weir_span_starts_with(weir_span_from(rest, label), WEIR_SPAN("-----")))
+            end = label + 5;
     }
     return take_as(text, 0, end, WEIR_SPAN("***"));
 }
