@@ -177,14 +177,6 @@ static int show(struct weir_engine *engine, const struct audit_flags *flags, str
 
 /* --- flags --- */
 
-static bool read_time(const char *text, const char *flag, int64_t *utc_us) {
-    if (text == NULL || main__parse_time(weir_span_of_string(text), false, utc_us) == WEIR_OK)
-        return true;
-    fprintf(stderr, "weir: %s: expected a time like 2026-11-21T13:00:00Z, a date, or a while ago like 24h; got '%s'\n",
-            flag, text);
-    return false;
-}
-
 static bool read_result(const char *text, struct weir_audit_query *query) {
     static const enum weir_audit_result all[] = {WEIR_AUDIT_SUCCESS, WEIR_AUDIT_FAILURE, WEIR_AUDIT_PARTIAL};
     for (size_t i = 0; text != NULL && i < sizeof all / sizeof *all; i++)
@@ -200,8 +192,8 @@ static bool read_result(const char *text, struct weir_audit_query *query) {
 
 static bool read_query(const struct audit_flags *flags, struct weir_audit_query *query) {
     uint64_t limit = USUAL;
-    if (!read_time(flags->from, "--from", &query->from_utc_us) ||
-        !read_time(flags->until, "--until", &query->until_utc_us) || !read_result(flags->result, query))
+    if (!main__read_time_flag(flags->from, "--from", &query->from_utc_us) ||
+        !main__read_time_flag(flags->until, "--until", &query->until_utc_us) || !read_result(flags->result, query))
         return false;
     if (flags->limit != NULL &&
         (weir_span_to_uint64(weir_span_of_string(flags->limit), &limit) != WEIR_OK || limit < 1 || limit > MOST)) {

@@ -241,14 +241,6 @@ static enum weir_status visit(void *context, const struct weir_ledger_entry *ent
     return fwrite(text.at, 1, text.length, stdout) == text.length ? WEIR_OK : WEIR_EIO;
 }
 
-static bool read_time(const char *text, const char *flag, int64_t *utc_us) {
-    if (text == NULL || main__parse_time(weir_span_of_string(text), false, utc_us) == WEIR_OK)
-        return true;
-    fprintf(stderr, "weir: %s: expected a time like 2026-11-21T13:00:00Z, a date, or a while ago like 24h; got '%s'\n",
-            flag, text);
-    return false;
-}
-
 static bool read_number(const char *text, const char *flag, uint64_t maximum, uint64_t *value) {
     if (text == NULL || (weir_span_to_uint64(weir_span_of_string(text), value) == WEIR_OK && *value <= maximum))
         return true;
@@ -258,8 +250,8 @@ static bool read_number(const char *text, const char *flag, uint64_t maximum, ui
 
 static bool read_query(const struct ledger_flags *flags, struct weir_ledger_query *query) {
     uint64_t limit = 0, after = 0;
-    if (!read_time(flags->from, "--from", &query->from_utc_us) ||
-        !read_time(flags->until, "--until", &query->until_utc_us) ||
+    if (!main__read_time_flag(flags->from, "--from", &query->from_utc_us) ||
+        !main__read_time_flag(flags->until, "--until", &query->until_utc_us) ||
         !read_number(flags->limit, "--limit", 10000, &limit) ||
         !read_number(flags->after, "--after", INT64_MAX, &after))
         return false;

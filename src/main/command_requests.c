@@ -172,14 +172,6 @@ static int show(struct weir_engine *engine, const char *id, bool json) {
 }
 
 /* --- the command --- */
-static bool read_time(const char *text, const char *flag, int64_t *utc_us) {
-    if (text == NULL || main__parse_time(weir_span_of_string(text), false, utc_us) == WEIR_OK)
-        return true;
-    fprintf(stderr, "weir: %s: expected a time like 2026-11-21T13:00:00Z, a date, or a while ago like 24h; got '%s'\n",
-            flag, text);
-    return false;
-}
-
 static bool read_number(const char *text, const char *flag, uint64_t maximum, uint64_t *value) {
     if (text == NULL ||
         (weir_span_to_uint64(weir_span_of_string(text), value) == WEIR_OK && *value > 0 && *value <= maximum))
@@ -195,8 +187,8 @@ static bool read_query(const struct requests_flags *flags, struct weir_record_qu
     const struct weir_record_words words = {.status = weir_span_of_string(flags->status),
                                             .outcome = weir_span_of_string(flags->outcome),
                                             .reason = weir_span_of_string(flags->reason)};
-    if (!read_time(flags->from, "--from", &query->from_utc_us) ||
-        !read_time(flags->until, "--until", &query->until_utc_us) ||
+    if (!main__read_time_flag(flags->from, "--from", &query->from_utc_us) ||
+        !main__read_time_flag(flags->until, "--until", &query->until_utc_us) ||
         !read_number(flags->limit, "--limit", MOST, &limit) ||
         !read_number(flags->cursor, "--cursor", INT64_MAX, &cursor))
         return false;

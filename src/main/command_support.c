@@ -77,3 +77,11 @@ enum weir_status main__store_open(const struct main__settings *settings, bool cr
                 realpath(path, resolved) != NULL ? resolved : path);
     return status;
 }
+
+bool main__read_time_flag(const char *text, const char *flag, int64_t *utc_us) {
+    if (text == NULL || main__parse_time(weir_span_of_string(text), false, utc_us) == WEIR_OK)
+        return true;
+    fprintf(stderr, "weir: %s: expected a time like 2026-11-21T13:00:00Z, a date, or a while ago like 24h; got '%s'\n",
+            flag, text);
+    return false;
+}

@@ -22,4 +22,7 @@ void main__cell(struct weir_span text, size_t width, char out[MAIN_CELL_SIZE]);
 /* "2026-11-21T13:29:00Z", or "-" for 0. */
 void main__format_time(int64_t utc_us, char out[32]);
 
+/* A flag's time (main__parse_time), left alone where the flag was not given; false: told on standard error. */
+bool main__read_time_flag(const char *text, const char *flag, int64_t *utc_us);
+
 #endif
