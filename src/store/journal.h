@@ -31,6 +31,7 @@ struct weir_journal_open {
     bool unpriced;
     struct weir_span key_id, workspace, endpoint, model, provider, upstream_model, price_version, client_request_id,
         tags;
+    struct weir_span team, user, family; /* as in the ledger entry */
 };
 
 /* True when the two next records of any size are sure to fit: asked before a request is promised anything. Also the

@@ -34,6 +34,8 @@ struct weir_ledger_attempt {
     uint32_t start_us;                            /* after the request's start */
     uint32_t connected_us, first_byte_us, end_us; /* same; 0: never */
     bool reused_connection;
+    int64_t
+        cost_cu_milli; /* what it may have cost although the caller does not pay for it: the provider's budget has it; 0 of the one that answered */
 };
 
 enum { WEIR_MAX_ISSUED = 3 };
@@ -70,6 +72,8 @@ struct weir_ledger_entry {
     struct weir_span trace_id;          /* 32 hex digits or empty */
     struct weir_span key_id;
     struct weir_span workspace;
+    struct weir_span team, user;     /* ids within the workspace; empty: none */
+    struct weir_span family;         /* the id of the first key of its chain of rotations; empty: key_id */
     struct weir_span endpoint;       /* "chat.completions" */
     struct weir_span model;          /* as asked */
     struct weir_span provider;       /* of the last attempt */

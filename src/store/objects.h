@@ -15,10 +15,18 @@ enum weir_object_kind {
     WEIR_OBJECT_TEAM,     /* parent: its workspace */
     WEIR_OBJECT_USER,     /* parent: its workspace */
     WEIR_OBJECT_OPERATOR, /* a person or a machine that uses the operator plane; handle: its login name, where it has one */
-    WEIR_OBJECT_TOKEN,   /* parent: its operator; handle: SHA-256 of the token, hex */
-    WEIR_OBJECT_SESSION, /* parent: its operator; handle: SHA-256 of the session's id, hex */
-    WEIR_OBJECT_SECRET,  /* a sealed value; its text holds the blob, base64 */
-    WEIR_OBJECT_MARK,    /* how far something of ours has come: the audit sink */
+    WEIR_OBJECT_TOKEN,         /* parent: its operator; handle: SHA-256 of the token, hex */
+    WEIR_OBJECT_SESSION,       /* parent: its operator; handle: SHA-256 of the session's id, hex */
+    WEIR_OBJECT_SECRET,        /* a sealed value; its text holds the blob, base64 */
+    WEIR_OBJECT_MARK,          /* how far something of ours has come: the audit sink */
+    WEIR_OBJECT_BUDGET,        /* what may be spent in a window (meter/definitions.h) */
+    WEIR_OBJECT_LIMIT,         /* how much at once, or in a minute or a day (meter/definitions.h) */
+    WEIR_OBJECT_RAISE,         /* parent: the id of a budget; adds to its limit until it expires */
+    WEIR_OBJECT_ALERT,         /* parent: what it is about ("budget/<id>", "key/<id>"); happened once */
+    WEIR_OBJECT_ACCOUNT,       /* id: a workspace: its credits */
+    WEIR_OBJECT_ACCOUNT_ENTRY, /* parent: a workspace; one credit or debit, never changed */
+    WEIR_OBJECT_PURCHASE,      /* parent: a workspace */
+    WEIR_OBJECT_IDEMPOTENCY,   /* parent: a workspace; id: an Idempotency-Key; the answer that belongs to it */
     WEIR_OBJECT_KIND_END
 };
 

@@ -148,7 +148,7 @@ void store__dictionary_trim(struct weir_engine *engine);
 void store__dictionary_clear(struct weir_engine *engine);
 
 /* --- sqlite_keys.c, sqlite_objects.c, sqlite_audit.c, sqlite_contents.c, sqlite_ingest.c, sqlite_ledger.c, sqlite_issued.c,
- * sqlite_leases.c: operations, as in struct weir_engine_ops --- */
+ * sqlite_revisions.c: operations, as in struct weir_engine_ops --- */
 enum weir_status store__sqlite_key_insert(struct weir_engine *engine, struct weir_key_record *key,
                                           struct weir_error *error);
 enum weir_status store__sqlite_key_revoke(struct weir_engine *engine, struct weir_span id, int64_t utc_us,
@@ -261,13 +261,6 @@ enum weir_status store__sqlite_issued_find(struct weir_engine *engine, const str
 
 enum weir_status store__sqlite_revision_save(struct weir_engine *engine, struct weir_span hash, struct weir_span text,
                                              int64_t utc_us, uint64_t *number, struct weir_error *error);
-enum weir_status store__sqlite_lease_define(struct weir_engine *engine, struct weir_span name, int64_t amount,
-                                            struct weir_error *error);
-enum weir_status store__sqlite_lease_take(struct weir_engine *engine, struct weir_span name,
-                                          const struct weir_uuid *instance, int64_t wanted, int64_t *granted,
-                                          struct weir_error *error);
-enum weir_status store__sqlite_lease_return(struct weir_engine *engine, struct weir_span name,
-                                            const struct weir_uuid *instance, int64_t unused, struct weir_error *error);
 
 /* --- sqlite_more.c: the second row of an entry that has more than a chat completion --- */
 /* Inserts it as `sequence`, where there is anything to tell. */

@@ -16,6 +16,7 @@
 #include "store/journal.h"
 #include "store/objects.h"
 #include "store/records.h"
+#include "store/spend.h"
 
 enum { WEIR_KEY_HASH_SIZE = 32, WEIR_KEY_ID_SIZE = 24 };
 
@@ -88,6 +89,8 @@ typedef enum weir_status (*weir_object_visit)(void *context, const struct weir_o
 typedef enum weir_status (*weir_audit_visit)(void *context, const struct weir_audit_entry *entry);
 typedef enum weir_status (*weir_record_visit)(void *context, const struct weir_record *record);
 typedef enum weir_status (*weir_content_visit)(void *context, const struct weir_content *content);
+typedef enum weir_status (*weir_spend_visit)(void *context, const struct weir_spend *spend);
+typedef enum weir_status (*weir_usage_visit)(void *context, const struct weir_usage_row *row);
 
 /* What opening would do to the database. */
 enum { WEIR_STORE_MIGRATION_STEPS = 64 };
@@ -163,15 +166,22 @@ struct weir_engine_ops {
     /* Also forgets its cursors: only when its segments are gone. */
     enum weir_status (*instance_end)(struct weir_engine *engine, const struct weir_uuid *instance, int64_t utc_us,
                                      struct weir_error *error);
-    /* Leases: a named amount that instances take slices of. The sum of live slices never exceeds the amount. */
-    enum weir_status (*lease_define)(struct weir_engine *engine, struct weir_span name, int64_t amount,
+    /* --- what was spent, and slices of it (store/spend.h) --- */
+    /* Answers `count` questions of one instance in one transaction, in their order: gives back, then grants as much of what is wanted as
+     * keeps spent + all slices <= limit. WEIR_EINVAL: a negative amount, or bounds that are no multiples of a bucket. */
+    enum weir_status (*lease)(struct weir_engine *engine, const struct weir_uuid *instance, struct weir_lease *leases,
+                              size_t count, struct weir_error *error);
+    /* Sums of one scope's spend over buckets of `step_us` (a multiple of a bucket), in order of time; those without any are left out. The counter's
+     * unit does not matter. */
+    enum weir_status (*spend_each)(struct weir_engine *engine, const struct weir_spend_counter *counter,
+                                   int64_t step_us, weir_spend_visit visit, void *context, struct weir_error *error);
+    /* A report from the sums by hour and day, never from the ledger itself; in order of time, then of cost, the highest first. */
+    enum weir_status (*usage_report)(struct weir_engine *engine, const struct weir_usage_query *query,
+                                     weir_usage_visit visit, void *context, struct weir_error *error);
+    /* One step of taking old rows out of the ledger: at most some hundred entries that started before `before_utc_us`; sums stay. *more: another
+     * step is due. */
+    enum weir_status (*ledger_prune)(struct weir_engine *engine, int64_t before_utc_us, bool *more,
                                      struct weir_error *error);
-    /* Grants what is left, at most `wanted`; 0 when nothing is. WEIR_ENOTFOUND: no such lease. */
-    enum weir_status (*lease_take)(struct weir_engine *engine, struct weir_span name, const struct weir_uuid *instance,
-                                   int64_t wanted, int64_t *granted, struct weir_error *error);
-    /* Gives `unused` back (WEIR_EINVAL: more than was taken); what was taken and not given back counts as spent. */
-    enum weir_status (*lease_return)(struct weir_engine *engine, struct weir_span name,
-                                     const struct weir_uuid *instance, int64_t unused, struct weir_error *error);
     /* --- what operators change: several of the operations below in one transaction ---
      * work_begin takes the database's write lock; every operation until work_end is inside. work_end commits what `status` says is good
      * (and forces it to the disk), else undoes everything; it gives what came of it. The operations of keys, objects and audit may also be
@@ -345,6 +355,14 @@ typedef void (*weir_store_issued_reply)(void *context, enum weir_status status, 
 WEIR_MUST enum weir_status weir_store_issued_find(struct weir_store *store, struct weir_loop *loop,
                                                   const struct weir_span *ids, size_t count,
                                                   weir_store_issued_reply reply, void *context);
+/* Asks for slices, for this instance (struct weir_engine_ops.lease). The counters' ids are copied; the reply's leases live for the call, in the order of the
+ * questions, and have no answers unless the status is WEIR_OK. */
+enum { WEIR_MAX_LEASES = 1000 };
+typedef void (*weir_store_lease_reply)(void *context, enum weir_status status, const struct weir_lease *leases,
+                                       size_t count, const struct weir_error *error);
+WEIR_MUST enum weir_status weir_store_lease(struct weir_store *store, struct weir_loop *loop,
+                                            const struct weir_lease *leases, size_t count, weir_store_lease_reply reply,
+                                            void *context);
 /* Before the thread has work: the number of the first revision, synchronously; its cause is "start". */
 WEIR_MUST enum weir_status weir_store_revision_first(struct weir_store *store, struct weir_span hash,
                                                      struct weir_span text, uint64_t *number, struct weir_error *error);

@@ -497,49 +497,6 @@ static void revisions_get_numbers(void **state) {
                      WEIR_EINVAL);
 }
 
-/* --- leases --- */
-static void leases_never_exceed_their_amount(void **state) {
-    struct fixture *fixture = *state;
-    const struct weir_engine_ops *ops = fixture->ops;
-    struct fixture other = *fixture;
-    open_engine(&other);
-    struct weir_span name = WEIR_SPAN("key:1/monthly");
-    int64_t granted = -1;
-    assert_int_equal(ops->lease_take(fixture->engine, name, &instance_a, 5, &granted, &fixture->error), WEIR_ENOTFOUND);
-    assert_int_equal(ops->lease_define(fixture->engine, name, 1000, &fixture->error), WEIR_OK);
-    int64_t held[2] = {0, 0};
-    uint32_t random = 12345;
-    for (int i = 0; i < 400; i++) {
-        random = random * 1664525 + 1013904223;
-        int which = (random >> 16) & 1;
-        struct weir_engine *engine = which == 0 ? fixture->engine : other.engine;
-        const struct weir_uuid *instance = which == 0 ? &instance_a : &instance_b;
-        int64_t amount = (random >> 20) % 300;
-        if ((random >> 17 & 1) != 0) {
-            assert_int_equal(ops->lease_take(engine, name, instance, amount, &granted, &fixture->error), WEIR_OK);
-            assert_true(granted >= 0 && granted <= amount);
-            int64_t left = 1000 - held[0] - held[1];
-            assert_true(granted == (amount < left ? amount : left));
-            held[which] += granted;
-        } else if (amount > held[which]) {
-            enum weir_status status = ops->lease_return(engine, name, instance, amount, &fixture->error);
-            assert_true(status == WEIR_EINVAL || status == WEIR_ENOTFOUND);
-        } else if (held[which] > 0) {
-            assert_int_equal(ops->lease_return(engine, name, instance, amount, &fixture->error), WEIR_OK);
-            held[which] -= amount;
-        }
-        assert_true(held[0] + held[1] <= 1000);
-    }
-    assert_int_equal(ops->lease_take(fixture->engine, name, &instance_a, -1, &granted, &fixture->error), WEIR_EINVAL);
-    assert_int_equal(ops->lease_return(fixture->engine, name, &instance_a, -1, &fixture->error), WEIR_EINVAL);
-    assert_int_equal(ops->lease_define(fixture->engine, name, -1, &fixture->error), WEIR_EINVAL);
-    /* Less than was taken: nothing more is granted until enough has come back. */
-    assert_int_equal(ops->lease_define(fixture->engine, name, 0, &fixture->error), WEIR_OK);
-    assert_int_equal(ops->lease_take(fixture->engine, name, &instance_a, 10, &granted, &fixture->error), WEIR_OK);
-    assert_true(granted == 0);
-    other.ops->close(&other.engine);
-}
-
 /* --- issued ids --- */
 static struct weir_ledger_entry issuing(uint64_t number, const char *provider, const char *id, const char *other) {
     struct weir_ledger_entry entry = sample_entry(number);
@@ -778,7 +735,6 @@ int main(void) {
             ON(i, issued_ids_are_found),
             ON(i, issued_ids_need_room),
             ON(i, revisions_get_numbers),
-            ON(i, leases_never_exceed_their_amount),
         };
         failed += cmocka_run_group_tests_name(engines[i]->name, tests, NULL, NULL);
     }
