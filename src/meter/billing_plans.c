@@ -145,14 +145,14 @@ void weir_balance_write_plan(struct weir_json_writer *writer, const struct weir_
 static struct weir_span with_plans(struct weir_billing_turn *turn, const struct meter__workspace *workspace,
                                    struct weir_span plan, struct weir_span next, int64_t next_utc_us) {
     char time[WEIR_TIMESTAMP_SIZE] = "";
-    struct weir_span text = WEIR_SPAN("");
     if (next_utc_us != 0)
         weir_clock_format_utc(next_utc_us, time);
     const struct {
         const char *name;
         struct weir_span value;
     } members[] = {{"plan", plan}, {"plan_next", next}, {"plan_next_at", weir_span_of_string(time)}};
-    yyjson_mut_doc *document = yyjson_mut_doc_new(NULL);
+    yyjson_alc allocator = meter__allocator(turn->arena);
+    yyjson_mut_doc *document = yyjson_mut_doc_new(&allocator);
     yyjson_mut_val *root = yyjson_val_mut_copy(document, workspace->fields);
     for (size_t i = 0; i < sizeof members / sizeof *members; i++) {
         yyjson_mut_val *name = yyjson_mut_str(document, members[i].name);
@@ -163,15 +163,10 @@ static struct weir_span with_plans(struct weir_billing_turn *turn, const struct 
         (void)(there ? yyjson_mut_obj_replace(root, name, value) : yyjson_mut_obj_add(root, name, value));
     }
     yyjson_mut_doc_set_root(document, root);
-    yyjson_write_err problem;
-    size_t length = 0, room = workspace->object.text.length * 2 + 1024;
-    char *written = weir_arena_alloc_raw(turn->arena, room);
-    if (written != NULL && root != NULL)
-        length = yyjson_mut_write_to(document, written, room, &problem);
-    if (length > 0)
-        text = weir_span_of(written, length);
-    yyjson_mut_doc_free(document);
-    return text;
+    size_t length = 0;
+    char *written = root != NULL ? yyjson_mut_write_opts(document, YYJSON_WRITE_NOFLAG, &allocator, &length, NULL)
+                                 : NULL;
+    return written != NULL ? weir_span_of(written, length) : WEIR_SPAN("");
 }
 
 static enum weir_status save(struct weir_billing_turn *turn, struct meter__workspace *workspace, struct weir_span plan,
