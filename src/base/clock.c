@@ -11,10 +11,12 @@ enum { SECOND_US = 1000000, DAY_SECONDS = 86400 };
 static const int64_t earliest_us = INT64_C(-62167219200) * SECOND_US;
 static const int64_t latest_us = INT64_C(253402300800) * SECOND_US - 1;
 
+static const int64_t earliest_day = -719528;
+static const int64_t latest_day = 2932896;
+
 struct civil {
-    unsigned year, month, day; /* month 1-12 */
+    struct weir_date date;
     unsigned hour, minute, second, microsecond;
-    unsigned weekday; /* 0: Sunday */
 };
 
 static int64_t read_clock(clockid_t id, int64_t per_second) {
@@ -36,15 +38,31 @@ int64_t weir_clock_thread_cpu_ns(void) {
     return read_clock(CLOCK_THREAD_CPUTIME_ID, INT64_C(1000000000));
 }
 
-/* Days from 1970-01-01 to a date; years 0-9999. A year is taken to begin on 1 March, so that the leap day is its
- * last. */
-static int64_t days_of(unsigned year, unsigned month, unsigned day) {
+/* A year is taken to begin on 1 March, so that the leap day is its last. */
+int64_t weir_clock_days(unsigned year, unsigned month, unsigned day) {
     int64_t shifted_year = (int64_t)year - (month <= 2 ? 1 : 0);
     int64_t era = (shifted_year >= 0 ? shifted_year : shifted_year - 399) / 400;
     int64_t year_of_era = shifted_year - era * 400;
     int64_t day_of_year = (153 * ((int64_t)month + (month > 2 ? -3 : 9)) + 2) / 5 + (int64_t)day - 1;
     int64_t day_of_era = year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year;
     return era * 146097 + day_of_era - 719468;
+}
+
+struct weir_date weir_clock_date(int64_t days) {
+    days = days < earliest_day ? earliest_day : days > latest_day ? latest_day : days;
+    int64_t shifted = days + 719468; /* days since 0000-03-01 */
+    int64_t era = (shifted >= 0 ? shifted : shifted - 146096) / 146097;
+    int64_t day_of_era = shifted - era * 146097;
+    int64_t year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36524 - day_of_era / 146096) / 365;
+    int64_t day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    int64_t shifted_month = (5 * day_of_year + 2) / 153;
+    int64_t month = shifted_month < 10 ? shifted_month + 3 : shifted_month - 9;
+    return (struct weir_date){
+        .year = (unsigned)(year_of_era + era * 400 + (month <= 2 ? 1 : 0)),
+        .month = (unsigned)month,
+        .day = (unsigned)(day_of_year - (153 * shifted_month + 2) / 5 + 1),
+        .weekday = (unsigned)(((days + 4) % 7 + 7) % 7),
+    };
 }
 
 static struct civil civil_of(int64_t utc_us) {
@@ -61,22 +79,12 @@ static struct civil civil_of(int64_t utc_us) {
         second_of_day += DAY_SECONDS;
         days--;
     }
-    int64_t shifted = days + 719468; /* days since 0000-03-01 */
-    int64_t era = (shifted >= 0 ? shifted : shifted - 146096) / 146097;
-    int64_t day_of_era = shifted - era * 146097;
-    int64_t year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36524 - day_of_era / 146096) / 365;
-    int64_t day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    int64_t shifted_month = (5 * day_of_year + 2) / 153;
-    int64_t month = shifted_month < 10 ? shifted_month + 3 : shifted_month - 9;
     return (struct civil){
-        .year = (unsigned)(year_of_era + era * 400 + (month <= 2 ? 1 : 0)),
-        .month = (unsigned)month,
-        .day = (unsigned)(day_of_year - (153 * shifted_month + 2) / 5 + 1),
+        .date = weir_clock_date(days),
         .hour = (unsigned)(second_of_day / 3600),
         .minute = (unsigned)(second_of_day / 60 % 60),
         .second = (unsigned)(second_of_day % 60),
         .microsecond = (unsigned)fraction,
-        .weekday = (unsigned)(((days + 4) % 7 + 7) % 7),
     };
 }
 
@@ -96,9 +104,9 @@ static char *put_byte(char *out, char byte) {
 
 void weir_clock_format_utc(int64_t utc_us, char out[WEIR_TIMESTAMP_SIZE]) {
     struct civil civil = civil_of(utc_us);
-    char *at = put_byte(put_digits(out, civil.year, 4), '-');
-    at = put_byte(put_digits(at, civil.month, 2), '-');
-    at = put_byte(put_digits(at, civil.day, 2), 'T');
+    char *at = put_byte(put_digits(out, civil.date.year, 4), '-');
+    at = put_byte(put_digits(at, civil.date.month, 2), '-');
+    at = put_byte(put_digits(at, civil.date.day, 2), 'T');
     at = put_byte(put_digits(at, civil.hour, 2), ':');
     at = put_byte(put_digits(at, civil.minute, 2), ':');
     at = put_byte(put_digits(at, civil.second, 2), '.');
@@ -112,11 +120,11 @@ void weir_clock_format_http(int64_t utc_us, char out[WEIR_HTTP_DATE_SIZE]) {
                                        "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
     struct civil civil = civil_of(utc_us);
     char *at = out;
-    memcpy(at, weekdays[civil.weekday], 3);
+    memcpy(at, weekdays[civil.date.weekday], 3);
     memcpy(at + 3, ", ", 2);
-    at = put_byte(put_digits(at + 5, civil.day, 2), ' ');
-    memcpy(at, months[civil.month - 1], 3);
-    at = put_byte(put_digits(put_byte(at + 3, ' '), civil.year, 4), ' ');
+    at = put_byte(put_digits(at + 5, civil.date.day, 2), ' ');
+    memcpy(at, months[civil.date.month - 1], 3);
+    at = put_byte(put_digits(put_byte(at + 3, ' '), civil.date.year, 4), ' ');
     at = put_byte(put_digits(at, civil.hour, 2), ':');
     at = put_byte(put_digits(at, civil.minute, 2), ':');
     at = put_digits(at, civil.second, 2);
@@ -209,7 +217,7 @@ enum weir_status weir_clock_parse_utc(struct weir_span text, int64_t *utc_us) {
     unsigned month = take_number(&reader, 2, 1, 12);
     take(&reader, '-');
     unsigned day = take_number(&reader, 2, 1, days_in_month(year, month));
-    int64_t seconds = days_of(year, month, day) * DAY_SECONDS;
+    int64_t seconds = weir_clock_days(year, month, day) * DAY_SECONDS;
     int64_t fraction_us = 0;
     if (!reader.failed && reader.rest.length > 0) {
         if (!take_if(&reader, 't')) {

@@ -11,6 +11,15 @@ int64_t weir_clock_utc_us(void);
 /* CPU time of the calling thread, nanoseconds. */
 int64_t weir_clock_thread_cpu_ns(void);
 
+/* The Gregorian calendar, carried on to both sides; days from 1970-01-01. */
+struct weir_date {
+    unsigned year, month, day; /* years 0 to 9999, months and days from 1 */
+    unsigned weekday;          /* 0: Sunday */
+};
+int64_t weir_clock_days(unsigned year, unsigned month, unsigned day);
+/* What lies outside of those years is taken as the first or last day of them. */
+struct weir_date weir_clock_date(int64_t days);
+
 enum { WEIR_TIMESTAMP_SIZE = 28 /* "2026-11-21T13:29:00.123456Z" and NUL */ };
 /* RFC 3339 in UTC with microseconds. */
 void weir_clock_format_utc(int64_t utc_us, char out[WEIR_TIMESTAMP_SIZE]);

@@ -28,7 +28,7 @@ void weir_zones_free(struct weir_zones **zones);
 /* "UTC", "Europe/Berlin"; lives as long as the zones. WEIR_ENOTFOUND: no such zone; WEIR_ECORRUPT; WEIR_EINVAL: a name that can be none. */
 WEIR_MUST enum weir_status weir_zone_find(struct weir_zones *zones, struct weir_span name,
                                           const struct weir_zone **zone, struct weir_error *error);
-/* Reads one file's bytes: for tests and fuzzing. */
+/* Reads one file's bytes: for tests and fuzzing. WEIR_ECORRUPT, also where changes were moved by leap seconds ("right/…"). */
 WEIR_MUST enum weir_status weir_zone_read(struct weir_span bytes, struct weir_zone **zone);
 void weir_zone_free(struct weir_zone **zone);
 /* Seconds to add to UTC at that time. */
@@ -38,7 +38,8 @@ struct weir_period {
     int64_t from_utc_us, until_utc_us; /* [from, until); 0 and INT64_MAX: no bound */
     bool rolling;                      /* ask again for `from` whenever it is needed; until is INT64_MAX */
 };
-/* The one that `utc_us` lies in. `zone` NULL: UTC. */
+/* The one that `utc_us` lies in: it begins where the one before ends. A date begins when clocks there first show it or a later one. `zone` NULL: UTC. Before 1970
+ * is as 1970, and what lies behind the year 9990 belongs to one period without end. Any thread. */
 struct weir_period weir_window_period(enum weir_window window, const struct weir_zone *zone, int64_t utc_us);
 
 #endif
