@@ -51,6 +51,7 @@ struct main__server {
     int operator_socket;
     struct weir_operator *operator_plane;
     struct weir_sealing *sealing;
+    struct weir_receipt_signer *receipts;
     struct main__backup_schedule *backups; /* NULL: none are configured */
     struct weir_trail *trail;
     struct weir_tls *plane_tls;

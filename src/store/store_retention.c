@@ -1,5 +1,5 @@
-/* The upkeep of the ledger and its sums, of request records and captured contents, on the store's thread: between the batches of the journal, a short
- * step at a time.
+/* The upkeep of the ledger, its sums and the chain of its receipts, of request records and captured contents, on the store's thread: between the
+ * batches of the journal, a short step at a time.
  *
  * A step holds the write lock for some milliseconds, and at least as long passes before the next one, so that the journal is read and operators'
  * changes get their turn. Nothing depends on when it is done: what is too old stays visible until then, and what is not merged is found all the same.
@@ -8,7 +8,7 @@
 
 #include "base/clock.h"
 
-enum { contents_a_step = 16 }; /* some megabytes at most */
+enum { contents_a_step = 16 /* some megabytes at most */, receipts_a_step = 512 };
 static const int64_t look_ns = (int64_t)10 * 1000000000, pause_ns = (int64_t)10 * 1000000;
 
 static const int64_t step_ms = 4;
@@ -54,10 +54,13 @@ void store__upkeep(struct weir_store *store, int64_t now_ns) {
     enum weir_status status = store->ops->record_upkeep(store->engine, weir_clock_utc_us(), &more, &error);
     if (status == WEIR_OK)
         status = store->ops->content_sweep(store->engine, weir_clock_utc_us(), contents_a_step, &removed, &error);
+    bool unchained = false;
+    if (status == WEIR_OK)
+        status = store->ops->receipt_advance(store->engine, receipts_a_step, &unchained, &error);
     if (status == WEIR_OK)
         status = keep_ledger(store, &ledger_more, &error);
     (void)store__note(store, status, &error);
-    more = more || ledger_more || removed == contents_a_step;
+    more = more || unchained || ledger_more || removed == contents_a_step;
     if (more)
         store->next_upkeep_ns = weir_clock_monotonic_ns() + pause_ns;
 }
