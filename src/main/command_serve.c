@@ -57,29 +57,30 @@ static void write_metrics(void *context, bool openmetrics, struct weir_buffer *o
     weir_trail_state(server->trail, &trail);
     if (server->backups != NULL)
         main__backup_schedule_state(server->backups, &backups);
-    const struct weir_metrics_facts facts = {.store_available = health.available,
-                                             .journal_available = health.journal_available,
-                                             .ingested_records = health.ingested_records,
-                                             .journal_backlog_bytes = health.journal_backlog_bytes,
-                                             .store_cpu_ns = health.cpu_ns,
-                                             .control_cpu_ns = server->control_cpu_ns,
-                                             .audit_sink_behind = trail.behind,
-                                             .audit_sink_failures = trail.failures,
-                                             .contents_left_out = health.contents_left_out,
-                                             .version = WEIR_VERSION,
-                                             .environment = server->board.environment,
-                                             .revision = server->board.revision,
-                                             .ready = weir_board_is_ready(&server->board),
-                                             .keys = server->board.key_count,
-                                             .keys_active = server->key_watch.active,
-                                             .keys_rotation_due = server->key_watch.rotation_due,
-                                             .keys_bytes = server->key_watch.bytes,
-                                             .sealing_key = weir_sealing_can_seal(server->sealing),
-                                             .has_backups = server->backups != NULL,
-                                             .backup_utc_us = backups.last_utc_us,
-                                             .backup_bytes = backups.last_bytes,
-                                             .backup_failures = backups.failures,
-                                             .start_utc_us = server->board.start_utc_us};
+    struct weir_metrics_facts facts = {.store_available = health.available,
+                                       .journal_available = health.journal_available,
+                                       .ingested_records = health.ingested_records,
+                                       .journal_backlog_bytes = health.journal_backlog_bytes,
+                                       .store_cpu_ns = health.cpu_ns,
+                                       .control_cpu_ns = server->control_cpu_ns,
+                                       .audit_sink_behind = trail.behind,
+                                       .audit_sink_failures = trail.failures,
+                                       .contents_left_out = health.contents_left_out,
+                                       .version = WEIR_VERSION,
+                                       .environment = server->board.environment,
+                                       .revision = server->board.revision,
+                                       .ready = weir_board_is_ready(&server->board),
+                                       .keys = server->board.key_count,
+                                       .keys_active = server->key_watch.active,
+                                       .keys_rotation_due = server->key_watch.rotation_due,
+                                       .keys_bytes = server->key_watch.bytes,
+                                       .sealing_key = weir_sealing_can_seal(server->sealing),
+                                       .has_backups = server->backups != NULL,
+                                       .backup_utc_us = backups.last_utc_us,
+                                       .backup_bytes = backups.last_bytes,
+                                       .backup_failures = backups.failures,
+                                       .start_utc_us = server->board.start_utc_us};
+    main__alerts_count(server->alerts, &facts);
     weir_metrics_write(server->gateway.metrics, &facts, openmetrics, out);
 }
 
@@ -402,6 +403,8 @@ static enum weir_status boot(struct main__server *server, struct weir_arena *are
     status = main__publish_first(server, arena, error);
     if (status == WEIR_OK)
         status = weir_loop_new(&log, &server->loop, error);
+    if (status == WEIR_OK && main__alerts_new(server->store, server->loop, &log, &server->alerts) != WEIR_OK)
+        status = weir_fail(error, WEIR_ENOMEM, "no memory");
     if (status == WEIR_OK)
         status = weir_keys_new(server->worker_count, &server->gateway.keys);
     if (status == WEIR_OK)
@@ -448,6 +451,7 @@ static void shut(struct main__server *server) {
         while (weir_loop_run_once(server->loop))
             (void)usleep(NAP_US);
     weir_loop_free(&server->loop);
+    main__alerts_free(&server->alerts);
     main__publish_free(server);
     main__published_free(&server->first);
     weir_keys_free(&server->gateway.keys);

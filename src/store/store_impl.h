@@ -68,6 +68,8 @@ struct store__operation {
     struct weir_error error;
     /* what is asked, and the answer */
     struct weir_key_record key;
+    struct weir_object object;
+    bool taken; /* of an object: its id is */
     struct weir_span id, hash, text;
     const char *cause; /* of a revision; static storage */
     uint64_t number;
