@@ -49,7 +49,7 @@ void meter__rate_init(struct meter__rate *rate, struct meter__subject *subject, 
                                  .scope = (uint8_t)subject->key[0]};
     if (limit == 0)
         return;
-    rate->most = is_bucket(rate) ? most / ((int64_t)100 * instances) : limit / instances;
+    rate->most = (is_bucket(rate) ? most : limit) / instances;
     rate->most = rate->most > 0 ? rate->most : 1;
     int64_t seconds = kind == WEIR_LIMIT_REQUESTS_PER_SECOND ? 1 : 60;
     rate->span_ticks = seconds * METER_SECOND_NS * TICKS_IN_NS * instances;

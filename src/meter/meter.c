@@ -234,7 +234,7 @@ static struct meter__subject *find_or_make_subject(struct weir_meter *meter, enu
 /* The strictest of what is said: the lowest limit of each kind, and the smallest burst. */
 struct strictest {
     int64_t at[WEIR_LIMIT_COUNT];   /* -1: none */
-    int64_t most[WEIR_LIMIT_COUNT]; /* at once, in hundredths */
+    int64_t most[WEIR_LIMIT_COUNT]; /* at once */
 };
 
 static void tighten(struct strictest *strictest, const struct weir_limits *limits) {
@@ -243,7 +243,9 @@ static void tighten(struct strictest *strictest, const struct weir_limits *limit
         int64_t most = 0;
         if (at < 0)
             continue;
-        if (!weir_multiply_int64(at, percent, &most))
+        if (weir_multiply_int64(at, percent, &most))
+            most /= 100;
+        else if (!weir_multiply_int64(at / 100, percent, &most))
             most = INT64_MAX;
         if (strictest->at[i] < 0 || at < strictest->at[i])
             strictest->at[i] = at;

@@ -295,7 +295,7 @@ void meter__account_free(struct weir_meter *meter, struct meter__account *accoun
 void meter__line_id(const struct meter__account *account, const struct meter__line *line, char *out, size_t size);
 
 /* --- buckets.c --- */
-/* A rate of a subject for a binding: what `instances` make of it. `most`: at once, in hundredths. */
+/* A rate of a subject for a binding: what `instances` make of it. `most`: at once. */
 void meter__rate_init(struct meter__rate *rate, struct meter__subject *subject, enum weir_limit kind, int64_t limit,
                       int64_t most, uint32_t instances);
 
