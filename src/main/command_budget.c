@@ -384,15 +384,19 @@ static enum weir_status remove_raise(struct main__budget_session *session, const
 static enum weir_status remove_budget(struct main__budget_session *session, struct weir_span id) {
     struct weir_budget_found found;
     struct main__objects raises;
-    const struct weir_object_query query = {.kind = WEIR_OBJECT_RAISE, .parent = id};
+    const struct weir_object_query query = {.kind = WEIR_OBJECT_RAISE, .any_parent = true};
     enum weir_status status = weir_budget_find(&session->work, id, &found);
     if (status == WEIR_OK && found.implicit)
         return weir_fail(&session->work.error, WEIR_EINVAL,
                          "it follows from a key's rules or a workspace's plan, and is changed there");
     if (status == WEIR_OK)
         status = main__objects_read(session, &query, &raises);
-    for (size_t i = 0; status == WEIR_OK && i < raises.count; i++)
-        status = remove_raise(session, &raises.at[i]);
+    for (size_t i = 0; status == WEIR_OK && i < raises.count; i++) {
+        struct weir_span budget, of; /* also those for one alone of those that it is for */
+        (void)weir_span_split(raises.at[i].parent, '/', &budget, &of);
+        if (weir_span_equal(budget, id))
+            status = remove_raise(session, &raises.at[i]);
+    }
     if (status != WEIR_OK)
         return status;
     const struct main__budget_note note = {.action = "budgets.delete",
@@ -442,11 +446,15 @@ static int list_raises(struct main__budget_session *session, const char *id, con
     struct weir_budget_found found;
     struct main__objects objects;
     size_t shown = 0;
+    struct weir_object_query query = {.kind = WEIR_OBJECT_RAISE};
+    struct weir_span of = WEIR_SPAN("");
     enum weir_status status = weir_budget_find(&session->work, weir_span_of_string(id), &found);
-    if (status == WEIR_OK) {
-        const struct weir_object_query query = {.kind = WEIR_OBJECT_RAISE, .parent = found.budget.id};
+    if (status == WEIR_OK)
+        status = weir_budget_of(&session->work, &found, weir_span_of_string(flags->of), &of);
+    if (status == WEIR_OK)
+        status = weir_raise_parent(&session->work, &found, of, &query.parent);
+    if (status == WEIR_OK)
         status = main__objects_read(session, &query, &objects);
-    }
     for (size_t i = 0; status == WEIR_OK && i < objects.count; i++) {
         struct weir_raise_found raise;
         status = weir_raise_of_object(&session->work, &objects.at[i], &raise);
@@ -458,19 +466,22 @@ static int list_raises(struct main__budget_session *session, const char *id, con
 
 /* What the three ways of raising differ in. */
 struct raising {
-    const char *action;
+    const char *action, *of;
     bool is_reset;
     struct weir_raise_wish wish;
 };
 
-static enum weir_status raise_one(struct main__budget_session *session, const char *id, const struct raising *raising,
+static enum weir_status raise_one(struct main__budget_session *session, const char *id, struct raising *raising,
                                   struct weir_budget_found *found, struct weir_raise_found *raise) {
     struct weir_span text = WEIR_SPAN("");
+    struct weir_raise_wish *wish = &raising->wish;
     enum weir_status status = weir_budget_find(&session->work, weir_span_of_string(id), found);
+    if (status == WEIR_OK)
+        status = weir_budget_of(&session->work, found, weir_span_of_string(raising->of), &wish->of);
     if (status == WEIR_OK && raising->is_reset)
-        status = weir_budget_reset(&session->work, &session->random, found, raising->wish.reason, raise, &text);
+        status = weir_budget_reset(&session->work, &session->random, found, wish->of, wish->reason, raise, &text);
     else if (status == WEIR_OK)
-        status = weir_budget_raise(&session->work, &session->random, found, &raising->wish, raise, &text);
+        status = weir_budget_raise(&session->work, &session->random, found, wish, raise, &text);
     if (status != WEIR_OK)
         return status;
     const struct main__budget_note note = {.action = raising->action,
@@ -481,7 +492,7 @@ static enum weir_status raise_one(struct main__budget_session *session, const ch
     return main__budget_note(session, &note);
 }
 
-static int do_raise(struct main__budget_session *session, const char *id, const struct raising *raising, bool json) {
+static int do_raise(struct main__budget_session *session, const char *id, struct raising *raising, bool json) {
     struct weir_budget_found found;
     struct weir_raise_found raise;
     struct weir_budget_standing standing;
@@ -489,7 +500,7 @@ static int do_raise(struct main__budget_session *session, const char *id, const 
     if (status == WEIR_OK)
         status = main__budget_end(session, raise_one(session, id, raising, &found, &raise));
     if (status == WEIR_OK)
-        status = weir_budgets_stand(&session->work, &found, 1, WEIR_SPAN(""), &standing);
+        status = weir_budgets_stand(&session->work, &found, 1, raising->wish.of, &standing);
     if (status != WEIR_OK)
         return main__budget_tell(session, status,
                                  raising->is_reset ? "the budget was not reset" : "the budget was not raised");
@@ -509,6 +520,7 @@ static int do_raise(struct main__budget_session *session, const char *id, const 
 static int raise_or_top_up(struct main__budget_session *session, const char *id, const char *amount, bool is_top_up,
                            const struct budget_flags *flags) {
     struct raising raising = {.action = "budgets.raise",
+                              .of = flags->of,
                               .wish = {.kind = is_top_up ? WEIR_SPAN("top_up") : WEIR_SPAN("raise"),
                                        .reason = weir_span_of_string(flags->reason)}};
     if (!read_amount(amount, is_top_up ? "top-up" : "raise", &raising.wish.amount_cu_milli))
@@ -527,24 +539,27 @@ static int raise_or_top_up(struct main__budget_session *session, const char *id,
 }
 
 static int reset(struct main__budget_session *session, const char *id, const struct budget_flags *flags) {
-    const struct raising raising = {.action = "budgets.reset",
-                                    .is_reset = true,
-                                    .wish = {.reason = weir_span_of_string(flags->reason)}};
+    struct raising raising = {.action = "budgets.reset",
+                              .of = flags->of,
+                              .is_reset = true,
+                              .wish = {.reason = weir_span_of_string(flags->reason)}};
     return do_raise(session, id, &raising, flags->json);
 }
 
-static enum weir_status end_one(struct main__budget_session *session, const char *budget, const char *id) {
+static enum weir_status end_one(struct main__budget_session *session, const char *budget, const char *id,
+                                const char *of) {
     struct weir_object object;
+    const char *parent = of == NULL ? budget : weir_arena_format(session->arena, "%s/%s", budget, of);
     enum weir_status status = weir_engine_sqlite.object_get(session->engine, WEIR_OBJECT_RAISE,
-                                                            weir_span_of_string(budget), weir_span_of_string(id),
+                                                            weir_span_of_string(parent), weir_span_of_string(id),
                                                             session->arena, &object, &session->work.error);
     return status == WEIR_OK ? remove_raise(session, &object) : status;
 }
 
-static int end_raise(struct main__budget_session *session, const char *budget, const char *id) {
+static int end_raise(struct main__budget_session *session, const char *budget, const char *id, const char *of) {
     enum weir_status status = main__budget_begin(session);
     if (status == WEIR_OK)
-        status = main__budget_end(session, end_one(session, budget, id));
+        status = main__budget_end(session, end_one(session, budget, id, of));
     if (status != WEIR_OK)
         return main__budget_tell(session, status, "no raise was ended");
     fprintf(stderr, "ended %s\n", id);
@@ -608,7 +623,7 @@ static int run(struct main__budget_session *session, enum verb verb, const char 
     case TOP_UP: return raise_or_top_up(session, operands[1], operands[2], verb == TOP_UP, flags);
     case RESET: return reset(session, operands[1], flags);
     case RAISES: return list_raises(session, operands[1], flags);
-    case END_RAISE: return end_raise(session, operands[1], operands[2]);
+    case END_RAISE: return end_raise(session, operands[1], operands[2], flags->of);
     case ALERTS: return alerts(session, operands[1], flags);
     case FORECAST: return show_forecast(session, operands[1], flags);
     case VERB_COUNT: break;
@@ -635,7 +650,8 @@ int main__budget(int argc, char **argv) {
          "global, workspace:ID, team:WORKSPACE/ID, user:WORKSPACE/ID, key:ID, model:NAME, provider:NAME; * as the ID: each"},
         {"--implicit", NULL, MAIN_FLAG_SWITCH, &flags.implicit, NULL,
          "list: those that follow from the rules of --for key:ID or the plan of --for workspace:ID"},
-        {"--of", NULL, MAIN_FLAG_TEXT, &flags.of, "ID", "show, forecast: of a budget for each, whose use is told"},
+        {"--of", NULL, MAIN_FLAG_TEXT, &flags.of, "ID",
+         "of a budget for each: whose use is told, or whom alone a raise is for"},
         {"--name", NULL, MAIN_FLAG_TEXT, &flags.name, "NAME", "create, set: what it is for"},
         {"--limit", NULL, MAIN_FLAG_TEXT, &flags.limit, "AMOUNT", "create, set: what may be spent in the window"},
         {"--window", NULL, MAIN_FLAG_TEXT, &flags.window, "WINDOW", "create, set: 24h, day, week, month or total"},

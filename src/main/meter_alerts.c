@@ -47,13 +47,13 @@ static void log_one(const struct waiting *event) {
                  WEIR_LOG_I("limit_cu_milli", event->limit_cu_milli));
         break;
     case WEIR_METER_OVERRUN:
-        weir_log(log, WEIR_LOG_ERROR, "overrun", WEIR_LOG_T("scope", scope != NULL ? scope : ""),
-                 WEIR_LOG_T("scope_id", event->scope_id), WEIR_LOG_I("overrun_cu_milli", event->overrun_cu_milli),
+        weir_log(log, WEIR_LOG_ERROR, "budget_overrun", WEIR_LOG_T("key_family", event->scope_id),
+                 WEIR_LOG_I("overrun_cu_milli", event->overrun_cu_milli),
                  WEIR_LOG_T("effect", "a provider reported more than was reserved for its call: no budget bears it"));
         break;
     case WEIR_METER_RUNAWAY:
-        weir_log(log, WEIR_LOG_WARNING, "runaway_client", WEIR_LOG_T("key_id", event->scope_id),
-                 WEIR_LOG_I("refusals_a_minute", event->refusals));
+        weir_log(log, WEIR_LOG_WARNING, "runaway_client", WEIR_LOG_T("key_family", event->scope_id),
+                 WEIR_LOG_I("refusals", event->refusals));
         break;
     }
 }

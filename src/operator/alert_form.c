@@ -5,7 +5,8 @@
 
 #include <stdio.h>
 
-static const int64_t hour_us = INT64_C(3600) * 1000000, day_us = INT64_C(86400) * 1000000;
+static const int64_t half_hour_us = INT64_C(1800) * 1000000, hour_us = INT64_C(3600) * 1000000,
+                     day_us = INT64_C(86400) * 1000000;
 
 const char *weir_alert_kind_name(enum weir_meter_event_kind kind) {
     static const char *const names[] = {"threshold", "exceeded", "overrun", "runaway"};
@@ -66,8 +67,9 @@ static void write_text(struct weir_json_writer *writer, const struct weir_meter_
 static char *id_of(struct weir_arena *arena, const struct weir_meter_event *event, int64_t utc_us) {
     char reached[8];
     int64_t since = event->period.rolling ? utc_us - utc_us % day_us : event->period.from_utc_us;
+    int64_t step = event->kind == WEIR_METER_RUNAWAY ? half_hour_us : hour_us;
     if (!is_of_budget(event))
-        return weir_arena_format(arena, "%lld:%s", (long long)((utc_us - utc_us % hour_us) / 1000000),
+        return weir_arena_format(arena, "%lld:%s", (long long)((utc_us - utc_us % step) / 1000000),
                                  weir_alert_kind_name(event->kind));
     (void)snprintf(reached, sizeof reached, "%u", event->percent);
     return weir_arena_format(arena, "%lld:%s:%.*s", (long long)(since / 1000000),

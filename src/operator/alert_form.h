@@ -12,8 +12,8 @@
 #define WEIR_RUNAWAY_NOW_US (INT64_C(3600) * 1000000) /* a client that was told of within this time is one still */
 
 const char *weir_alert_kind_name(enum weir_meter_event_kind kind); /* "threshold", "exceeded", "overrun", "runaway" */
-/* The object, with its texts in the arena. Its id has the period's start and what was reached; of what has no period, or one that moves, the day (a budget)
- * or the hour (a key). WEIR_ENOMEM. */
+/* The object, with its texts in the arena. Its id has the period's start and what was reached; of what has no period, or one that moves, the day (a budget),
+ * the hour (an overrun of a key) or half of it (a runaway client, which is told of again while it goes on). WEIR_ENOMEM. */
 WEIR_MUST enum weir_status weir_alert_object(struct weir_arena *arena, const struct weir_meter_event *event,
                                              int64_t utc_us, struct weir_object *object);
 /* As the plane shows it. */

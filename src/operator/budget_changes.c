@@ -405,11 +405,14 @@ static void member_time(struct weir_json_writer *writer, const char *name, int64
 
 static enum weir_status raise_text(struct weir_budget_work *work, const struct weir_raise *raise,
                                    struct weir_span *text) {
+    struct weir_span budget, of;
     struct weir_buffer out;
     struct weir_json_writer writer;
     weir_buffer_init(&out, WEIR_MIB);
     weir_json_writer_init(&writer, &out);
     weir_json_write_object(&writer);
+    if (weir_span_split(raise->budget, '/', &budget, &of))
+        weir_json_member_string(&writer, "of", of); /* for who reads the audit trail */
     weir_json_member_string(&writer, "kind", raise->kind);
     weir_json_member_int64(&writer, "amount_cu_milli", raise->amount_cu_milli);
     member_time(&writer, "from_at", raise->from_utc_us);
@@ -464,20 +467,34 @@ static enum weir_status end_of(struct weir_budget_work *work, const struct weir_
     return WEIR_OK;
 }
 
+enum weir_status weir_raise_parent(struct weir_budget_work *work, const struct weir_budget_found *found,
+                                   struct weir_span of, struct weir_span *parent) {
+    *parent = found->budget.id;
+    if (of.length == 0 || !weir_span_equal(found->budget.scope_id, WEIR_SPAN("*")))
+        return WEIR_OK;
+    const char *made = weir_arena_format(work->arena, "%.*s/%.*s", WEIR_SPAN_PRINT(found->budget.id),
+                                         WEIR_SPAN_PRINT(of));
+    *parent = weir_span_of_string(made);
+    return made != NULL ? WEIR_OK : operator__budget_no_memory(work);
+}
+
 enum weir_status weir_budget_raise(struct weir_budget_work *work, struct weir_random *random,
                                    const struct weir_budget_found *found, const struct weir_raise_wish *wish,
                                    struct weir_raise_found *raise, struct weir_span *text) {
     struct weir_budget_standing standing;
+    struct weir_span parent;
     int64_t until = 0;
-    enum weir_status status = weir_budgets_stand(work, found, 1, WEIR_SPAN(""), &standing);
+    enum weir_status status = weir_budgets_stand(work, found, 1, wish->of, &standing);
     if (status == WEIR_OK)
         status = end_of(work, &standing, wish, &until);
+    if (status == WEIR_OK)
+        status = weir_raise_parent(work, found, wish->of, &parent);
     if (status != WEIR_OK)
         return status;
     if (wish->amount_cu_milli > WEIR_BUDGET_MOST - standing.limit)
         return operator__budget_refuse(work, WEIR_REASON_FIELD_INVALID, "amount_cu_milli",
                                        "with it the limit would be beyond %lld", (long long)WEIR_BUDGET_MOST);
-    *raise = (struct weir_raise_found){.raise = {.budget = found->budget.id,
+    *raise = (struct weir_raise_found){.raise = {.budget = parent,
                                                  .kind = wish->kind,
                                                  .amount_cu_milli = wish->amount_cu_milli,
                                                  .from_utc_us = work->now_utc_us,
@@ -487,23 +504,26 @@ enum weir_status weir_budget_raise(struct weir_budget_work *work, struct weir_ra
 }
 
 enum weir_status weir_budget_reset(struct weir_budget_work *work, struct weir_random *random,
-                                   const struct weir_budget_found *found, struct weir_span reason,
+                                   const struct weir_budget_found *found, struct weir_span of, struct weir_span reason,
                                    struct weir_raise_found *raise, struct weir_span *text) {
     struct weir_budget_standing standing;
-    if (weir_span_equal(found->budget.scope_id, WEIR_SPAN("*")))
-        return operator__budget_refuse(work, WEIR_REASON_STATE_CONFLICT, NULL,
-                                       "the budget is for each %s, and each has spent something else: raise it instead",
-                                       weir_scope_name(found->budget.scope));
+    struct weir_span parent;
     if (found->budget.window == WEIR_WINDOW_ROLLING_24H)
         return operator__budget_refuse(work, WEIR_REASON_STATE_CONFLICT, NULL,
                                        "the last 24 hours move on by themselves: raise the budget instead");
-    enum weir_status status = weir_budgets_stand(work, found, 1, WEIR_SPAN(""), &standing);
+    enum weir_status status = weir_budgets_stand(work, found, 1, of, &standing);
+    if (status == WEIR_OK)
+        status = weir_raise_parent(work, found, of, &parent);
     if (status != WEIR_OK)
         return status;
+    if (!standing.is_known)
+        return operator__budget_refuse(work, WEIR_REASON_FIELD_INVALID, "of",
+                                       "the budget is for each %s, and each has spent something else: say of which one",
+                                       weir_scope_name(found->budget.scope));
     if (standing.used == 0)
         return operator__budget_refuse(work, WEIR_REASON_STATE_CONFLICT, NULL,
                                        "nothing is used of it: there is nothing to reset");
-    *raise = (struct weir_raise_found){.raise = {.budget = found->budget.id,
+    *raise = (struct weir_raise_found){.raise = {.budget = parent,
                                                  .kind = WEIR_SPAN("reset"),
                                                  .amount_cu_milli = standing.used,
                                                  .from_utc_us = work->now_utc_us,
@@ -529,10 +549,17 @@ enum weir_status weir_raise_of_object(struct weir_budget_work *work, const struc
 }
 
 void weir_raise_write(struct weir_json_writer *writer, const struct weir_raise_found *raise, int64_t now_utc_us) {
+    struct weir_span budget, of;
     bool in_effect = raise->raise.from_utc_us <= now_utc_us && now_utc_us < raise->raise.until_utc_us;
     weir_json_write_object(writer);
     weir_json_member_string(writer, "id", raise->raise.id);
-    weir_json_member_string(writer, "budget", raise->raise.budget);
+    bool of_one = weir_span_split(raise->raise.budget, '/', &budget, &of);
+    weir_json_member_string(writer, "budget", budget);
+    weir_json_write_name(writer, "of");
+    if (of_one)
+        weir_json_write_string(writer, of);
+    else
+        weir_json_write_null(writer);
     weir_json_member_string(writer, "kind", raise->raise.kind);
     weir_json_member_int64(writer, "amount_cu_milli", raise->raise.amount_cu_milli);
     member_time(writer, "from_at", raise->raise.from_utc_us);

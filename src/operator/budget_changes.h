@@ -105,6 +105,8 @@ void weir_budget_write(struct weir_json_writer *writer, const struct weir_budget
 
 /* --- raises --- */
 struct weir_raise_wish {
+    struct weir_span
+        of; /* of weir_budget_of: for this one alone; empty: for the budget, or each of those that it is for */
     struct weir_span kind; /* "raise", "top_up" */
     int64_t amount_cu_milli;
     int64_t until_utc_us; /* 0: not given */
@@ -116,8 +118,12 @@ WEIR_MUST enum weir_status weir_budget_raise(struct weir_budget_work *work, stru
                                              struct weir_raise_found *raise, struct weir_span *text);
 /* What was spent in the present period counts no more. */
 WEIR_MUST enum weir_status weir_budget_reset(struct weir_budget_work *work, struct weir_random *random,
-                                             const struct weir_budget_found *found, struct weir_span reason,
-                                             struct weir_raise_found *raise, struct weir_span *text);
+                                             const struct weir_budget_found *found, struct weir_span of,
+                                             struct weir_span reason, struct weir_raise_found *raise,
+                                             struct weir_span *text);
+/* What raises belong to: the budget, or one alone of those that it is for ("bud_…/key_…"). */
+WEIR_MUST enum weir_status weir_raise_parent(struct weir_budget_work *work, const struct weir_budget_found *found,
+                                             struct weir_span of, struct weir_span *parent);
 /* A raise of an object; its texts are copied. */
 WEIR_MUST enum weir_status weir_raise_of_object(struct weir_budget_work *work, const struct weir_object *object,
                                                 struct weir_raise_found *raise);

@@ -113,8 +113,29 @@ static enum weir_status budgets_of_key(struct weir_budget_work *work, struct wei
     return WEIR_OK;
 }
 
+/* What was bought and not used up yet adds to what the plan includes, as the meter reckons. */
+static enum weir_status read_credits(struct weir_budget_work *work, struct weir_span workspace, int64_t *credits) {
+    struct weir_object object;
+    struct weir_error error = {.text = ""};
+    *credits = 0;
+    enum weir_status status = work->store->object_get(work->engine, WEIR_OBJECT_ACCOUNT, WEIR_SPAN(""), workspace,
+                                                      work->arena, &object, &error);
+    if (status == WEIR_ENOTFOUND)
+        return WEIR_OK;
+    if (status != WEIR_OK) {
+        work->error = error;
+        return status;
+    }
+    yyjson_val *fields = operator__json_read(work->arena, object.text);
+    *credits = yyjson_get_sint(yyjson_obj_get(fields, "credits_cu_milli")) -
+               yyjson_get_sint(yyjson_obj_get(fields, "consumed_cu_milli"));
+    *credits = *credits > 0 ? *credits : 0;
+    return WEIR_OK;
+}
+
 static enum weir_status budgets_of_workspace(struct weir_budget_work *work, struct weir_span id,
                                              struct weir_budget_found *found, size_t *count) {
+    int64_t credits = 0;
     struct weir_object object;
     struct weir_plan plan;
     struct weir_span scope_id;
@@ -134,6 +155,11 @@ static enum weir_status budgets_of_workspace(struct weir_budget_work *work, stru
         status = weir_plan_read(work->arena, named, object.text, &plan);
     if (status != WEIR_OK || plan.cu_milli_per_month < 0)
         return status == WEIR_ENOTFOUND ? WEIR_OK : status;
+    status = read_credits(work, id, &credits);
+    if (status != WEIR_OK)
+        return status;
+    if (!weir_add_int64(plan.cu_milli_per_month, credits, &plan.cu_milli_per_month))
+        plan.cu_milli_per_month = INT64_MAX;
     status = weir_arena_dup(work->arena, id, &scope_id);
     const char *made = weir_arena_format(work->arena, "plan:%.*s", WEIR_SPAN_PRINT(id));
     if (status != WEIR_OK || made == NULL)
@@ -219,17 +245,32 @@ static enum weir_status keep_raise(void *context, const struct weir_object *obje
     return WEIR_OK;
 }
 
-static enum weir_status read_raises(struct weir_budget_work *work, const struct weir_budget *budget,
-                                    struct weir_budget_standing *standing) {
-    struct raises raises = {.work = work};
-    struct weir_object_query query = {.kind = WEIR_OBJECT_RAISE, .parent = budget->id, .limit = PAGE};
+static enum weir_status read_raises_of(struct weir_budget_work *work, struct weir_span parent, struct raises *raises) {
+    struct weir_object_query query = {.kind = WEIR_OBJECT_RAISE, .parent = parent, .limit = PAGE};
+    raises->last = 0;
     do {
-        raises.seen = 0;
-        query.after_number = raises.last;
-        enum weir_status status = work->store->object_list(work->engine, &query, keep_raise, &raises, &work->error);
+        raises->seen = 0;
+        query.after_number = raises->last;
+        enum weir_status status = work->store->object_list(work->engine, &query, keep_raise, raises, &work->error);
         if (status != WEIR_OK)
             return status;
-    } while (raises.seen == PAGE);
+    } while (raises->seen == PAGE);
+    return WEIR_OK;
+}
+
+/* Those of the budget, and of one alone those besides that are for it. */
+static enum weir_status read_raises(struct weir_budget_work *work, const struct weir_budget_found *found,
+                                    struct weir_budget_standing *standing) {
+    const struct weir_budget *budget = &found->budget;
+    struct raises raises = {.work = work};
+    struct weir_span parent;
+    enum weir_status status = read_raises_of(work, budget->id, &raises);
+    if (status == WEIR_OK)
+        status = weir_raise_parent(work, found, standing->of, &parent);
+    if (status == WEIR_OK && !weir_span_equal(parent, budget->id))
+        status = read_raises_of(work, parent, &raises);
+    if (status != WEIR_OK)
+        return status;
     standing->raises = raises.at;
     standing->raise_count = raises.count;
     standing->limit = budget->limit_cu_milli;
@@ -278,7 +319,7 @@ enum weir_status weir_budgets_stand(struct weir_budget_work *work, const struct 
         standings[i] = (struct weir_budget_standing){.of = is_each ? of : budget->scope_id};
         status = weir_zone_find(work->zones, budget->zone, &zone, &work->error);
         if (status == WEIR_OK)
-            status = read_raises(work, budget, &standings[i]);
+            status = read_raises(work, &found[i], &standings[i]);
         if (status != WEIR_OK)
             break;
         struct weir_period period = weir_window_period(budget->window, zone, work->now_utc_us);

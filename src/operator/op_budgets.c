@@ -39,6 +39,9 @@ struct reading {
     struct weir_arena *arena;
     struct weir_object *at;
     size_t count;
+    struct weir_span budget; /* of raises */
+    size_t seen;
+    int64_t last;
 };
 
 static enum weir_status keep_object(void *context, const struct weir_object *object) {
@@ -260,8 +263,19 @@ enum weir_status operator__budgets_list(struct weir_operation_call *call) {
 
 /* --- changing --- */
 
-static enum weir_status keep_id(void *context, const struct weir_object *object) {
+/* Its own, and those for one alone of those that it is for. */
+static bool is_of_budget(struct weir_span parent, struct weir_span budget) {
+    struct weir_span head, rest;
+    (void)weir_span_split(parent, '/', &head, &rest);
+    return weir_span_equal(head, budget);
+}
+
+static enum weir_status keep_raise(void *context, const struct weir_object *object) {
     struct reading *reading = context;
+    reading->seen++;
+    reading->last = object->number;
+    if (!is_of_budget(object->parent, reading->budget))
+        return WEIR_OK;
     struct weir_object *kept = &reading->at[reading->count++];
     enum weir_status status = keep_object(&(struct reading){.arena = reading->arena, .at = kept}, object);
     return status == WEIR_OK ? weir_arena_dup(reading->arena, object->parent, &kept->parent) : status;
@@ -274,13 +288,16 @@ static enum weir_status drop_raises(struct operator__change *change) {
     struct weir_engine *engine = NULL;
     const struct weir_engine_ops *store = weir_operation_store(change->call, &engine);
     struct weir_arena *arena = weir_operation_arena(change->call);
-    const struct weir_object_query query = {.kind = WEIR_OBJECT_RAISE, .parent = change->object.id, .limit = PAGE};
-    struct reading reading = {.arena = arena, .at = weir_arena_array(arena, PAGE, sizeof *reading.at)};
+    struct weir_object_query query = {.kind = WEIR_OBJECT_RAISE, .any_parent = true, .limit = PAGE};
+    struct reading reading = {.arena = arena,
+                              .at = weir_arena_array(arena, PAGE, sizeof *reading.at),
+                              .budget = change->object.id};
     if (reading.at == NULL)
         return weir_operation_store_failed(change->call, WEIR_ENOMEM, "the raises", NULL);
     do {
-        reading.count = 0;
-        enum weir_status status = store->object_list(engine, &query, keep_id, &reading, &error);
+        reading.count = reading.seen = 0;
+        query.after_number = reading.last;
+        enum weir_status status = store->object_list(engine, &query, keep_raise, &reading, &error);
         if (status != WEIR_OK)
             return weir_operation_store_failed(change->call, status, "the raises", &error);
         for (size_t i = 0; i < reading.count; i++) {
@@ -288,7 +305,7 @@ static enum weir_status drop_raises(struct operator__change *change) {
             if (status != WEIR_OK)
                 return status;
         }
-    } while (reading.count == PAGE);
+    } while (reading.seen == PAGE);
     return WEIR_OK;
 }
 

@@ -64,7 +64,9 @@ enum weir_status operator__budgets_raise(struct weir_operation_call *call) {
         status = read_end(call, &wish.until_utc_us);
     if (status != WEIR_OK)
         return status;
-    status = weir_budget_raise(&work, weir_operation_random(call), &found, &wish, &raise, &text);
+    status = weir_budget_of(&work, &found, weir_operation_body_text(call, "of"), &wish.of);
+    if (status == WEIR_OK)
+        status = weir_budget_raise(&work, weir_operation_random(call), &found, &wish, &raise, &text);
     if (status != WEIR_OK)
         return operator__budget_failed(call, &work, status, "the raise");
     return note_and_answer(call, &found, &raise, text);
@@ -74,14 +76,16 @@ enum weir_status operator__budgets_reset(struct weir_operation_call *call) {
     struct weir_budget_work work;
     struct weir_budget_found found;
     struct weir_raise_found raise;
-    struct weir_span text;
+    struct weir_span text, of = WEIR_SPAN("");
     enum weir_status status = weir_operation_begin(call);
     if (status == WEIR_OK)
         status = find(call, &work, &found);
     if (status != WEIR_OK)
         return status;
-    status = weir_budget_reset(&work, weir_operation_random(call), &found, weir_operation_body_text(call, "reason"),
-                               &raise, &text);
+    status = weir_budget_of(&work, &found, weir_operation_body_text(call, "of"), &of);
+    if (status == WEIR_OK)
+        status = weir_budget_reset(&work, weir_operation_random(call), &found, of,
+                                   weir_operation_body_text(call, "reason"), &raise, &text);
     if (status != WEIR_OK)
         return operator__budget_failed(call, &work, status, "the reset");
     return note_and_answer(call, &found, &raise, text);
@@ -92,11 +96,16 @@ enum weir_status operator__budgets_raise_delete(struct weir_operation_call *call
     struct weir_engine *engine = NULL;
     const struct weir_engine_ops *store = weir_operation_store(call, &engine);
     struct weir_object object;
-    struct weir_span id = weir_operation_path_value(call, "raise");
+    struct weir_span id = weir_operation_path_value(call, "raise"), parent = weir_operation_path_value(call, "budget"),
+                     of = weir_operation_query_text(call, "of");
     enum weir_status status = weir_operation_begin(call);
+    if (status == WEIR_OK && of.length > 0) {
+        const char *made = weir_arena_format(weir_operation_arena(call), "%.*s/%.*s", WEIR_SPAN_PRINT(parent),
+                                             WEIR_SPAN_PRINT(of));
+        parent = weir_span_of_string(made);
+    }
     if (status == WEIR_OK)
-        status = operator__object_need(call, WEIR_OBJECT_RAISE, "raise", weir_operation_path_value(call, "budget"), id,
-                                       &object);
+        status = operator__object_need(call, WEIR_OBJECT_RAISE, "raise", parent, id, &object);
     if (status != WEIR_OK)
         return status;
     status = store->object_remove(engine, WEIR_OBJECT_RAISE, object.parent, object.id, object.version,
@@ -140,14 +149,19 @@ enum weir_status operator__budgets_raises_list(struct weir_operation_call *call)
     struct weir_budget_found found;
     struct weir_object_query query = {.kind = WEIR_OBJECT_RAISE};
     bool is_more = false;
+    struct weir_span of = WEIR_SPAN("");
     enum weir_status status = find(call, &work, &found);
     if (status == WEIR_OK)
         status = weir_operation_page(call, &query.after_number, &query.limit);
     if (status != WEIR_OK)
         return status;
+    status = weir_budget_of(&work, &found, weir_operation_query_text(call, "of"), &of);
+    if (status == WEIR_OK)
+        status = weir_raise_parent(&work, &found, of, &query.parent);
+    if (status != WEIR_OK)
+        return operator__budget_failed(call, &work, status, "the raises");
     struct listing listing = {.call = call, .work = &work};
     struct weir_json_writer *writer = weir_operation_writer(call);
-    query.parent = found.budget.id;
     weir_json_write_object(writer);
     weir_json_write_name(writer, "data");
     weir_json_write_array(writer);

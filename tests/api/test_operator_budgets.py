@@ -279,10 +279,38 @@ def test_a_reset_begins_anew_and_forgets_nothing(gateway, operator):
     used(operator, path, more)
 
 
-def test_what_cannot_be_reset(operator):
-    for members in ({"window": "24h"}, {"scope": "key", "scope_id": "*"}):
-        path = budget(operator, **members)
-        assert operator.post(f"{path}/reset?confirm={path.rpartition('/')[2]}", status=409).reason == "state_conflict"
+def test_what_moves_cannot_be_reset(operator):
+    path = budget(operator, window="24h")
+    assert operator.post(f"{path}/reset?confirm={path.rpartition('/')[2]}", status=409).reason == "state_conflict"
+
+
+def test_one_of_those_that_a_budget_is_for_is_raised_and_reset_alone(gateway, operator):
+    one, other = key(operator), key(operator)
+    cost = spend(gateway, one)
+    path = budget(operator, scope="key", scope_id="*", limit_cu_milli=USD)
+    ident = path.rpartition("/")[2]
+    assert operator.post(f"{path}/reset?confirm={ident}", status=400).field == "of"
+    assert operator.post(f"{path}/raises", {"kind": "top_up", "amount_cu_milli": 5, "of": "key_nobody"}, status=400).field == "of"
+    alone = operator.post(f"{path}/raises", {"kind": "top_up", "amount_cu_milli": 5, "of": one["id"]}, status=201).json()
+    assert (alone["budget"], alone["of"]) == (ident, one["id"])
+    everybody = operator.post(f"{path}/raises", {"kind": "top_up", "amount_cu_milli": 7}, status=201).json()
+    assert everybody["of"] is None
+    assert operator.get(f"{path}?of={one['id']}").json()["effective_limit_cu_milli"] == USD + 12
+    assert operator.get(f"{path}?of={other['id']}").json()["effective_limit_cu_milli"] == USD + 7
+    used(operator, f"{path}?of={one['id']}", cost)
+    reset = operator.post(f"{path}/reset", {"confirm": ident, "of": one["id"]}, status=201).json()
+    assert (reset["amount_cu_milli"], reset["of"]) == (cost, one["id"])
+    used(operator, f"{path}?of={one['id']}", 0)
+    assert [row["id"] for row in operator.all(f"{path}/raises?of={one['id']}")] == [alone["id"], reset["id"]]
+    assert [row["id"] for row in operator.all(f"{path}/raises")] == [everybody["id"]]
+    assert operator.delete(f"{path}/raises/{alone['id']}", status=404).reason == "not_there"
+    operator.delete(f"{path}/raises/{alone['id']}?of={one['id']}", status=204)
+    assert operator.get(f"{path}?of={one['id']}").json()["effective_limit_cu_milli"] == USD + 7
+    lines = run(gateway, "budget", "top-up", ident, "1cu", "--of", other["id"], "--json")[0]
+    assert json.loads(lines)["of"] == other["id"]
+    run(gateway, "budget", "delete", ident)
+    gone = [entry["resource_id"] for entry in operator.all("/api/v1/audit-logs?action=budgets.raise_delete")]
+    assert {reset["id"], everybody["id"], json.loads(lines)["id"]} <= set(gone), "they go with the budget"
 
 
 def test_raises_go_with_their_budget(operator):
