@@ -84,6 +84,7 @@ static void write_metrics(void *context, bool openmetrics, struct weir_buffer *o
                                        .backup_failures = backups.failures,
                                        .start_utc_us = server->board.start_utc_us};
     main__meter_facts(server, &facts);
+    main__alerts_count(server->alerts, &facts);
     weir_metrics_write(server->gateway.metrics, &facts, openmetrics, out);
 }
 
@@ -421,6 +422,8 @@ static enum weir_status boot(struct main__server *server, struct weir_arena *are
     status = main__publish_first(server, arena, error);
     if (status == WEIR_OK)
         status = weir_loop_new(&log, &server->loop, error);
+    if (status == WEIR_OK && main__alerts_new(server->store, server->loop, &log, &server->alerts) != WEIR_OK)
+        status = weir_fail(error, WEIR_ENOMEM, "no memory");
     if (status == WEIR_OK)
         status = weir_keys_new(server->worker_count, &server->gateway.keys);
     if (status == WEIR_OK)
@@ -473,6 +476,7 @@ static void shut(struct main__server *server) {
         while (weir_loop_run_once(server->loop))
             (void)usleep(NAP_US);
     weir_loop_free(&server->loop);
+    main__alerts_free(&server->alerts);
     main__publish_free(server);
     main__published_free(&server->first);
     weir_keys_free(&server->gateway.keys);
