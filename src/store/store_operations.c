@@ -175,7 +175,7 @@ static enum weir_status run_object_create(struct weir_store *store, struct store
 enum weir_status weir_store_object_create(struct weir_store *store, struct weir_loop *loop,
                                           const struct weir_object *object, weir_store_reply reply, void *context) {
     size_t bytes = object->parent.length + object->id.length + object->handle.length + object->text.length;
-    struct store__operation *operation = operation_new(loop, bytes);
+    struct store__operation *operation = store__operation_new(loop, bytes);
     if (operation == NULL)
         return WEIR_ENOMEM;
     char *at = operation->bytes;
@@ -187,7 +187,7 @@ enum weir_status weir_store_object_create(struct weir_store *store, struct weir_
     operation->object.id = keep(&at, object->id);
     operation->object.handle = keep(&at, object->handle);
     operation->object.text = keep(&at, object->text);
-    return submit(store, operation);
+    return store__submit(store, operation);
 }
 
 /* --- revisions --- */
