@@ -385,6 +385,20 @@ unsigned weir_store_live_instances(const struct weir_store *store);
 WEIR_MUST enum weir_status weir_store_lease(struct weir_store *store, struct weir_loop *loop,
                                             const struct weir_lease *leases, size_t count, weir_store_lease_reply reply,
                                             void *context);
+/* Something that reads and writes more than one thing: `run` is called once on the store thread, with the engine, and does it all in a transaction of
+ * its own (work_begin, work_end). Nothing is ingested meanwhile, so it is short. What came of it stands in `context`; it gives the status of the engine
+ * operation that failed, and WEIR_OK where none did, also where it has refused something. `reply` is called on `loop` with that status, unless
+ * the loop was forgotten, and `release` once after all of it, on whichever thread: whoever asked may be gone by then. */
+struct weir_store_work {
+    enum weir_status (*run)(void *context, const struct weir_engine_ops *ops, struct weir_engine *engine,
+                            struct weir_error *error);
+    weir_store_reply reply;         /* NULL: nobody wants to know */
+    void (*release)(void *context); /* NULL: nothing is to be freed */
+    void *context;
+};
+/* WEIR_EBUSY or WEIR_ENOMEM at once, as below; then nothing was called but `release`. `loop` may be NULL where there is no reply. */
+WEIR_MUST enum weir_status weir_store_run(struct weir_store *store, struct weir_loop *loop,
+                                          const struct weir_store_work *work);
 /* Before the thread has work: the number of the first revision, synchronously; its cause is "start". */
 WEIR_MUST enum weir_status weir_store_revision_first(struct weir_store *store, struct weir_span hash,
                                                      struct weir_span text, uint64_t *number, struct weir_error *error);

@@ -76,7 +76,8 @@ struct store__operation {
     struct weir_issued *found;
     struct weir_lease *leases; /* in the arena */
     size_t count;
-    char bytes[]; /* that the spans point to */
+    struct weir_store_work work; /* store_run.c */
+    char bytes[];                /* that the spans point to */
 };
 
 struct store__waiting; /* store_contents.c */
@@ -181,6 +182,10 @@ void store__upkeep(struct weir_store *store, int64_t now_ns);
 /* --- store_operations.c --- */
 /* Runs everything that is queued. */
 void store__run_operations(struct weir_store *store);
+/* With room for `bytes`; NULL: no memory. */
+struct store__operation *store__operation_new(struct weir_loop *loop, size_t bytes);
+/* Takes the operation over, also on failure: WEIR_EBUSY. */
+WEIR_MUST enum weir_status store__submit(struct weir_store *store, struct store__operation *operation);
 
 /* --- store_watch.c --- */
 /* Sends changed keys and objects to whom they are new. */
