@@ -217,4 +217,5 @@ CHANGES = {
     "secrets.delete": secret("DELETE", "audited-other", confirm=True),
     "requests.content_delete": content,
     "backups.create": change("POST", "/api/v1/backups"),
+    "receipts.keys_rotate": change("POST", "/api/v1/receipts/keys/rotate"),
 }
