@@ -442,9 +442,9 @@ static enum weir_status boot(struct main__server *server, struct weir_arena *are
     if (status == WEIR_OK)
         status = open_sealing(server, error);
     if (status == WEIR_OK)
-        status = main__meter_open(server, error);
-    if (status == WEIR_OK)
         status = open_receipts(server, error);
+    if (status == WEIR_OK)
+        status = main__meter_open(server, error);
     if (status == WEIR_OK)
         status = load_keys(server, error); /* workspaces, too: what is captured depends on the sealing key */
     if (status == WEIR_OK)
