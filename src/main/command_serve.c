@@ -9,6 +9,7 @@
 #include "main/commands.h"
 #include "main/owner.h"
 #include "main/serve.h"
+#include "main/serve_meter.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -34,6 +35,7 @@ static void on_watch(void *argument) {
     server->board.journal_available = health.journal_available;
     server->board.store_backlog_bytes = health.journal_backlog_bytes;
     main__keys_turn(server);
+    main__meter_turn(server);
     server->control_cpu_ns = weir_clock_thread_cpu_ns();
     if (server->backups != NULL) {
         struct weir_backup_state backups;
@@ -81,6 +83,7 @@ static void write_metrics(void *context, bool openmetrics, struct weir_buffer *o
                                        .backup_failures = backups.failures,
                                        .start_utc_us = server->board.start_utc_us};
     main__alerts_count(server->alerts, &facts);
+    main__meter_facts(server, &facts);
     weir_metrics_write(server->gateway.metrics, &facts, openmetrics, out);
 }
 
@@ -125,6 +128,7 @@ static void stop(struct main__server *server) {
     server->board.draining = true;
     main__publish_close(server);
     weir_log(log_of(server), WEIR_LOG_INFO, "draining", WEIR_LOG_I("timeout_ms", timeout_ms));
+    weir_meter_drain(server->gateway.meter);
     stop_workers(server, timeout_ms);
 }
 
@@ -245,12 +249,13 @@ static enum weir_status load_keys(struct main__server *server, struct weir_error
     if (main__keys_open(server) != WEIR_OK)
         return weir_fail(error, WEIR_ENOMEM, "no memory for keys");
     on_watch(server);
-    while (!(watch->has_keys && watch->has_objects) && weir_clock_monotonic_ns() < until_ns) {
+    while (!(watch->has_keys && watch->has_objects && server->meter_has_objects) &&
+           weir_clock_monotonic_ns() < until_ns) {
         (void)weir_loop_run_once(server->loop);
-        if (!(watch->has_keys && watch->has_objects))
+        if (!(watch->has_keys && watch->has_objects && server->meter_has_objects))
             (void)usleep(200);
     }
-    return watch->has_keys && watch->has_objects
+    return watch->has_keys && watch->has_objects && server->meter_has_objects
                ? WEIR_OK
                : weir_fail(error, WEIR_ETIMEOUT, "the keys could not be loaded from the store in time");
 }
@@ -425,6 +430,8 @@ static enum weir_status boot(struct main__server *server, struct weir_arena *are
     if (status == WEIR_OK)
         status = open_sealing(server, error);
     if (status == WEIR_OK)
+        status = main__meter_open(server, error);
+    if (status == WEIR_OK)
         status = load_keys(server, error); /* workspaces, too: what is captured depends on the sealing key */
     if (status == WEIR_OK)
         status = start_backups(server, error);
@@ -441,6 +448,7 @@ static void shut(struct main__server *server) {
     main__publish_close(server);
     for (unsigned i = 0; server->workers != NULL && i < server->worker_count; i++)
         weir_worker_join(&server->workers[i]);
+    weir_meter_free(&server->gateway.meter);
     main__keys_over(server);
     weir_operator_free(&server->operator_plane);
     weir_trail_free(&server->trail); /* sends what the last operations have left */
