@@ -83,8 +83,8 @@ static void write_metrics(void *context, bool openmetrics, struct weir_buffer *o
                                        .backup_bytes = backups.last_bytes,
                                        .backup_failures = backups.failures,
                                        .start_utc_us = server->board.start_utc_us};
-    main__meter_facts(server, &facts);
     main__alerts_count(server->alerts, &facts);
+    main__meter_facts(server, &facts);
     weir_metrics_write(server->gateway.metrics, &facts, openmetrics, out);
 }
 
