@@ -199,7 +199,7 @@ def test_a_workspace_has_its_own_and_no_other(filled, operator):
 
 
 def test_pages_and_filters(filled, operator):
-    everything = operator.all("/api/v1/receipts?limit=3")
+    everything = operator.all("/api/v1/receipts", limit=3)
     assert [row["receipt"]["sequence"] for row in everything] == [entry["sequence"] for entry in filled.ledger()]
     for before, row in zip(everything, everything[1:], strict=False):
         assert row["receipt"]["previous"] == before["hash"]
@@ -251,7 +251,7 @@ def test_the_file_is_proven_by_a_key_from_elsewhere(filled, operator, tmp_path):
     assert verify(filled, export, "--store").returncode == 2
     one = tmp_path / "one"
     one.write_text(filled.command("receipts", "show", "good", *filled.file_words).stdout)
-    assert verify(filled, one, "--key", keys).returncode == 1, "two workspaces have used this id: the second one does not follow the first"
+    assert verify(filled, one, "--key", keys).stdout.startswith("3 receipts"), "two workspaces have used this id"
     one.write_text(receipt_of(filled, "good").body.decode())
     assert verify(filled, one, "--key", keys).returncode == 0
     # Rearranged by a tool that knows JSON it is as good as before.
