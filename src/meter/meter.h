@@ -129,6 +129,10 @@ struct weir_admission {
 WEIR_MUST bool weir_meter_admit(struct weir_meter_binding *binding, bool stream, int64_t tokens, int64_t now_ns,
                                 struct weir_admission *admission, struct weir_rate_state *rates,
                                 struct weir_meter_refusal *refusal);
+/* What only the body of an admitted request tells: that it is a stream, and how many tokens it likely takes. Both are added to the admission, or neither: then
+ * false, and *refusal says why. True for one that holds nothing. */
+WEIR_MUST bool weir_meter_admit_more(struct weir_admission *admission, bool stream, int64_t tokens, int64_t now_ns,
+                                     struct weir_rate_state *rates, struct weir_meter_refusal *refusal);
 /* The request ends, however it ends; `tokens` it truly took (0: none reached a provider). What was admitted wrongly is put right. Legal on an empty one, and
  * again. */
 void weir_meter_leave(struct weir_admission *admission, int64_t tokens, int64_t now_ns);

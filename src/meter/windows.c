@@ -14,8 +14,8 @@
 #define SECOND_US ((int64_t)1000000)
 enum { DAY_S = 86400, QUARTER_S = 900 };
 
-/* 9990-01-01: calendars are computed up to there, what comes later belongs to the period that holds it. */
-#define LAST_S INT64_C(253087545600)
+/* 9990-01-01: the period that holds it has no end. */
+#define LAST_S INT64_C(253086768000)
 
 _Static_assert(WEIR_SPEND_BUCKET_US == QUARTER_S * SECOND_US, "periods lie on the buckets of the sums");
 
@@ -74,14 +74,14 @@ struct weir_period weir_window_period(enum weir_window window, const struct weir
                                     .rolling = true};
     }
     weir_bug_on(weir_window_name(window) == NULL);
-    bool last = now_s >= LAST_S;
-    now_s = last ? LAST_S : now_s;
+    now_s = now_s > LAST_S ? LAST_S : now_s;
     int64_t date = meter__floor_divide(now_s + meter__zone_stretch(zone, now_s).offset_s, DAY_S);
     while (start_of_date(zone, date + 1) <= now_s)
         date++;
     int64_t from_s = start_of_date(zone, first_date(window, date, false));
+    int64_t until_s = start_of_date(zone, first_date(window, date, true));
     return (struct weir_period){
         .from_utc_us = from_s > 0 ? from_s * SECOND_US : 0,
-        .until_utc_us = last ? INT64_MAX : start_of_date(zone, first_date(window, date, true)) * SECOND_US,
+        .until_utc_us = until_s > LAST_S ? INT64_MAX : until_s * SECOND_US,
     };
 }

@@ -167,8 +167,8 @@ struct meter__zone_stretch meter__zone_stretch(const struct weir_zone *zone, int
         }
     }
     if (low == zone->count && zone->has_rule) {
-        /* The calendar of the rule ends with the year 9999; no offset matters so far off. */
-        const int64_t earliest_s = INT64_C(-62135596800), latest_s = INT64_C(253087545600);
+        /* The calendar ends with the year 9999, and years around are looked at; no offset matters so far off. */
+        const int64_t earliest_s = INT64_C(-62135596800), latest_s = INT64_C(253276070400);
         return meter__zone_rule_stretch(&zone->rule, utc_s < earliest_s ? earliest_s
                                                      : utc_s > latest_s ? latest_s
                                                                         : utc_s);

@@ -30,7 +30,7 @@ struct meter__zone_stretch {
     int32_t offset_s;
     int64_t until_s;
 };
-/* The one that `utc_s`, of years 1 to 9990, lies in. */
+/* The one that `utc_s`, of years 1 to 9996, lies in. */
 struct meter__zone_stretch meter__zone_rule_stretch(const struct meter__zone_rule *rule, int64_t utc_s);
 /* Of any time; `zone` NULL: UTC. */
 struct meter__zone_stretch meter__zone_stretch(const struct weir_zone *zone, int64_t utc_s);

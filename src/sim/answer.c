@@ -2,6 +2,7 @@
 #include "sim/answer.h"
 
 #include "json/write.h"
+#include "sim/fault.h"
 
 enum { MODELS_CREATED_S = 1767225600 };
 
@@ -10,21 +11,17 @@ static void number(struct weir_buffer *out, struct weir_span name, int64_t value
     weir_buffer_append_int64(out, value);
 }
 
-static int64_t times(int64_t value, int64_t factor) {
-    int64_t product = 0;
-    return __builtin_mul_overflow(value, factor, &product) ? INT64_MAX : product;
-}
-
-void sim__answer_usage(const struct sim_chat *chat, int64_t factor, struct weir_buffer *out) {
-    int64_t prompt = times(chat->prompt_tokens, factor);
-    int64_t completion = times(chat->completion_tokens, factor);
+void sim__answer_usage(const struct sim_chat *chat, int64_t percent, struct weir_buffer *out) {
+    int64_t prompt = sim__percent_of(chat->prompt_tokens, percent);
+    int64_t completion = sim__percent_of(chat->completion_tokens, percent);
     number(out, WEIR_SPAN("{\"prompt_tokens\":"), prompt);
     number(out, WEIR_SPAN(",\"completion_tokens\":"), completion);
     number(out, WEIR_SPAN(",\"total_tokens\":"), prompt + completion);
-    number(out, WEIR_SPAN(",\"prompt_tokens_details\":{\"cached_tokens\":"), times(chat->cached_tokens, factor));
+    number(out, WEIR_SPAN(",\"prompt_tokens_details\":{\"cached_tokens\":"),
+           sim__percent_of(chat->cached_tokens, percent));
     weir_buffer_append(out, WEIR_SPAN(",\"audio_tokens\":0},"));
     number(out, WEIR_SPAN("\"completion_tokens_details\":{\"reasoning_tokens\":"),
-           times(chat->reasoning_tokens, factor));
+           sim__percent_of(chat->reasoning_tokens, percent));
     weir_buffer_append(out,
                        WEIR_SPAN(
                            ",\"audio_tokens\":0,\"accepted_prediction_tokens\":0,\"rejected_prediction_tokens\":0}}"));
@@ -113,7 +110,7 @@ void sim__answer_write(const struct sim_chat *chat, const struct sim_answer_fact
     weir_buffer_append_byte(out, ']');
     if (!facts->no_usage) {
         weir_buffer_append(out, WEIR_SPAN(",\"usage\":"));
-        sim__answer_usage(chat, facts->usage_factor, out);
+        sim__answer_usage(chat, facts->usage_percent, out);
     }
     number(out,
            WEIR_SPAN(",\"service_tier\":\"default\",\"system_fingerprint\":\"fp_weir_sim\",\"x_sim\":{\"served\":"),

@@ -9,14 +9,14 @@
 struct sim_answer_facts {
     const char *id; /* "chatcmpl-…" */
     int64_t created_s;
-    uint64_t served;      /* x_sim.served */
-    int64_t usage_factor; /* 1: the truth */
+    uint64_t served;       /* x_sim.served */
+    int64_t usage_percent; /* of the truth, rounded down */
     bool no_usage;
 };
 
 void sim__answer_write(const struct sim_chat *chat, const struct sim_answer_facts *facts, struct weir_buffer *out);
 /* {"prompt_tokens":…}, the object alone */
-void sim__answer_usage(const struct sim_chat *chat, int64_t factor, struct weir_buffer *out);
+void sim__answer_usage(const struct sim_chat *chat, int64_t percent, struct weir_buffer *out);
 /* {"content":[…],"refusal":null} for `count` tokens from `from` on, or null where none are asked for. */
 void sim__answer_logprobs(const struct sim_chat *chat, size_t choice, size_t from, size_t count,
                           struct weir_buffer *out);

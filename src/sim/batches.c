@@ -93,7 +93,7 @@ static void write_batch(const struct batch *batch, const struct sim_task *task, 
 
 static void write_at(const void *objects, size_t index, struct weir_buffer *out) {
     struct sim_object *const *all = objects;
-    const struct sim_task plain = {.usage_factor = 1};
+    const struct sim_task plain = {.usage_percent = 100};
     write_batch(all[index]->value, &plain, out);
 }
 
@@ -110,7 +110,7 @@ static enum weir_status answer_line(struct work *work, struct weir_arena *arena,
     line.refusal = (struct sim_refusal){.status = 0};
     line.huge_bytes = 0;
     line.no_usage = false;
-    line.usage_factor = 1;
+    line.usage_percent = 100;
     line.root = body;
     line.out = &work->body;
     enum weir_status status = sim__input_copy(arena, body, &content);

@@ -332,7 +332,7 @@ static enum weir_status decide(struct sim_connection *connection, struct weir_sp
         .content = content,
         .now_s = connection->call.began_utc_us / 1000000,
         .served = connection->call.number,
-        .usage_factor = sim__fault_has(fault, SIM_FAULT_WRONG_USAGE) ? fault->value[SIM_FAULT_WRONG_USAGE] : 1,
+        .usage_percent = sim__fault_usage_percent(fault),
         .huge_bytes = sim__fault_has(fault, SIM_FAULT_HUGE) ? fault->value[SIM_FAULT_HUGE] : 0,
         .no_usage = sim__fault_has(fault, SIM_FAULT_NO_USAGE),
         .no_end = sim__fault_has(fault, SIM_FAULT_NO_DONE),

@@ -27,7 +27,7 @@ enum weir_status sim__chat_answer(struct sim_task *task) {
         .id = sim__task_id(task, "chatcmpl-", 28),
         .created_s = task->now_s,
         .served = task->served,
-        .usage_factor = task->usage_factor,
+        .usage_percent = task->usage_percent,
         .no_usage = task->no_usage,
     };
     if (facts.id == NULL) {

@@ -44,6 +44,8 @@ static const struct fault_row {
     [SIM_FAULT_CONTINUE] = {"continue", VALUE_OPTIONAL, 1, 1, 1000},
     [SIM_FAULT_CLOSE_NEXT] = {"close-next", VALUE_NONE, 0, 0, 0},
     [SIM_FAULT_FLAP] = {"flap", VALUE_TIMES, 0, 1, 86400000},
+    [SIM_FAULT_USAGE_PERCENT] = {"usage-percent", VALUE_NEEDED, 0, 0, 1000000},
+    [SIM_FAULT_NEGATIVE_USAGE] = {"negative-usage", VALUE_NONE, 0, 0, 0},
 };
 _Static_assert(SIM_FAULT_COUNT <= 64, "kinds are bits of sim_fault.set");
 
@@ -144,6 +146,16 @@ enum weir_status sim__fault_parse(struct weir_span text, struct sim_fault *fault
     }
     *fault = parsed;
     return WEIR_OK;
+}
+
+int64_t sim__fault_usage_percent(const struct sim_fault *fault) {
+    int64_t percent = 100;
+    if (sim__fault_has(fault, SIM_FAULT_WRONG_USAGE)) {
+        percent *= fault->value[SIM_FAULT_WRONG_USAGE];
+    } else if (sim__fault_has(fault, SIM_FAULT_USAGE_PERCENT)) {
+        percent = fault->value[SIM_FAULT_USAGE_PERCENT];
+    }
+    return sim__fault_has(fault, SIM_FAULT_NEGATIVE_USAGE) ? -percent : percent;
 }
 
 bool sim__fault_is_down(const struct sim_fault *fault, int64_t elapsed_ms) {

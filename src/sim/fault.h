@@ -40,6 +40,8 @@ enum sim_fault_kind {
     SIM_FAULT_CONTINUE,
     SIM_FAULT_CLOSE_NEXT,
     SIM_FAULT_FLAP,
+    SIM_FAULT_USAGE_PERCENT,
+    SIM_FAULT_NEGATIVE_USAGE,
     SIM_FAULT_COUNT
 };
 
@@ -60,6 +62,14 @@ static inline bool sim__fault_has(const struct sim_fault *fault, enum sim_fault_
 
 /* An empty text and "none" are no fault. WEIR_EINVAL with words that name the bad part; *fault is untouched then. */
 WEIR_MUST enum weir_status sim__fault_parse(struct weir_span text, struct sim_fault *fault, struct weir_error *error);
+
+/* What the usage says of each hundred that is true. */
+int64_t sim__fault_usage_percent(const struct sim_fault *fault);
+/* Rounded towards 0; what does not fit is INT64_MAX. */
+static inline int64_t sim__percent_of(int64_t value, int64_t percent) {
+    int64_t product = 0;
+    return __builtin_mul_overflow(value, percent, &product) ? INT64_MAX : product / 100;
+}
 
 /* False while a fault that flaps lets calls pass; `elapsed_ms` is counted from the schedule's start. */
 bool sim__fault_is_down(const struct sim_fault *fault, int64_t elapsed_ms);

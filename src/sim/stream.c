@@ -32,7 +32,7 @@ enum weir_status sim__stream_init(struct weir_arena *arena, const struct sim_cha
         .tail = has_usage ? WEIR_SPAN("],\"usage\":null") : WEIR_SPAN("]"),
         .blank = wishes->crlf ? WEIR_SPAN("\r\n\r\n") : WEIR_SPAN("\n\n"),
         .served = facts->served,
-        .usage_factor = facts->usage_factor,
+        .usage_percent = facts->usage_percent,
         .comments = wishes->comments,
         .has_usage = has_usage,
         .has_done = !no_done,
@@ -120,7 +120,7 @@ static void write_token(const struct sim_stream *stream, size_t choice, size_t t
 static void write_usage(const struct sim_stream *stream, struct weir_buffer *out) {
     weir_buffer_append(out, stream->prefix);
     weir_buffer_append(out, WEIR_SPAN("],\"usage\":"));
-    sim__answer_usage(stream->chat, stream->usage_factor, out);
+    sim__answer_usage(stream->chat, stream->usage_percent, out);
     end_event(stream, out);
 }
 

@@ -16,7 +16,7 @@ struct sim_stream {
     struct weir_span tail;       /* what follows the choices in every event */
     struct weir_span blank;      /* the end of an event's last line, and the empty line */
     uint64_t served;
-    int64_t usage_factor;
+    int64_t usage_percent;
     bool comments;
     bool has_usage;
     bool has_done;

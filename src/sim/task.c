@@ -2,6 +2,7 @@
 #include "sim/task.h"
 
 #include "http/url.h"
+#include "sim/fault.h"
 
 static const struct sim_endpoint endpoints[] = {
     {"POST", "/chat/completions", SIM_BODY_RAW, sim__chat_answer},
@@ -83,8 +84,7 @@ char *sim__task_id(struct sim_task *task, const char *prefix, size_t digits) {
 }
 
 int64_t sim__task_said(const struct sim_task *task, int64_t tokens) {
-    int64_t product = 0;
-    return __builtin_mul_overflow(tokens, task->usage_factor, &product) ? INT64_MAX : product;
+    return sim__percent_of(tokens, task->usage_percent);
 }
 
 void sim__task_usage(const struct sim_task *task, struct weir_buffer *out) {

@@ -43,8 +43,8 @@ struct sim_task {
     const struct sim_form *form; /* of a multipart body; `root` is then what of it are no files */
     int64_t now_s;
     uint64_t served;
-    int64_t usage_factor; /* 1: the truth */
-    int64_t huge_bytes;   /* > 0: how long the answer's content is to be */
+    int64_t usage_percent; /* of the truth, rounded down */
+    int64_t huge_bytes;    /* > 0: how long the answer's content is to be */
     bool no_usage, no_end;
     /* what is made of it */
     struct weir_span model;

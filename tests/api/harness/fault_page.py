@@ -42,14 +42,15 @@ WORDS = {
     "error-event": "tells of an error in the middle of a stream; 500 where it is none", "no-done": "leaves out the terminal event",
     "bad-json": "sends damaged JSON: one event of a stream, or a whole answer that is cut short", "wrong-type": "answers 200 with a page of HTML",
     "no-usage": "reports no usage", "wrong-usage=0": "reports a usage of nothing", "wrong-usage=3": "reports three times the usage",
-    "wrong-usage=1000000": "reports a million times the usage", "interim": "sends a 103 head first", "interim=5": "sends five 103 heads first",
+    "wrong-usage=1000000": "reports a million times the usage", "usage-percent=50": "reports half of the usage",
+    "negative-usage": "reports a negative usage", "interim": "sends a 103 head first", "interim=5": "sends five 103 heads first",
     "continue": "sends a 100 head that was not asked for", "close-idle": "closes the connection right behind its answer",
     "close-next": "closes the connection when the next request comes on it", "delay=50": "answers a little later",
     "huge=300000": "answers with 300 kB", "huge=3000000": "answers with 3 MB",
 }
 GROUPS = [("everything", ALL), ("everything but files and batches", REPEATABLE), ("JSON", JSON), ("event streams", EVENTS),
           ("files, batches", ONCE)]
-KNOWN_CHARGES = (NOTHING, USAGE, CHARACTERS, GUESS, PART, "0 times", "3 times", "1000000 times")
+KNOWN_CHARGES = (NOTHING, USAGE, CHARACTERS, GUESS, PART, "0 times", "3 times", "1000000 times", "50 %")
 TITLES = ["the provider", "asked for", "the client has", "tries again", "charged", "attempts", "the next call"]
 
 

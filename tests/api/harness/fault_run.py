@@ -239,6 +239,8 @@ class Run:
             for factor in (1, 0, 3, 1000000):
                 if source == "provider" and has == {name: number * factor for name, number in truth.items()}:
                     return (USAGE if factor == 1 else f"{factor} times the usage") + capped
+            if source == "provider" and has == {name: number // 2 for name, number in truth.items()}:
+                return "50 % of the usage" + capped
             if source in ("aborted", "estimated") and has == guess_of(case.kind, taken):
                 return (PART if source == "aborted" else GUESS) + capped
         return f"{source}: {has}, {entry['cost_cu_milli']} + {entry['overrun_cu_milli']}; truth {truth}, guess {guess_of(case.kind, taken)}"

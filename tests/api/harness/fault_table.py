@@ -275,6 +275,8 @@ usage("no-usage", "speech", WHOLE, charge=CHARACTERS)
 for factor in (0, 3):
     usage(f"wrong-usage={factor}", without(REPEATABLE, "speech"), WHOLE, charge=f"{factor} times the usage")
 usage("wrong-usage=1000000", without(REPEATABLE, "speech"), WHOLE, charge="1000000 times the usage up to the reservation")
+usage("usage-percent=50", without(REPEATABLE, "speech"), WHOLE, charge="50 % of the usage")
+usage("negative-usage", without(REPEATABLE, "speech", "transcriptions"), WHOLE, charge=GUESS)
 
 # --- what must not be noticed ---
 

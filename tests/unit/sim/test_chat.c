@@ -19,7 +19,7 @@ static const struct sim_wishes usual = {.tokens = 16};
 static const struct sim_answer_facts facts = {.id = "chatcmpl-test",
                                               .created_s = 1700000000,
                                               .served = 9,
-                                              .usage_factor = 1};
+                                              .usage_percent = 100};
 
 static int setup(void **state) {
     struct fixture *fixture = test_calloc(1, sizeof *fixture);

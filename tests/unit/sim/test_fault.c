@@ -29,12 +29,12 @@ static void test_parse_good(void **state) {
 static void test_every_name_is_known(void **state) {
     (void)state;
     static const char *const texts[] = {
-        "status=500",     "retry-after=1", "code=x",           "reset",      "reset-after-head", "reset-mid",
-        "close",          "silence",       "stall=3",          "stall-head", "truncate=3",       "cut=3",
-        "no-usage",       "no-done",       "error-event",      "bad-json",   "bad-chunk",        "wrong-type",
-        "huge=100",       "slow-body=5",   "early-answer=413", "interim=2",  "close-idle",       "delay=10",
-        "wrong-usage=10", "reset-head",    "early-close",      "continue=3", "flap=5/7",         "early-reset=503",
-        "close-next",
+        "status=500",     "retry-after=1",    "code=x",           "reset",      "reset-after-head", "reset-mid",
+        "close",          "silence",          "stall=3",          "stall-head", "truncate=3",       "cut=3",
+        "no-usage",       "no-done",          "error-event",      "bad-json",   "bad-chunk",        "wrong-type",
+        "huge=100",       "slow-body=5",      "early-answer=413", "interim=2",  "close-idle",       "delay=10",
+        "wrong-usage=10", "reset-head",       "early-close",      "continue=3", "flap=5/7",         "early-reset=503",
+        "close-next",     "usage-percent=50", "negative-usage",
     };
     uint64_t all = 0;
     for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {

@@ -485,6 +485,12 @@ static void test_cut_faults(void **state) {
     assert_false(has(fixture, "usage"));
     call(fixture, "x-sim-fault: wrong-usage=1000\r\n", PLAIN);
     assert_true(has(fixture, "\"completion_tokens\":16000,"));
+    call(fixture, "x-sim-fault: usage-percent=40\r\n", PLAIN);
+    assert_true(has(fixture, "\"completion_tokens\":6,"));
+    call(fixture, "x-sim-fault: negative-usage\r\n", STREAMED);
+    assert_true(has(fixture, "\"completion_tokens\":-16,"));
+    call(fixture, "x-sim-fault: negative-usage; wrong-usage=2\r\n", PLAIN);
+    assert_true(has(fixture, "\"completion_tokens\":-32,"));
     call(fixture, "x-sim-fault: huge=100000\r\n", PLAIN);
     assert_in_range(fixture->length, 100000, 102000);
     call(fixture, "x-sim-fault: huge=100000\r\n", STREAMED);
