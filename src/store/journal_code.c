@@ -13,13 +13,16 @@ _Static_assert(WEIR_MAX_CLIENT_REQUEST_ID_BYTES == 2 * (size_t)STORE__SHORT_STRI
 enum { FLAG_STREAM = 1, FLAG_UNPRICED = 2, FLAG_UNBILLED = 4, OPEN_FLAGS_KNOWN = 3, CLOSE_FLAGS_KNOWN = 7 };
 
 /* The first two are read alone: their usage is five counts of tokens, and a close has no issued ids. So is the close without its story: it has
- * nothing of what the request's record alone keeps. */
+ * nothing of what the request's record alone keeps. Those with owners have team, user and family, and what attempts cost; they are written where there
+ * is any of it, so that a release before them reads all others. */
 enum form {
     FORM_OPEN_OF_TOKENS = 1,
     FORM_CLOSE_OF_TOKENS = 2,
     FORM_OPEN = 3,
     FORM_CLOSE_WITHOUT_STORY = 4,
-    FORM_CLOSE = 5
+    FORM_CLOSE = 5,
+    FORM_OPEN_WITH_OWNERS = 6,
+    FORM_CLOSE_WITH_OWNERS = 7
 };
 
 /* --- writing --- */
@@ -75,34 +78,42 @@ static uint8_t flags_of(bool stream, bool unpriced) {
     return (uint8_t)((stream ? FLAG_STREAM : 0) | (unpriced ? FLAG_UNPRICED : 0));
 }
 
-static void open_strings(const struct weir_journal_open *open, struct weir_span out[STORE__OPEN_STRINGS]) {
+/* A family that is the key itself goes without saying. */
+static struct weir_span family_to_say(struct weir_span family, struct weir_span key_id) {
+    return weir_span_equal(family, key_id) ? WEIR_SPAN("") : family;
+}
+
+/* Gives how many of them are to be written. */
+static size_t open_strings(const struct weir_journal_open *open, struct weir_span out[STORE__OPEN_STRINGS]) {
+    const struct weir_span family = family_to_say(open->family, open->key_id);
     const struct weir_span strings[STORE__OPEN_STRINGS] = {
-        open->key_id,         open->workspace,     open->endpoint,          open->model, open->provider,
-        open->upstream_model, open->price_version, open->client_request_id, open->tags,
+        open->key_id,        open->workspace,         open->endpoint, open->model, open->provider, open->upstream_model,
+        open->price_version, open->client_request_id, open->tags,     open->team,  open->user,     family,
     };
     memcpy(out, strings, sizeof(strings));
+    bool owned = open->team.length > 0 || open->user.length > 0 || family.length > 0;
+    return owned ? STORE__OPEN_STRINGS : STORE__OPEN_STRINGS - STORE__OWNER_STRINGS;
 }
 
 size_t store__open_payload_size(const struct weir_journal_open *open) {
     struct weir_span strings[STORE__OPEN_STRINGS];
-    open_strings(open, strings);
-    size_t size = STORE__OPEN_FIXED_BYTES;
-    for (size_t i = 0; i < STORE__OPEN_STRINGS; i++)
+    size_t count = open_strings(open, strings), size = STORE__OPEN_FIXED_BYTES;
+    for (size_t i = 0; i < count; i++)
         size += 2 + cut(strings[i], STORE__MAX_STRING_BYTES);
     return size;
 }
 
 void store__open_encode(const struct weir_journal_open *open, char *out) {
     struct weir_span strings[STORE__OPEN_STRINGS];
-    open_strings(open, strings);
-    out = put8(out, FORM_OPEN);
+    size_t count = open_strings(open, strings);
+    out = put8(out, count == STORE__OPEN_STRINGS ? FORM_OPEN_WITH_OWNERS : FORM_OPEN);
     out = put8(out, flags_of(open->stream, open->unpriced));
     out = put(out, open->request_id.bytes, sizeof(open->request_id.bytes));
     out = put64_signed(out, open->start_utc_us);
     out = put64_signed(out, open->reserved_cu_milli);
     out = put_usage(out, &open->reserved);
     out = put64(out, open->revision);
-    for (size_t i = 0; i < STORE__OPEN_STRINGS; i++)
+    for (size_t i = 0; i < count; i++)
         out = put_string(out, strings[i], STORE__MAX_STRING_BYTES);
 }
 
@@ -112,10 +123,14 @@ enum {
     CLOSE_PROVIDER = 6,
     CLOSE_UPSTREAM_MODEL = 7,
     CLOSE_PATH = 12,
-    CLOSE_DETAIL = 13
+    CLOSE_DETAIL = 13,
+    CLOSE_TEAM = 14,
+    CLOSE_USER = 15
 };
 
-static void close_strings(const struct weir_ledger_entry *entry, struct weir_span out[STORE__CLOSE_STRINGS]) {
+/* Gives how many of them are to be written. */
+static size_t close_strings(const struct weir_ledger_entry *entry, struct weir_span out[STORE__CLOSE_STRINGS]) {
+    const struct weir_span family = family_to_say(entry->family, entry->key_id);
     const struct weir_span strings[STORE__CLOSE_STRINGS] = {
         entry->client_request_id,
         entry->trace_id,
@@ -131,8 +146,15 @@ static void close_strings(const struct weir_ledger_entry *entry, struct weir_spa
         entry->session_id,
         entry->path,
         entry->detail,
+        entry->team,
+        entry->user,
+        family,
     };
     memcpy(out, strings, sizeof(strings));
+    bool owned = entry->team.length > 0 || entry->user.length > 0 || family.length > 0;
+    for (size_t i = 0; i < entry->attempt_count; i++)
+        owned = owned || entry->attempts[i].cost_cu_milli != 0;
+    return owned ? STORE__CLOSE_STRINGS : STORE__CLOSE_STRINGS - STORE__OWNER_STRINGS;
 }
 
 static size_t close_limit(enum store__brevity brevity, size_t index) {
@@ -142,7 +164,9 @@ static size_t close_limit(enum store__brevity brevity, size_t index) {
     case CLOSE_CLIENT_REQUEST_ID: return WEIR_MAX_CLIENT_REQUEST_ID_BYTES;
     case CLOSE_WORKSPACE:
     case CLOSE_PROVIDER:
-    case CLOSE_UPSTREAM_MODEL: return STORE__SHORT_NAME_BYTES;
+    case CLOSE_UPSTREAM_MODEL:
+    case CLOSE_TEAM:
+    case CLOSE_USER: return STORE__SHORT_NAME_BYTES;
     case CLOSE_PATH:
     case CLOSE_DETAIL: return 0;
     default: return STORE__SHORT_STRING_BYTES;
@@ -176,9 +200,11 @@ static char *put_issued(char *out, const struct weir_ledger_entry *entry, enum s
 
 size_t store__close_payload_size(const struct weir_ledger_entry *entry, enum store__brevity brevity) {
     struct weir_span strings[STORE__CLOSE_STRINGS];
-    close_strings(entry, strings);
+    size_t count = close_strings(entry, strings);
     size_t size = STORE__CLOSE_FIXED_BYTES + issued_size(entry, brevity);
-    for (size_t i = 0; i < STORE__CLOSE_STRINGS; i++)
+    if (count == STORE__CLOSE_STRINGS)
+        size += entry->attempt_count * STORE__ATTEMPT_COST_BYTES;
+    for (size_t i = 0; i < count; i++)
         size += 2 + cut(strings[i], close_limit(brevity, i));
     size_t limit = brevity == STORE__FULL ? STORE__MAX_STRING_BYTES : 0;
     for (size_t i = 0; i < entry->attempt_count; i++) {
@@ -191,8 +217,9 @@ size_t store__close_payload_size(const struct weir_ledger_entry *entry, enum sto
 
 void store__close_encode(const struct weir_ledger_entry *entry, enum store__brevity brevity, char *out) {
     struct weir_span strings[STORE__CLOSE_STRINGS];
-    close_strings(entry, strings);
-    out = put8(out, FORM_CLOSE);
+    size_t count = close_strings(entry, strings);
+    bool owned = count == STORE__CLOSE_STRINGS;
+    out = put8(out, owned ? FORM_CLOSE_WITH_OWNERS : FORM_CLOSE);
     out = put8(out, (uint8_t)(flags_of(entry->stream, entry->unpriced) | (entry->unbilled ? FLAG_UNBILLED : 0)));
     out = put8(out, entry->usage_source);
     out = put8(out, entry->outcome);
@@ -211,7 +238,7 @@ void store__close_encode(const struct weir_ledger_entry *entry, enum store__brev
     out = put8(out, entry->stage);
     out = put8(out, entry->policy);
     out = put32(out, entry->read_us);
-    for (size_t i = 0; i < STORE__CLOSE_STRINGS; i++)
+    for (size_t i = 0; i < count; i++)
         out = put_string(out, strings[i], close_limit(brevity, i));
     out = put_issued(out, entry, brevity);
     size_t limit = brevity == STORE__FULL ? STORE__MAX_STRING_BYTES : 0;
@@ -224,6 +251,8 @@ void store__close_encode(const struct weir_ledger_entry *entry, enum store__brev
         out = put32(out, attempt->first_byte_us);
         out = put32(out, attempt->end_us);
         out = put8(out, attempt->reused_connection ? 1 : 0);
+        if (owned)
+            out = put64_signed(out, attempt->cost_cu_milli);
         out = put_string(out, attempt->provider, limit);
         out = put_string(out, attempt->upstream_model, limit);
         out = put_string(out, attempt->upstream_request_id, limit);
@@ -307,7 +336,8 @@ static struct weir_usage get_usage(struct reader *reader, bool of_tokens) {
     return usage;
 }
 
-static void decode_open(struct reader *reader, struct weir_journal_open *open, bool of_tokens) {
+static void decode_open(struct reader *reader, struct weir_journal_open *open, enum form form) {
+    const bool of_tokens = form == FORM_OPEN_OF_TOKENS, owned = form == FORM_OPEN_WITH_OWNERS;
     uint8_t flags = get_below(reader, OPEN_FLAGS_KNOWN + 1);
     open->stream = (flags & FLAG_STREAM) != 0;
     open->unpriced = (flags & FLAG_UNPRICED) != 0;
@@ -325,9 +355,12 @@ static void decode_open(struct reader *reader, struct weir_journal_open *open, b
     open->price_version = get_string(reader);
     open->client_request_id = get_string(reader);
     open->tags = get_string(reader);
+    open->team = owned ? get_string(reader) : WEIR_SPAN("");
+    open->user = owned ? get_string(reader) : WEIR_SPAN("");
+    open->family = owned ? get_string(reader) : WEIR_SPAN("");
 }
 
-static void decode_attempt(struct reader *reader, struct weir_ledger_attempt *attempt) {
+static void decode_attempt(struct reader *reader, struct weir_ledger_attempt *attempt, bool owned) {
     attempt->status = get16(reader);
     attempt->reason = get16(reader);
     attempt->start_us = get32(reader);
@@ -335,13 +368,15 @@ static void decode_attempt(struct reader *reader, struct weir_ledger_attempt *at
     attempt->first_byte_us = get32(reader);
     attempt->end_us = get32(reader);
     attempt->reused_connection = get_below(reader, 2) != 0;
+    attempt->cost_cu_milli = owned ? get64_signed(reader) : 0;
     attempt->provider = get_string(reader);
     attempt->upstream_model = get_string(reader);
     attempt->upstream_request_id = get_string(reader);
 }
 
 static void decode_close(struct reader *reader, struct weir_ledger_entry *entry, enum form form) {
-    const bool of_tokens = form == FORM_CLOSE_OF_TOKENS, has_story = form == FORM_CLOSE;
+    const bool of_tokens = form == FORM_CLOSE_OF_TOKENS, owned = form == FORM_CLOSE_WITH_OWNERS,
+               has_story = owned || form == FORM_CLOSE;
     uint8_t flags = get_below(reader, (has_story ? CLOSE_FLAGS_KNOWN : OPEN_FLAGS_KNOWN) + 1);
     entry->sequence = 0;
     entry->stream = (flags & FLAG_STREAM) != 0;
@@ -378,6 +413,9 @@ static void decode_close(struct reader *reader, struct weir_ledger_entry *entry,
     entry->session_id = has_story ? get_string(reader) : WEIR_SPAN("");
     entry->path = has_story ? get_string(reader) : WEIR_SPAN("");
     entry->detail = has_story ? get_string(reader) : WEIR_SPAN("");
+    entry->team = owned ? get_string(reader) : WEIR_SPAN("");
+    entry->user = owned ? get_string(reader) : WEIR_SPAN("");
+    entry->family = owned ? get_string(reader) : WEIR_SPAN("");
     entry->issued_count = of_tokens ? 0 : get_below(reader, WEIR_MAX_ISSUED + 1);
     for (size_t i = 0; i < entry->issued_count && !reader->bad; i++) {
         entry->issued[i] = get_string(reader);
@@ -385,7 +423,7 @@ static void decode_close(struct reader *reader, struct weir_ledger_entry *entry,
             reader->bad = true;
     }
     for (size_t i = 0; i < entry->attempt_count && !reader->bad; i++)
-        decode_attempt(reader, &entry->attempts[i]);
+        decode_attempt(reader, &entry->attempts[i], owned);
 }
 
 enum weir_status store__payload_decode(struct weir_span payload, struct weir_journal_record *record) {
@@ -394,10 +432,12 @@ enum weir_status store__payload_decode(struct weir_span payload, struct weir_jou
     switch (form) {
     case FORM_OPEN:
     case FORM_OPEN_OF_TOKENS:
+    case FORM_OPEN_WITH_OWNERS:
         record->kind = WEIR_JOURNAL_OPEN;
-        decode_open(&reader, &record->open, form == FORM_OPEN_OF_TOKENS);
+        decode_open(&reader, &record->open, (enum form)form);
         break;
     case FORM_CLOSE:
+    case FORM_CLOSE_WITH_OWNERS:
     case FORM_CLOSE_WITHOUT_STORY:
     case FORM_CLOSE_OF_TOKENS:
         record->kind = WEIR_JOURNAL_CLOSE;

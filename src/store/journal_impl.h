@@ -24,27 +24,30 @@ enum {
     /* Of a close that is written into the room kept back for it: */
     STORE__SHORT_STRING_BYTES = 64,
     STORE__SHORT_NAME_BYTES =
-        200, /* workspace, provider and upstream model: issued ids belong to them, so they are whole */
+        200, /* workspace, provider and upstream model: issued ids belong to them, so they are whole; team and user: budgets do */
     STORE__SHORT_ISSUED_BYTES = 128, /* an id that was given out: without it its client loses what it stands for */
     STORE__USAGE_BYTES = 81,
     STORE__OPEN_FIXED_BYTES = 42 + STORE__USAGE_BYTES,
-    STORE__OPEN_STRINGS = 9,
+    STORE__OPEN_STRINGS = 12,
+    STORE__OWNER_STRINGS = 3, /* the last ones, of forms with owners alone: team, user, family */
     STORE__CLOSE_FIXED_BYTES = 77 + STORE__USAGE_BYTES + 1 + 6,
-    STORE__CLOSE_STRINGS = 14,
+    STORE__CLOSE_STRINGS = 17,
     STORE__ATTEMPT_FIXED_BYTES = 21,
+    STORE__ATTEMPT_COST_BYTES = 8, /* of forms with owners */
     STORE__ATTEMPT_STRINGS = 3,
     STORE__MAX_OPEN_PAYLOAD = STORE__OPEN_FIXED_BYTES + STORE__OPEN_STRINGS * (2 + STORE__MAX_STRING_BYTES),
     STORE__MAX_CLOSE_PAYLOAD = STORE__CLOSE_FIXED_BYTES +
                                (STORE__CLOSE_STRINGS + (int)WEIR_MAX_ISSUED) * (2 + STORE__MAX_STRING_BYTES) +
-                               (int)WEIR_MAX_ATTEMPTS * (STORE__ATTEMPT_FIXED_BYTES +
+                               (int)WEIR_MAX_ATTEMPTS * (STORE__ATTEMPT_FIXED_BYTES + STORE__ATTEMPT_COST_BYTES +
                                                          STORE__ATTEMPT_STRINGS * (2 + STORE__MAX_STRING_BYTES)),
     /* Path and detail are left out of it. The client's request id is kept in full: it is at most WEIR_MAX_CLIENT_REQUEST_ID_BYTES long, twice the short
      * string. */
     STORE__SHORT_CLOSE_PAYLOAD = STORE__CLOSE_FIXED_BYTES + STORE__CLOSE_STRINGS * (2 + STORE__SHORT_STRING_BYTES) -
                                  2 * STORE__SHORT_STRING_BYTES + STORE__SHORT_STRING_BYTES +
-                                 3 * (STORE__SHORT_NAME_BYTES - STORE__SHORT_STRING_BYTES) +
+                                 5 * (STORE__SHORT_NAME_BYTES - STORE__SHORT_STRING_BYTES) +
                                  (int)WEIR_MAX_ISSUED * (2 + STORE__SHORT_ISSUED_BYTES) +
-                                 (int)WEIR_MAX_ATTEMPTS * (STORE__ATTEMPT_FIXED_BYTES + STORE__ATTEMPT_STRINGS * 2),
+                                 (int)WEIR_MAX_ATTEMPTS * (STORE__ATTEMPT_FIXED_BYTES + STORE__ATTEMPT_COST_BYTES +
+                                                           STORE__ATTEMPT_STRINGS * 2),
 };
 #define STORE__END_MARK 0xFFFFFFFFU
 

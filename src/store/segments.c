@@ -275,3 +275,15 @@ void store__instance_unlock(int directory, const struct weir_uuid *instance, int
     (void)close(*fd);
     *fd = -1;
 }
+
+bool store__instance_lives(int directory, const struct weir_uuid *instance) {
+    const struct store__journal_file file = {.instance = *instance, .is_lock = true};
+    char name[STORE__FILE_NAME_SIZE];
+    store__segment_name(&file, name);
+    int opened = openat(directory, name, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+    if (opened < 0)
+        return errno != ENOENT; /* where we cannot look we must think so */
+    bool lives = flock(opened, LOCK_EX | LOCK_NB) != 0;
+    (void)close(opened);
+    return lives;
+}

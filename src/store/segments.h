@@ -41,6 +41,8 @@ WEIR_MUST enum weir_status store__journal_list(int directory, struct store__jour
 WEIR_MUST enum weir_status store__instance_lock(int directory, const struct weir_uuid *instance, int *fd,
                                                 struct weir_error *error);
 /* Removes the file, then lets go. */
+/* Whether somebody holds it. */
+bool store__instance_lives(int directory, const struct weir_uuid *instance);
 void store__instance_unlock(int directory, const struct weir_uuid *instance, int *fd);
 
 #endif

@@ -140,6 +140,7 @@ enum weir_status store__sqlite_end(struct weir_engine *engine, enum weir_status 
         }
         store__dictionary_clear(engine); /* it may know numbers that were taken back */
         store__record_gather_forget(engine);
+        store__sums_forget(engine);
     }
     return status;
 }
@@ -170,6 +171,14 @@ void store__bind_integer(struct store__binder *binder, int64_t value) {
     int code = sqlite3_bind_int64(binder->statement, ++binder->index, value);
     if (binder->code == SQLITE_OK)
         binder->code = code;
+}
+
+void store__bind_nonzero(struct store__binder *binder, int64_t value) {
+    if (value != 0) {
+        store__bind_integer(binder, value);
+    } else {
+        store__bind_null(binder);
+    }
 }
 
 void store__bind_text(struct store__binder *binder, struct weir_span text) {
@@ -252,6 +261,7 @@ static void engine_close(struct weir_engine **engine) {
         return;
     store__dictionary_clear(closing);
     store__records_release(closing);
+    store__sums_release(closing);
     for (size_t i = 0; i < STORE__SQL_COUNT; i++)
         (void)sqlite3_finalize(closing->statements[i]);
     (void)sqlite3_close(closing->database);
@@ -334,6 +344,7 @@ const struct weir_engine_ops weir_engine_sqlite = {
     .key_each = store__sqlite_key_each,
     .changed = engine_changed,
     .ingest_begin = store__sqlite_ingest_begin,
+    .ingest_from = store__sqlite_ingest_from,
     .ingest_entry = store__sqlite_ingest_entry,
     .ingest_open = store__sqlite_ingest_open,
     .ingest_cursor = store__sqlite_ingest_cursor,
@@ -346,6 +357,14 @@ const struct weir_engine_ops weir_engine_sqlite = {
     .revision_save = store__sqlite_revision_save,
     .instance_begin = store__sqlite_instance_begin,
     .instance_end = store__sqlite_instance_end,
+    .instance_each = store__sqlite_instance_each,
+    .lease = store__sqlite_lease,
+    .slice_sweep = store__sqlite_slice_sweep,
+    .sums_step = store__sqlite_sums_step,
+    .spend_each = store__sqlite_spend_each,
+    .usage_report = store__sqlite_usage_report,
+    .usage_trim = store__sqlite_usage_trim,
+    .ledger_prune = store__sqlite_ledger_prune,
     .record_settings = store__sqlite_record_settings,
     .record_upkeep = store__sqlite_record_upkeep,
     .record_list = store__sqlite_record_list,

@@ -108,3 +108,27 @@ enum weir_status store__attempts_decode(struct weir_engine *engine, struct weir_
     entry->attempt_count = (size_t)count;
     return WEIR_OK;
 }
+
+size_t store__attempt_costs_encode(const struct weir_ledger_entry *entry, char out[STORE__MAX_ATTEMPT_COSTS_BYTES]) {
+    char *at = out;
+    bool any = false;
+    for (size_t i = 0; i < entry->attempt_count; i++) {
+        any = any || entry->attempts[i].cost_cu_milli != 0;
+        at = put(at, (uint64_t)entry->attempts[i].cost_cu_milli);
+    }
+    return any ? (size_t)(at - out) : 0;
+}
+
+enum weir_status store__attempt_costs_decode(struct weir_span bytes, struct weir_ledger_entry *entry,
+                                             struct weir_error *error) {
+    struct reader reader = {.left = bytes};
+    if (bytes.length == 0)
+        return WEIR_OK;
+    for (size_t i = 0; i < entry->attempt_count && !reader.bad; i++)
+        entry->attempts[i].cost_cu_milli = (int64_t)get(&reader);
+    if (reader.bad || reader.left.length != 0) {
+        return weir_fail(error, WEIR_ECORRUPT, "what the attempts of ledger entry %lld may have cost cannot be read",
+                         (long long)entry->sequence);
+    }
+    return WEIR_OK;
+}

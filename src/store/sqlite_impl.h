@@ -43,11 +43,14 @@ struct store__zone {
 enum { STORE__ZONE_SHIFT = 10 };
 
 struct store__records; /* sqlite_records.h */
+struct store__sums;    /* sqlite_sums.h */
 
 /* What an entry's texts are in the dictionary, looked up once for its row and its record; 0: it has no place there. */
 struct store__entry_numbers {
     int64_t texts[7]; /* key_id, workspace, endpoint, model, provider, upstream_model, price_version */
     int64_t attempts[WEIR_MAX_ATTEMPTS][2]; /* provider, upstream_model */
+    int64_t team, user;                     /* of "workspace/id" */
+    int64_t family;                         /* 0: the key itself */
     unsigned char trace[16];
     bool trace_is_binary; /* the trace id is well-formed: 32 lower-case digits */
 };
@@ -59,10 +62,11 @@ struct weir_engine {
     unsigned depth; /* of begun transactions: above 1 they are savepoints */
     /* of the ingest transaction */
     bool ingesting;
-    bool opens_remembered; /* any unfinished open is in the table: a close may have one to forget */
-    int64_t next_sequence;
+    bool opens_remembered;                 /* any unfinished open is in the table: a close may have one to forget */
+    int64_t next_sequence, first_sequence; /* of the next entry, and of the first one in the transaction */
     struct store__zone zone;
     struct store__records *records; /* NULL: nothing was done with records yet */
+    struct store__sums *sums;       /* NULL: nothing was added to the ledger's sums yet */
     /* of `changed` */
     int64_t data_version;
     bool self_changed; /* this connection has changed a key or an object */
@@ -109,6 +113,7 @@ static inline struct store__binder store__binder_of(sqlite3_stmt *statement) {
     return (struct store__binder){.statement = statement};
 }
 void store__bind_integer(struct store__binder *binder, int64_t value);
+void store__bind_nonzero(struct store__binder *binder, int64_t value); /* NULL for 0 */
 void store__bind_text(struct store__binder *binder, struct weir_span text);
 void store__bind_text_or_null(struct store__binder *binder, struct weir_span text);
 void store__bind_blob(struct store__binder *binder, const void *bytes, size_t size);
@@ -249,6 +254,27 @@ void store__record_gather_forget(struct weir_engine *engine);
 /* What was prepared and allocated for records. */
 void store__records_release(struct weir_engine *engine);
 void store__sqlite_record_settings(struct weir_engine *engine, const struct weir_record_settings *settings);
+/* After a rollback: what was gathered is not written, and what was looked up may not be there. */
+void store__sums_forget(struct weir_engine *engine);
+void store__sums_release(struct weir_engine *engine);
+enum weir_status store__sqlite_ingest_from(struct weir_engine *engine, const struct weir_uuid *instance,
+                                           struct weir_error *error);
+enum weir_status store__sqlite_sums_step(struct weir_engine *engine, int64_t milliseconds, bool *more,
+                                         struct weir_error *error);
+enum weir_status store__sqlite_lease(struct weir_engine *engine, const struct weir_uuid *instance,
+                                     struct weir_lease *leases, size_t count, struct weir_error *error);
+enum weir_status store__sqlite_slice_sweep(struct weir_engine *engine, int64_t utc_us, struct weir_error *error);
+enum weir_status store__sqlite_instance_each(struct weir_engine *engine, weir_instance_visit visit, void *context,
+                                             struct weir_error *error);
+enum weir_status store__sqlite_spend_each(struct weir_engine *engine, const struct weir_spend_counter *counter,
+                                          int64_t step_us, weir_spend_visit visit, void *context,
+                                          struct weir_error *error);
+enum weir_status store__sqlite_usage_report(struct weir_engine *engine, const struct weir_usage_query *query,
+                                            weir_usage_visit visit, void *context, struct weir_error *error);
+enum weir_status store__sqlite_usage_trim(struct weir_engine *engine, int64_t before_utc_us, bool *more,
+                                          struct weir_error *error);
+enum weir_status store__sqlite_ledger_prune(struct weir_engine *engine, int64_t before_utc_us, bool *more,
+                                            struct weir_error *error);
 enum weir_status store__sqlite_ledger_each(struct weir_engine *engine, const struct weir_ledger_query *query,
                                            weir_ledger_visit visit, void *context, struct weir_error *error);
 
@@ -268,7 +294,7 @@ WEIR_MUST enum weir_status store__more_insert(struct weir_engine *engine, const 
                                               int64_t sequence, struct weir_error *error);
 /* The names of its columns in a listing that joins ledger_more, in the order that store__more_read expects. */
 #define STORE__MORE_COLUMNS \
-    "input_audio_tokens, input_image_tokens, output_audio_tokens, output_image_tokens, unit, units, issued"
+    "input_audio_tokens, input_image_tokens, output_audio_tokens, output_image_tokens, unit, units, issued, attempt_costs"
 /* Fills in what the columns from `first` on tell; all are NULL where there is no second row. */
 WEIR_MUST enum weir_status store__more_read(sqlite3_stmt *row, int first, struct weir_ledger_entry *entry,
                                             struct weir_error *error);
@@ -280,5 +306,11 @@ size_t store__attempts_encode(const struct weir_ledger_entry *entry, const struc
 /* Fills entry->attempts and attempt_count. Spans point into `bytes` and the dictionary. */
 WEIR_MUST enum weir_status store__attempts_decode(struct weir_engine *engine, struct weir_span bytes,
                                                   struct weir_ledger_entry *entry, struct weir_error *error);
+/* What the attempts may have cost, apart from them: a release that does not know it reads them all the same. 0 bytes where none cost anything. */
+enum { STORE__MAX_ATTEMPT_COSTS_BYTES = (int)WEIR_MAX_ATTEMPTS * 10 };
+size_t store__attempt_costs_encode(const struct weir_ledger_entry *entry, char out[STORE__MAX_ATTEMPT_COSTS_BYTES]);
+/* After store__attempts_decode. */
+WEIR_MUST enum weir_status store__attempt_costs_decode(struct weir_span bytes, struct weir_ledger_entry *entry,
+                                                       struct weir_error *error);
 
 #endif

@@ -7,29 +7,16 @@
  */
 #include "base/reasons.h"
 #include "store/journal_impl.h"
-#include "store/sqlite_impl.h"
+#include "store/sqlite_sums.h"
 
-static enum weir_status counter_read(struct weir_engine *engine, int64_t *value, struct weir_error *error) {
-    sqlite3_stmt *statement = NULL;
-    enum weir_status status = store__sqlite_statement(engine, STORE__SQL_META_READ, &statement, error);
-    if (status != WEIR_OK)
-        return status;
-    struct store__binder binder = store__binder_of(statement);
-    store__bind_text(&binder, WEIR_SPAN("next_sequence"));
-    status = store__sqlite_integer(engine, statement, "read the ledger's counter", value, error);
-    if (status != WEIR_ENOTFOUND)
-        return status;
-    *value = 1;
-    return WEIR_OK;
-}
-
-static enum weir_status counter_write(struct weir_engine *engine, int64_t value, struct weir_error *error) {
+static enum weir_status counter_write(struct weir_engine *engine, struct weir_span name, int64_t value,
+                                      struct weir_error *error) {
     sqlite3_stmt *statement = NULL;
     enum weir_status status = store__sqlite_statement(engine, STORE__SQL_META_WRITE, &statement, error);
     if (status != WEIR_OK)
         return status;
     struct store__binder binder = store__binder_of(statement);
-    store__bind_text(&binder, WEIR_SPAN("next_sequence"));
+    store__bind_text(&binder, name);
     store__bind_integer(&binder, value);
     return store__binder_run(engine, &binder, "write the ledger's counter", error);
 }
@@ -78,14 +65,18 @@ static enum weir_status begin(struct weir_engine *engine, struct weir_error *err
         return status;
     sqlite3_stmt *statement = NULL;
     int64_t any = 0;
+    bool unsummed = false;
     status = store__sqlite_statement(engine, STORE__SQL_OPEN_ANY, &statement, error);
     if (status == WEIR_OK)
         status = store__sqlite_integer(engine, statement, "look for open requests", &any, error);
     if (status == WEIR_OK)
-        status = counter_read(engine, &engine->next_sequence, error);
+        status = store__unsummed_note(engine, &engine->next_sequence, &unsummed, error);
+    if (status == WEIR_OK)
+        status = store__sums_begin(engine, error);
     if (status != WEIR_OK)
         return store__sqlite_end(engine, status, error);
     engine->opens_remembered = any != 0;
+    engine->first_sequence = engine->next_sequence;
     engine->ingesting = true;
     return WEIR_OK;
 }
@@ -96,7 +87,13 @@ static enum weir_status finish(struct weir_engine *engine, enum weir_status stat
     if (status == WEIR_OK)
         status = zone_write(engine, error);
     if (status == WEIR_OK)
-        status = counter_write(engine, engine->next_sequence, error);
+        status = store__sums_end(engine, error);
+    /* Two counters: a release that knows nothing of sums counts on the first alone. */
+    bool any = engine->next_sequence != engine->first_sequence;
+    if (status == WEIR_OK && any)
+        status = counter_write(engine, WEIR_SPAN("next_sequence"), engine->next_sequence, error);
+    if (status == WEIR_OK && any)
+        status = counter_write(engine, WEIR_SPAN("summed_next"), engine->next_sequence, error);
     if (status == WEIR_OK)
         status = store__record_end(engine, error);
     return store__sqlite_end(engine, status, error);
@@ -104,6 +101,31 @@ static enum weir_status finish(struct weir_engine *engine, enum weir_status stat
 
 enum weir_status store__sqlite_ingest_begin(struct weir_engine *engine, struct weir_error *error) {
     return begin(engine, error);
+}
+
+/* The number of "workspace/id". */
+static enum weir_status look_up_member(struct weir_engine *engine, struct weir_span workspace, struct weir_span id,
+                                       int64_t *number, struct weir_error *error) {
+    enum { MOST = 1024 };
+    char bytes[MOST];
+    *number = 0;
+    if (id.length == 0 || workspace.length + 1 + id.length > MOST)
+        return WEIR_OK; /* texts of a journal are far shorter */
+    if (workspace.length > 0)
+        memcpy(bytes, workspace.at, workspace.length);
+    bytes[workspace.length] = '/';
+    memcpy(bytes + workspace.length + 1, id.at, id.length);
+    return store__dictionary_id(engine, weir_span_of(bytes, workspace.length + 1 + id.length), number, error);
+}
+
+static enum weir_status look_up_owners(struct weir_engine *engine, const struct weir_ledger_entry *entry,
+                                       struct store__entry_numbers *numbers, struct weir_error *error) {
+    enum weir_status status = look_up_member(engine, entry->workspace, entry->team, &numbers->team, error);
+    if (status == WEIR_OK)
+        status = look_up_member(engine, entry->workspace, entry->user, &numbers->user, error);
+    if (status == WEIR_OK && !weir_span_equal(entry->family, entry->key_id))
+        status = store__dictionary_id(engine, entry->family, &numbers->family, error);
+    return status;
 }
 
 /* An entry's texts get places in the dictionary; of one that is unbilled only those that we gave, for what clients send is without end. */
@@ -122,6 +144,9 @@ static enum weir_status look_up(struct weir_engine *engine, const struct weir_le
         if (status == WEIR_OK)
             status = store__dictionary_id(engine, entry->attempts[i].upstream_model, &numbers->attempts[i][1], error);
     }
+    numbers->team = numbers->user = numbers->family = 0;
+    if (status == WEIR_OK && !entry->unbilled)
+        status = look_up_owners(engine, entry, numbers, error);
     struct weir_span trace = entry->trace_id;
     bool has_form = trace.length == 2 * sizeof(numbers->trace), has_upper = false;
     for (size_t i = 0; i < trace.length && has_form; i++)
@@ -140,6 +165,8 @@ static enum weir_status add_to_ledger(struct weir_engine *engine, const struct w
         status = store__more_insert(engine, entry, engine->next_sequence, error);
     if (status == WEIR_OK && entry->issued_count > 0)
         status = store__sqlite_issued_write(engine, entry, error);
+    if (status == WEIR_OK)
+        status = store__sums_add(engine, entry, numbers, error);
     if (status == WEIR_OK)
         engine->next_sequence++;
     return status;
@@ -248,6 +275,9 @@ static void crashed_entry(const struct weir_journal_open *open, int64_t utc_us, 
     entry->client_request_id = open->client_request_id;
     entry->key_id = open->key_id;
     entry->workspace = open->workspace;
+    entry->team = open->team;
+    entry->user = open->user;
+    entry->family = open->family;
     entry->endpoint = open->endpoint;
     entry->model = open->model;
     entry->provider = open->provider;
@@ -309,6 +339,17 @@ static enum weir_status settle_rows(struct weir_engine *engine, const struct wei
     return store__binder_run(engine, &binder, "forget the open requests", error);
 }
 
+static enum weir_status forget_of_instance(struct weir_engine *engine, enum store__sql which,
+                                           const struct weir_uuid *instance, struct weir_error *error) {
+    sqlite3_stmt *statement = NULL;
+    enum weir_status status = store__sqlite_statement(engine, which, &statement, error);
+    if (status != WEIR_OK)
+        return status;
+    struct store__binder binder = store__binder_of(statement);
+    store__bind_blob(&binder, instance->bytes, sizeof(instance->bytes));
+    return store__binder_run(engine, &binder, "end an instance", error);
+}
+
 enum weir_status store__sqlite_settle_crashed(struct weir_engine *engine, const struct weir_uuid *instance,
                                               uint32_t worker, int64_t utc_us, uint64_t *settled,
                                               struct weir_error *error) {
@@ -316,7 +357,10 @@ enum weir_status store__sqlite_settle_crashed(struct weir_engine *engine, const 
     if (status != WEIR_OK)
         return status;
     uint64_t count = 0;
-    status = finish(engine, settle_rows(engine, instance, worker, utc_us, &count, error), error);
+    status = settle_rows(engine, instance, worker, utc_us, &count, error);
+    if (status == WEIR_OK && worker == WEIR_EVERY_WORKER)
+        status = forget_of_instance(engine, STORE__SQL_SLICE_FORGET, instance, error);
+    status = finish(engine, status, error);
     if (status == WEIR_OK)
         *settled = count;
     return status;
@@ -338,18 +382,32 @@ enum weir_status store__sqlite_instance_begin(struct weir_engine *engine, const 
 enum weir_status store__sqlite_instance_end(struct weir_engine *engine, const struct weir_uuid *instance,
                                             int64_t utc_us, struct weir_error *error) {
     (void)utc_us; /* an ended instance has no row: nothing is asked of the dead */
-    const enum store__sql steps[] = {STORE__SQL_CURSOR_FORGET, STORE__SQL_INSTANCE_END};
+    const enum store__sql steps[] = {STORE__SQL_CURSOR_FORGET, STORE__SQL_SLICE_FORGET, STORE__SQL_INSTANCE_END};
     enum weir_status status = store__sqlite_begin(engine, error);
     if (status != WEIR_OK)
         return status;
-    for (size_t i = 0; i < 2 && status == WEIR_OK; i++) {
-        sqlite3_stmt *statement = NULL;
-        status = store__sqlite_statement(engine, steps[i], &statement, error);
-        if (status != WEIR_OK)
-            break;
-        struct store__binder binder = store__binder_of(statement);
-        store__bind_blob(&binder, instance->bytes, sizeof(instance->bytes));
-        status = store__binder_run(engine, &binder, "end an instance", error);
-    }
+    for (size_t i = 0; i < sizeof(steps) / sizeof(steps[0]) && status == WEIR_OK; i++)
+        status = forget_of_instance(engine, steps[i], instance, error);
     return store__sqlite_end(engine, status, error);
+}
+
+enum weir_status store__sqlite_instance_each(struct weir_engine *engine, weir_instance_visit visit, void *context,
+                                             struct weir_error *error) {
+    sqlite3_stmt *statement = NULL;
+    enum weir_status status = store__sqlite_statement(engine, STORE__SQL_INSTANCE_EACH, &statement, error);
+    if (status != WEIR_OK)
+        return status;
+    int code = SQLITE_DONE;
+    while (status == WEIR_OK && (code = sqlite3_step(statement)) == SQLITE_ROW) {
+        struct weir_span id = store__column_span(statement, 0);
+        struct weir_uuid instance;
+        if (id.length != sizeof(instance.bytes))
+            continue;
+        memcpy(instance.bytes, id.at, id.length);
+        status = visit(context, &instance);
+    }
+    if (status == WEIR_OK && code != SQLITE_DONE)
+        status = store__sqlite_fail(engine, "read the instances", error);
+    (void)sqlite3_reset(statement);
+    return status == WEIR_END ? WEIR_OK : status;
 }

@@ -62,6 +62,9 @@ enum weir_status store__sqlite_ledger_insert(struct weir_engine *engine, const s
     } else {
         store__bind_null(&binder);
     }
+    store__bind_nonzero(&binder, numbers->team);
+    store__bind_nonzero(&binder, numbers->user);
+    store__bind_nonzero(&binder, numbers->family);
     return store__binder_run(engine, &binder, "write a ledger entry", error);
 }
 
@@ -71,8 +74,18 @@ static const char columns[] =
     " start_utc_us, duration_us, first_byte_us, reserved_cu_milli, cost_cu_milli, overrun_cu_milli, input_tokens,"
     " cached_tokens, cache_write_tokens, output_tokens, reasoning_tokens, revision, flags, usage_source,"
     " outcome, reason, status, client_request_id, trace_id, tags, client_address, attempts, " STORE__MORE_COLUMNS
-    " FROM ledger LEFT JOIN ledger_more USING(sequence)";
-enum { COLUMN_OF_ATTEMPTS = 30, FIRST_COLUMN_OF_MORE = 31 };
+    ", team, user, family FROM ledger LEFT JOIN ledger_more USING(sequence)";
+enum { COLUMN_OF_ATTEMPTS = 30, FIRST_COLUMN_OF_MORE = 31, COLUMN_OF_TEAM = 39 };
+
+/* "workspace/id" is one text of the dictionary, for sums are found by it. */
+static enum weir_status member_of(struct weir_engine *engine, int64_t number, struct weir_span workspace,
+                                  struct weir_span *id, struct weir_error *error) {
+    struct weir_span text;
+    enum weir_status status = store__dictionary_text(engine, number, &text, error);
+    if (status == WEIR_OK)
+        *id = text.length > workspace.length ? weir_span_from(text, workspace.length + 1) : WEIR_SPAN("");
+    return status;
+}
 
 static enum weir_status entry_of_row(struct weir_engine *engine, sqlite3_stmt *row, char trace[TRACE_DIGITS + 1],
                                      struct weir_ledger_entry *entry, struct weir_error *error) {
@@ -118,6 +131,16 @@ static enum weir_status entry_of_row(struct weir_engine *engine, sqlite3_stmt *r
     enum weir_status status = store__more_read(row, FIRST_COLUMN_OF_MORE, entry, error);
     if (status == WEIR_OK)
         status = store__attempts_decode(engine, store__column_span(row, COLUMN_OF_ATTEMPTS), entry, error);
+    if (status == WEIR_OK)
+        status = store__attempt_costs_decode(store__column_span(row, COLUMN_OF_TEAM - 1), entry, error);
+    if (status == WEIR_OK)
+        status = member_of(engine, sqlite3_column_int64(row, COLUMN_OF_TEAM), entry->workspace, &entry->team, error);
+    if (status == WEIR_OK) {
+        status = member_of(engine, sqlite3_column_int64(row, COLUMN_OF_TEAM + 1), entry->workspace, &entry->user,
+                           error);
+    }
+    if (status == WEIR_OK)
+        status = store__dictionary_text(engine, sqlite3_column_int64(row, COLUMN_OF_TEAM + 2), &entry->family, error);
     return status;
 }
 

@@ -1,4 +1,4 @@
-/* The second row of a ledger entry: tokens by modality, units, issued ids. Most entries have none of it and no second
+/* The second row of a ledger entry: tokens by modality, units, issued ids, what failed attempts may have cost. Most entries have none of it and no second
  * row, so what most entries cost, in bytes and in time, does not depend on what the others need.
  *
  * Issued ids stand one after the other, each as its length (base-128, least significant first, the high bit saying
@@ -42,21 +42,15 @@ static enum weir_status issued_decode(struct weir_span bytes, struct weir_ledger
     return WEIR_OK;
 }
 
-static void bind_nonzero(struct store__binder *binder, int64_t value) {
-    if (value != 0) {
-        store__bind_integer(binder, value);
-    } else {
-        store__bind_null(binder);
-    }
-}
-
 enum weir_status store__more_insert(struct weir_engine *engine, const struct weir_ledger_entry *entry, int64_t sequence,
                                     struct weir_error *error) {
     const struct weir_usage *usage = &entry->usage;
     const int64_t numbers[] = {usage->input_audio,  usage->input_image,   usage->output_audio,
                                usage->output_image, (int64_t)usage->unit, usage->units};
     enum { NUMBERS = sizeof(numbers) / sizeof(numbers[0]) };
-    bool any = entry->issued_count > 0;
+    char costs[STORE__MAX_ATTEMPT_COSTS_BYTES];
+    size_t costs_size = store__attempt_costs_encode(entry, costs);
+    bool any = entry->issued_count > 0 || costs_size > 0;
     for (size_t i = 0; i < NUMBERS; i++)
         any = any || numbers[i] != 0;
     if (!any)
@@ -70,9 +64,14 @@ enum weir_status store__more_insert(struct weir_engine *engine, const struct wei
     struct store__binder binder = store__binder_of(statement);
     store__bind_integer(&binder, sequence);
     for (size_t i = 0; i < NUMBERS; i++)
-        bind_nonzero(&binder, numbers[i]);
+        store__bind_nonzero(&binder, numbers[i]);
     if (issued_size > 0) {
         store__bind_blob(&binder, issued, issued_size);
+    } else {
+        store__bind_null(&binder);
+    }
+    if (costs_size > 0) {
+        store__bind_blob(&binder, costs, costs_size);
     } else {
         store__bind_null(&binder);
     }

@@ -149,6 +149,45 @@ static const struct {
      " number INTEGER PRIMARY KEY, request_id TEXT NOT NULL UNIQUE, workspace TEXT NOT NULL,"
      " created_utc_us INTEGER NOT NULL, expires_utc_us INTEGER NOT NULL, blob BLOB NOT NULL);"
      "CREATE INDEX content_by_expiry ON content(expires_utc_us);"},
+    /* Sums of the ledger (sqlite_sums.h has the form of a place) and slices. team and user are numbers of the dictionary, of "workspace/id"; family of
+     * the id, NULL where it is the key itself. An older program writes to the ledger and not to the sums: what it wrote is found by
+     * comparing `next_sequence`, which it counts on, with `summed_next`, which it does not know; `unsummed` holds such ranges, and at first all
+     * that there is. */
+    {6, 2, "what was spent, by quarters of hours; usage by hours and days; slices of budgets",
+     "ALTER TABLE ledger ADD COLUMN team INTEGER;"
+     "ALTER TABLE ledger ADD COLUMN user INTEGER;"
+     "ALTER TABLE ledger ADD COLUMN family INTEGER;"
+     "ALTER TABLE ledger_more ADD COLUMN attempt_costs BLOB;"
+     "CREATE TABLE spend_quarter("
+     " place INTEGER PRIMARY KEY, cu_milli INTEGER NOT NULL, requests INTEGER NOT NULL, tokens INTEGER NOT NULL);"
+     "CREATE TABLE spend_day("
+     " place INTEGER PRIMARY KEY, cu_milli INTEGER NOT NULL, requests INTEGER NOT NULL, tokens INTEGER NOT NULL);"
+     "CREATE TABLE unsummed(first INTEGER PRIMARY KEY, next INTEGER NOT NULL);"
+     "INSERT INTO meta(name, value) VALUES('summed_next', 1);"
+     "CREATE TABLE slice("
+     " instance BLOB NOT NULL, subject INTEGER NOT NULL, unit INTEGER NOT NULL, rolling INTEGER NOT NULL,"
+     " from_utc_us INTEGER NOT NULL, until_utc_us INTEGER NOT NULL, amount INTEGER NOT NULL,"
+     " PRIMARY KEY(instance, subject, unit, rolling, from_utc_us, until_utc_us)) WITHOUT ROWID;"
+     "CREATE INDEX slice_by_subject ON slice(subject);"
+
+     /* What usage is summed up by: an entry's texts, or one of its tags and its workspace. */
+     "CREATE TABLE usage_of("
+     " number INTEGER PRIMARY KEY, key INTEGER NOT NULL, user INTEGER NOT NULL, team INTEGER NOT NULL,"
+     " workspace INTEGER NOT NULL, provider INTEGER NOT NULL, model INTEGER NOT NULL, upstream_model INTEGER NOT NULL,"
+     " endpoint INTEGER NOT NULL, tag TEXT);"
+     "CREATE UNIQUE INDEX usage_of_entry ON usage_of(key, upstream_model, model, provider, endpoint, workspace, team,"
+     " user) WHERE tag IS NULL;"
+     "CREATE UNIQUE INDEX usage_of_tag ON usage_of(workspace, tag) WHERE tag IS NOT NULL;"
+     "CREATE TABLE usage_hour("
+     " place INTEGER PRIMARY KEY, requests INTEGER NOT NULL, errors INTEGER NOT NULL, aborted INTEGER NOT NULL,"
+     " crashed INTEGER NOT NULL, unpriced INTEGER NOT NULL, estimated INTEGER NOT NULL, input INTEGER NOT NULL,"
+     " cached INTEGER NOT NULL, cache_write INTEGER NOT NULL, output INTEGER NOT NULL, reasoning INTEGER NOT NULL,"
+     " cost_cu_milli INTEGER NOT NULL, overrun_cu_milli INTEGER NOT NULL, reserved_cu_milli INTEGER NOT NULL);"
+     "CREATE TABLE usage_day("
+     " place INTEGER PRIMARY KEY, requests INTEGER NOT NULL, errors INTEGER NOT NULL, aborted INTEGER NOT NULL,"
+     " crashed INTEGER NOT NULL, unpriced INTEGER NOT NULL, estimated INTEGER NOT NULL, input INTEGER NOT NULL,"
+     " cached INTEGER NOT NULL, cache_write INTEGER NOT NULL, output INTEGER NOT NULL, reasoning INTEGER NOT NULL,"
+     " cost_cu_milli INTEGER NOT NULL, overrun_cu_milli INTEGER NOT NULL, reserved_cu_milli INTEGER NOT NULL);"},
 };
 enum { MIGRATION_COUNT = sizeof(migrations) / sizeof(migrations[0]) };
 

@@ -22,8 +22,8 @@
 #define MS ((int64_t)1000000) /* nanoseconds in one */
 
 static const int64_t ingest_ns = 50 * MS, sync_ns = 10 * MS, watch_ns = 250 * MS, active_ns = 1000 * MS,
-                     dead_ns = 5000 * MS, supply_retry_ns = 250 * MS, shortest_backoff_ns = 50 * MS,
-                     longest_backoff_ns = 1000 * MS, last_try_ns = 5000 * MS;
+                     count_ns = 1000 * MS, dead_ns = 5000 * MS, supply_retry_ns = 250 * MS,
+                     shortest_backoff_ns = 50 * MS, longest_backoff_ns = 1000 * MS, last_try_ns = 5000 * MS;
 enum { PATIENCE_MS = 200, PATIENCE_WHILE_AWAY_MS = 20 };
 
 /* --- health --- */
@@ -233,6 +233,10 @@ static int64_t turn(struct weir_store *store) {
         pthread_mutex_unlock(&store->mutex);
         note_turn(store, 0, committed_bytes(store));
     }
+    if (now_ns >= store->next_count_ns) {
+        store->next_count_ns = now_ns + count_ns;
+        store__count_instances(store);
+    }
     if (store->look_for_dead && now_ns >= store->next_dead_ns)
         settle_dead_again(store, now_ns);
     if (now_ns >= store->next_upkeep_ns)
@@ -354,6 +358,7 @@ static enum weir_status open_journal(struct weir_store *store, const struct weir
 
 static enum weir_status begin_instance(struct weir_store *store, struct weir_error *error) {
     struct weir_error dead = {.status = WEIR_OK};
+    store__catch_up(store); /* what budgets have left of a month is asked soon */
     if (store__settle_dead(store, &dead) != WEIR_OK) {
         /* Not a reason to stay down: the thread goes on trying. */
         weir_log(&store->log, WEIR_LOG_ERROR, "dead_instance_not_settled", WEIR_LOG_T("problem", dead.text));
@@ -403,6 +408,9 @@ enum weir_status weir_store_new(const struct weir_store_settings *settings, stru
     made->ops = &weir_engine_sqlite;
     made->log = settings->log != NULL ? *settings->log : (struct weir_log){.fd = -1};
     made->sync_group = settings->sync_group;
+    made->ledger_retention_us = settings->ledger_retention_us;
+    made->usage_hours_kept_us = settings->usage_hours_kept_us;
+    atomic_init(&made->live_instances, 1);
     made->instance = weir_uuid_v7(random, weir_clock_utc_us());
     made->directory = -1;
     made->lock = -1;
@@ -516,6 +524,10 @@ void weir_store_free(struct weir_store **store) {
 
 const struct weir_uuid *weir_store_instance(const struct weir_store *store) {
     return &store->instance;
+}
+
+unsigned weir_store_live_instances(const struct weir_store *store) {
+    return atomic_load_explicit(&store->live_instances, memory_order_relaxed);
 }
 
 struct weir_journal *weir_store_journal(struct weir_store *store, unsigned index) {

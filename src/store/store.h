@@ -91,6 +91,7 @@ typedef enum weir_status (*weir_record_visit)(void *context, const struct weir_r
 typedef enum weir_status (*weir_content_visit)(void *context, const struct weir_content *content);
 typedef enum weir_status (*weir_spend_visit)(void *context, const struct weir_spend *spend);
 typedef enum weir_status (*weir_usage_visit)(void *context, const struct weir_usage_row *row);
+typedef enum weir_status (*weir_instance_visit)(void *context, const struct weir_uuid *instance);
 
 /* What opening would do to the database. */
 enum { WEIR_STORE_MIGRATION_STEPS = 64 };
@@ -133,6 +134,9 @@ struct weir_engine_ops {
      * entry forgets the remembered open of its request. After a failure inside it: ingest_rollback. A failed commit
      * has rolled back already. */
     enum weir_status (*ingest_begin)(struct weir_engine *engine, struct weir_error *error);
+    /* Whose journal the entries come from, until the next call: what they cost is taken from its slices. Nobody's at first. */
+    enum weir_status (*ingest_from)(struct weir_engine *engine, const struct weir_uuid *instance,
+                                    struct weir_error *error);
     enum weir_status (*ingest_entry)(struct weir_engine *engine, const struct weir_ledger_entry *entry,
                                      struct weir_error *error);
     enum weir_status (*ingest_open)(struct weir_engine *engine, const struct weir_journal_cursor *series,
@@ -145,7 +149,7 @@ struct weir_engine_ops {
     enum weir_status (*cursor_read)(struct weir_engine *engine, struct weir_journal_cursor *cursor,
                                     struct weir_error *error);
     /* Opens without a close of a dead instance's series (WEIR_EVERY_WORKER: of all its series): become ledger entries
-     * `crashed`, in one transaction that also forgets them. */
+     * `crashed`, in one transaction that also forgets them, and for all its series drops the instance's slices. */
     enum weir_status (*settle_crashed)(struct weir_engine *engine, const struct weir_uuid *instance, uint32_t worker,
                                        int64_t utc_us, uint64_t *settled, struct weir_error *error);
     /* In order of sequence. */
@@ -163,21 +167,35 @@ struct weir_engine_ops {
     /* Instances: a row while they live, so that a dead one's journal can be told from a live one's. */
     enum weir_status (*instance_begin)(struct weir_engine *engine, const struct weir_uuid *instance, int64_t utc_us,
                                        struct weir_error *error);
-    /* Also forgets its cursors: only when its segments are gone. */
+    /* Also forgets its cursors and slices: only when its segments are gone. */
     enum weir_status (*instance_end)(struct weir_engine *engine, const struct weir_uuid *instance, int64_t utc_us,
                                      struct weir_error *error);
+    /* Those that have begun and not ended. */
+    enum weir_status (*instance_each)(struct weir_engine *engine, weir_instance_visit visit, void *context,
+                                      struct weir_error *error);
     /* --- what was spent, and slices of it (store/spend.h) --- */
-    /* Answers `count` questions of one instance in one transaction, in their order: gives back, then grants as much of what is wanted as
-     * keeps spent + all slices <= limit. WEIR_EINVAL: a negative amount, or bounds that are no multiples of a bucket. */
+    /* Answers `count` questions of one instance, which has begun, in one transaction, in their order: gives back, then grants as much of what is
+     * wanted as keeps spent + all slices <= limit. WEIR_EINVAL: a negative amount, or bounds that are no multiples of a bucket. It is not forced to
+     * the disk: a power loss ends all instances on the database, and with them all slices, whether they were written or not. */
     enum weir_status (*lease)(struct weir_engine *engine, const struct weir_uuid *instance, struct weir_lease *leases,
                               size_t count, struct weir_error *error);
-    /* Sums of one scope's spend over buckets of `step_us` (a multiple of a bucket), in order of time; those without any are left out. The counter's
-     * unit does not matter. */
+    /* Forgets slices of periods that ended some days before `utc_us`, and those of instances that an older program has ended. */
+    enum weir_status (*slice_sweep)(struct weir_engine *engine, int64_t utc_us, struct weir_error *error);
+    /* Adds to the sums what they lack of the ledger: all of it when a database was made by a release without sums, and what such a release has written
+     * to it since; the newest first. For so long at most, in a transaction of its own. *more: something is left. */
+    enum weir_status (*sums_step)(struct weir_engine *engine, int64_t milliseconds, bool *more,
+                                  struct weir_error *error);
+    /* Sums of one scope's spend over buckets of `step_us` (a multiple of WEIR_SPEND_BUCKET_US), counted from the counter's `from`, in order of time;
+     * those without any are left out. The counter's unit does not matter. */
     enum weir_status (*spend_each)(struct weir_engine *engine, const struct weir_spend_counter *counter,
                                    int64_t step_us, weir_spend_visit visit, void *context, struct weir_error *error);
-    /* A report from the sums by hour and day, never from the ledger itself; in order of time, then of cost, the highest first. */
+    /* A report from the sums by hour and day, never from the ledger itself; in order of time, then of cost, the highest first. WEIR_EINVAL: bounds that
+     * are no full hours, or dimensions that do not go together. WEIR_ELIMIT: it needs sums by hour that are not kept any more. */
     enum weir_status (*usage_report)(struct weir_engine *engine, const struct weir_usage_query *query,
                                      weir_usage_visit visit, void *context, struct weir_error *error);
+    /* One step of taking away sums by hour that are of before `before_utc_us` (a full day): some milliseconds. Those by day stay. */
+    enum weir_status (*usage_trim)(struct weir_engine *engine, int64_t before_utc_us, bool *more,
+                                   struct weir_error *error);
     /* One step of taking old rows out of the ledger: at most some hundred entries that started before `before_utc_us`; sums stay. *more: another
      * step is due. */
     enum weir_status (*ledger_prune)(struct weir_engine *engine, int64_t before_utc_us, bool *more,
@@ -287,7 +305,9 @@ struct weir_store_settings {
     unsigned workers;
     bool sync_group; /* journal.sync: group (msync before close records count) or none */
     struct weir_record_settings records;
-    const struct weir_log *log; /* copied */
+    int64_t ledger_retention_us; /* entries that started longer ago are taken out of the ledger; 0: never */
+    int64_t usage_hours_kept_us; /* and sums of usage by hour; 0: never */
+    const struct weir_log *log;  /* copied */
 };
 /* Opens the database, reads what dead instances left in the journal, settles it, makes the first segments, starts the
  * thread. */
@@ -360,6 +380,8 @@ WEIR_MUST enum weir_status weir_store_issued_find(struct weir_store *store, stru
 enum { WEIR_MAX_LEASES = 1000 };
 typedef void (*weir_store_lease_reply)(void *context, enum weir_status status, const struct weir_lease *leases,
                                        size_t count, const struct weir_error *error);
+/* How many instances that live are attached to this database, this one among them; looked at about once a second. Any thread. */
+unsigned weir_store_live_instances(const struct weir_store *store);
 WEIR_MUST enum weir_status weir_store_lease(struct weir_store *store, struct weir_loop *loop,
                                             const struct weir_lease *leases, size_t count, weir_store_lease_reply reply,
                                             void *context);

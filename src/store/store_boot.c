@@ -252,6 +252,46 @@ out:
     return status;
 }
 
+/* --- the dead that left nothing but their row: a backup that was restored, a power loss at the very end --- */
+struct forgotten {
+    const struct weir_store *store;
+    size_t file_count, count;
+    struct weir_uuid instances[16]; /* more of them have their turn later */
+};
+
+static enum weir_status find_forgotten(void *context, const struct weir_uuid *instance) {
+    struct forgotten *forgotten = context;
+    if (memcmp(instance, &forgotten->store->instance, sizeof(*instance)) != 0 &&
+        !store__instance_lives(forgotten->store->directory, instance))
+        forgotten->instances[forgotten->count++] = *instance;
+    return forgotten->count < sizeof(forgotten->instances) / sizeof(forgotten->instances[0]) ? WEIR_OK : WEIR_END;
+}
+
+/* The rows are read first and the files then: an instance has its lock file before its row. */
+static enum weir_status settle_forgotten(struct weir_store *store, struct weir_error *error) {
+    struct store__journal_file *files = NULL;
+    struct forgotten forgotten = {.store = store};
+    enum weir_status status = store->ops->instance_each(store->engine, find_forgotten, &forgotten, error);
+    if (status != WEIR_OK || forgotten.count == 0)
+        return status;
+    status = store__journal_list(store->directory, &files, &forgotten.file_count, error);
+    for (size_t i = 0; i < forgotten.count && status == WEIR_OK; i++) {
+        const struct weir_uuid *instance = &forgotten.instances[i];
+        uint64_t settled = 0;
+        bool has_files = false;
+        for (size_t k = 0; k < forgotten.file_count && !has_files; k++)
+            has_files = memcmp(&files[k].instance, instance, sizeof(*instance)) == 0;
+        if (has_files)
+            continue;
+        status = store->ops->settle_crashed(store->engine, instance, WEIR_EVERY_WORKER, weir_clock_utc_us(), &settled,
+                                            error);
+        if (status == WEIR_OK)
+            status = store->ops->instance_end(store->engine, instance, weir_clock_utc_us(), error);
+    }
+    weir_memory_free(files);
+    return status;
+}
+
 enum weir_status store__settle_dead(struct weir_store *store, struct weir_error *error) {
     struct store__journal_file *files = NULL;
     size_t count = 0;
@@ -275,5 +315,38 @@ enum weir_status store__settle_dead(struct weir_store *store, struct weir_error 
             *error = one;
     }
     weir_memory_free(files);
+    if (status == WEIR_OK)
+        status = settle_forgotten(store, error);
     return status;
+}
+
+/* --- the living --- */
+struct counting {
+    struct weir_store *store;
+    unsigned live;
+    bool some_are_dead;
+};
+
+static enum weir_status count_one(void *context, const struct weir_uuid *instance) {
+    struct counting *counting = context;
+    struct weir_store *store = counting->store;
+    if (memcmp(instance, &store->instance, sizeof(*instance)) == 0)
+        return WEIR_OK; /* counted from the beginning */
+    if (store__instance_lives(store->directory, instance)) {
+        counting->live++;
+    } else {
+        counting->some_are_dead = true;
+    }
+    return WEIR_OK;
+}
+
+void store__count_instances(struct weir_store *store) {
+    struct counting counting = {.store = store, .live = 1};
+    struct weir_error error = {.status = WEIR_OK};
+    if (store->ops->instance_each(store->engine, count_one, &counting, &error) != WEIR_OK)
+        return; /* as many as there were */
+    atomic_store_explicit(&store->live_instances, counting.live, memory_order_relaxed);
+    /* One that began after us and died is known by its row alone. */
+    if (counting.live > 1 || counting.some_are_dead)
+        store->look_for_dead = true;
 }

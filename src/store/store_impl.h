@@ -62,6 +62,7 @@ struct store__operation {
     weir_store_reply reply;
     weir_store_revision_reply revision_reply;
     weir_store_issued_reply issued_reply;
+    weir_store_lease_reply lease_reply;
     void *context;
     enum weir_status status;
     struct weir_error error;
@@ -73,6 +74,7 @@ struct store__operation {
     struct weir_arena *arena; /* of ids, found and their texts; NULL for other operations */
     struct weir_span *ids;
     struct weir_issued *found;
+    struct weir_lease *leases; /* in the arena */
     size_t count;
     char bytes[]; /* that the spans point to */
 };
@@ -95,6 +97,7 @@ struct weir_store {
     struct weir_engine *engine;
     struct weir_log log;
     bool sync_group;
+    int64_t ledger_retention_us, usage_hours_kept_us;
     struct weir_uuid instance;
     int directory; /* of the journal */
     int lock;      /* the instance's lock file */
@@ -102,7 +105,8 @@ struct weir_store {
     struct store__series *series;
     unsigned workers;
     struct store__batch batch;
-    int64_t next_ingest_ns, backoff_ns, active_until_ns, next_watch_ns, next_dead_ns, next_supply_ns, next_upkeep_ns;
+    int64_t next_ingest_ns, backoff_ns, active_until_ns, next_watch_ns, next_dead_ns, next_supply_ns, next_upkeep_ns,
+        next_count_ns;
     bool look_for_dead; /* another instance lived when we looked, or one's remains could not be read */
     bool running;
 
@@ -110,6 +114,7 @@ struct weir_store {
     pthread_mutex_t mutex;
     pthread_cond_t wake, done;
     _Atomic bool nudged;
+    _Atomic unsigned live_instances;
     _Atomic uint64_t contents_left_out;
     /* under the mutex */
     bool stop, watch_now;
@@ -151,6 +156,8 @@ bool store__segment_begun(const struct store__segment *segment);
 WEIR_MUST enum weir_status store__make_directories(const char *directory, struct weir_error *error);
 WEIR_MUST enum weir_status store__database_path(const char *directory, char *out, size_t size,
                                                 struct weir_error *error);
+/* Counts the instances that live, and looks for the dead among the others at once when one has no lock any more. */
+void store__count_instances(struct weir_store *store);
 /* Reads and settles what dead instances left. Sets store->look_for_dead when it should be called again later. */
 WEIR_MUST enum weir_status store__settle_dead(struct weir_store *store, struct weir_error *error);
 /* The series' next segment, mapped, linked and offered to its worker; the very first one too. */
@@ -166,7 +173,9 @@ void store__write_contents(struct weir_store *store);
 WEIR_MUST enum weir_status store__check_restored(const char *directory, struct weir_error *error);
 
 /* --- store_retention.c --- */
-/* A step of the upkeep of request records and captured contents, when one is due. */
+/* Before the thread runs: adds to the ledger's sums what they lack, for a second or two at most. */
+void store__catch_up(struct weir_store *store);
+/* A step of the upkeep of sums, the ledger, request records and captured contents, when one is due. */
 void store__upkeep(struct weir_store *store, int64_t now_ns);
 
 /* --- store_operations.c --- */

@@ -129,6 +129,7 @@ static enum weir_status read_series(struct weir_store *store, struct store__seri
     struct store__batch *batch = &store->batch;
     struct store__place *place = &series->reached;
     struct weir_journal_record record;
+    bool told = false; /* whose records they are */
     while (batch->records < STORE__BATCH_RECORDS && has_more(series)) {
         size_t offset = place->offset;
         enum weir_status status = weir_journal_read(bytes_of(place->segment), &offset, &record);
@@ -142,6 +143,12 @@ static enum weir_status read_series(struct weir_store *store, struct store__seri
             if (status != WEIR_OK)
                 return status;
             batch->began = true;
+        }
+        if (!told) {
+            status = store->ops->ingest_from(store->engine, &series->instance, error);
+            if (status != WEIR_OK)
+                return status;
+            told = true;
         }
         status = apply(store, series, &record, error);
         if (status != WEIR_OK)

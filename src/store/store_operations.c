@@ -61,6 +61,10 @@ static void reply_on_loop(struct weir_message *message) {
         operation->issued_reply(operation->context, operation->status, found ? operation->found : NULL,
                                 found ? operation->count : 0, &operation->error);
     }
+    if (operation->lease_reply != NULL) {
+        operation->lease_reply(operation->context, operation->status, operation->leases, operation->count,
+                               &operation->error);
+    }
     operation_free(operation);
 }
 
@@ -294,6 +298,40 @@ enum weir_status weir_store_issued_find(struct weir_store *store, struct weir_lo
     }
     operation->run = run_issued_find;
     operation->issued_reply = reply;
+    operation->context = context;
+    operation->count = count;
+    return submit(store, operation);
+}
+
+/* --- slices --- */
+enum { MAX_LEASE_BYTES = 8 * 1024 * 1024 }; /* of one question with its ids */
+
+static enum weir_status run_lease(struct weir_store *store, struct store__operation *operation,
+                                  struct weir_error *error) {
+    return store->ops->lease(store->engine, &store->instance, operation->leases, operation->count, error);
+}
+
+enum weir_status weir_store_lease(struct weir_store *store, struct weir_loop *loop, const struct weir_lease *leases,
+                                  size_t count, weir_store_lease_reply reply, void *context) {
+    if (count > WEIR_MAX_LEASES)
+        return WEIR_ELIMIT;
+    struct store__operation *operation = operation_new(loop, 0);
+    if (operation == NULL)
+        return WEIR_ENOMEM;
+    operation->arena = weir_arena_new(0, MAX_LEASE_BYTES);
+    if (operation->arena != NULL)
+        operation->leases = weir_arena_array(operation->arena, count, sizeof(*operation->leases));
+    enum weir_status status = operation->leases != NULL ? WEIR_OK : WEIR_ENOMEM;
+    for (size_t i = 0; i < count && status == WEIR_OK; i++) {
+        operation->leases[i] = leases[i];
+        status = weir_arena_dup(operation->arena, leases[i].counter.id, &operation->leases[i].counter.id);
+    }
+    if (status != WEIR_OK) {
+        operation_free(operation);
+        return status;
+    }
+    operation->run = run_lease;
+    operation->lease_reply = reply;
     operation->context = context;
     operation->count = count;
     return submit(store, operation);

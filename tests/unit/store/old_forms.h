@@ -37,6 +37,7 @@ static inline struct weir_usage tokens_alone(struct weir_usage usage) {
 static inline struct weir_journal_open old_sample_open(uint64_t number) {
     struct weir_journal_open open = sample_open(number);
     open.reserved = tokens_alone(open.reserved);
+    open.team = open.user = open.family = WEIR_SPAN("");
     return open;
 }
 static inline struct weir_ledger_entry old_sample_entry(uint64_t number) {
@@ -44,7 +45,7 @@ static inline struct weir_ledger_entry old_sample_entry(uint64_t number) {
     entry.usage = tokens_alone(entry.usage);
     entry.usage_source = WEIR_USAGE_PROVIDER;
     entry.issued_count = 0;
-    return entry;
+    return without_owners(entry);
 }
 
 static inline struct old_record old_open(const struct weir_journal_open *open) {

@@ -72,7 +72,13 @@ static inline uint64_t number_of_id(const struct weir_uuid *id) {
     return number;
 }
 
+/* Some requests have no owners: their records have an older form. */
+static inline bool has_owners(uint64_t number) {
+    return number % 5 != 3;
+}
+
 static inline struct weir_journal_open sample_open(uint64_t number) {
+    const bool owned = has_owners(number);
     return (struct weir_journal_open){
         .request_id = id_of_number(number),
         .start_utc_us = 1790000000000000 + (int64_t)number * 1000,
@@ -100,6 +106,9 @@ static inline struct weir_journal_open sample_open(uint64_t number) {
         .price_version = WEIR_SPAN("2026-11-01"),
         .client_request_id = WEIR_SPAN("client-7"),
         .tags = WEIR_SPAN("team=a,feature=b"),
+        .team = owned ? WEIR_SPAN("team_red") : WEIR_SPAN(""),
+        .user = owned ? WEIR_SPAN("ada") : WEIR_SPAN(""),
+        .family = owned ? WEIR_SPAN("key_of_the_first") : WEIR_SPAN(""),
     };
 }
 
@@ -111,6 +120,9 @@ static inline struct weir_ledger_entry sample_entry(uint64_t number) {
         .trace_id = WEIR_SPAN("0af7651916cd43dd8448eb211c80319c"),
         .key_id = open.key_id,
         .workspace = open.workspace,
+        .team = open.team,
+        .user = open.user,
+        .family = open.family,
         .endpoint = open.endpoint,
         .model = open.model,
         .provider = open.provider,
@@ -152,7 +164,8 @@ static inline struct weir_ledger_entry sample_entry(uint64_t number) {
                       .connected_us = 1700,
                       .first_byte_us = 52000,
                       .end_us = 52100,
-                      .reused_connection = false},
+                      .reused_connection = false,
+                      .cost_cu_milli = has_owners(number) ? 777 : 0},
                      {.provider = open.provider,
                       .upstream_model = open.upstream_model,
                       .upstream_request_id = WEIR_SPAN("req_011CSHoEeqs5C35K2UUqR7Fy"),
@@ -172,6 +185,14 @@ static inline struct weir_ledger_entry sample_entry(uint64_t number) {
         .path = WEIR_SPAN("GET /v1"),
         .detail = WEIR_SPAN("no"),
     };
+}
+
+/* What is said of owners left out: a request's record does not keep it, nor does an old form. */
+static inline struct weir_ledger_entry without_owners(struct weir_ledger_entry entry) {
+    entry.team = entry.user = entry.family = WEIR_SPAN("");
+    for (size_t i = 0; i < entry.attempt_count; i++)
+        entry.attempts[i].cost_cu_milli = 0;
+    return entry;
 }
 
 static inline void assert_spans_equal(struct weir_span a, struct weir_span b) {
@@ -206,6 +227,9 @@ static inline void assert_opens_equal(const struct weir_journal_open *a, const s
     assert_spans_equal(a->price_version, b->price_version);
     assert_spans_equal(a->client_request_id, b->client_request_id);
     assert_spans_equal(a->tags, b->tags);
+    assert_spans_equal(a->team, b->team);
+    assert_spans_equal(a->user, b->user);
+    assert_spans_equal(a->family, b->family);
 }
 
 /* What the record of a request has besides. */
@@ -226,6 +250,9 @@ static inline void assert_entries_equal(const struct weir_ledger_entry *a, const
     assert_spans_equal(a->trace_id, b->trace_id);
     assert_spans_equal(a->key_id, b->key_id);
     assert_spans_equal(a->workspace, b->workspace);
+    assert_spans_equal(a->team, b->team);
+    assert_spans_equal(a->user, b->user);
+    assert_spans_equal(a->family, b->family);
     assert_spans_equal(a->endpoint, b->endpoint);
     assert_spans_equal(a->model, b->model);
     assert_spans_equal(a->provider, b->provider);
@@ -260,6 +287,7 @@ static inline void assert_entries_equal(const struct weir_ledger_entry *a, const
         assert_int_equal(x->first_byte_us, y->first_byte_us);
         assert_int_equal(x->end_us, y->end_us);
         assert_true(x->reused_connection == y->reused_connection);
+        assert_true(x->cost_cu_milli == y->cost_cu_milli);
     }
     assert_int_equal(a->issued_count, b->issued_count);
     for (size_t i = 0; i < a->issued_count; i++)

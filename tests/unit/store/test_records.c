@@ -86,7 +86,7 @@ static void make(struct made *made, uint64_t number) {
         trace[i] = (unsigned char)((i < 8 ? random : mix(random)) >> 8 * (i % 8));
     weir_hex_format(trace, sizeof(trace), made->trace);
     struct weir_ledger_entry *entry = &made->entry;
-    *entry = sample_entry(number);
+    *entry = without_owners(sample_entry(number));
     entry->start_utc_us = first_start_us + (int64_t)number * 1000;
     entry->end_utc_us = entry->start_utc_us + 500;
     /* In every third zone one key has many records, in the others few: it stands in both forms of the index. */
@@ -289,7 +289,7 @@ static void each_is_found_by_any_of_its_ids(void **state) {
 static void sessions_and_issued_ids_are_ids_too(void **state) {
     struct fixture *fixture = *state;
     static struct seen seen;
-    struct weir_ledger_entry entry = sample_entry(5);
+    struct weir_ledger_entry entry = without_owners(sample_entry(5));
     must(fixture, ops->ingest_begin(fixture->engine, &fixture->error));
     must(fixture, ops->ingest_entry(fixture->engine, &entry, &fixture->error));
     must(fixture, ops->ingest_commit(fixture->engine, &fixture->error));
@@ -626,7 +626,7 @@ static void what_is_written_is_read(void **state) {
     static char data[STORE__MAX_RECORD_BYTES];
     static struct store__raw_record raw;
     struct store__entry_numbers numbers = {.texts = {0}};
-    struct weir_ledger_entry entry = sample_entry(9);
+    struct weir_ledger_entry entry = without_owners(sample_entry(9));
     entry.trace_id = WEIR_SPAN("no trace at all");
     entry.usage.input = INT64_MAX;
     entry.reserved_cu_milli = INT64_MIN;
