@@ -16,6 +16,8 @@ static const struct {
     {"key", main__key, "create, list, rotate and revoke API keys"},
     {"operator", main__operator, "create and disable operators, their tokens and passwords"},
     {"ledger", main__ledger, "list and export what was used and charged"},
+    {"usage", main__usage, "sum up what was used and charged, by key, model, day and more"},
+    {"reconcile", main__reconcile, "compare a provider's usage export with the ledger"},
     {"requests", main__requests, "list requests; tell the story of one by any of its ids"},
     {"secrets", main__secrets, "keep secrets sealed in the store; sealing keys"},
     {"backup", main__backup, "write the whole store to one file, while a server runs"},
