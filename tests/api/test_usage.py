@@ -67,7 +67,7 @@ class Used:
 
 def kinds():
     """Headers and bodies of calls that end in every way."""
-    faults = ["", "status=500", "status=429", "reset", "reset-mid", "no-usage", "wrong-usage=50", "truncate=1", "", ""]
+    faults = ["", "status=500", "status=429", "reset", "reset-mid", "no-usage", "wrong-usage=1000", "truncate=1", "", ""]
     tags = [None, "team=search", "team=search,feature=summary", "feature==formula"]
     models = ["sim-small", "sim/one", "sim/two", "sim-small"]
     for number in itertools.count():
@@ -76,7 +76,7 @@ def kinds():
             headers["x-sim-fault"] = faults[number % len(faults)]
         if tags[number % len(tags)]:
             headers["x-weir-tags"] = tags[number % len(tags)]
-        stream = {"stream": True} if number % 3 == 0 else {}
+        stream = {"stream": True} if number % 3 == 0 else {"max_tokens": 20}
         yield headers, chat_body(f"call {number}", model=models[number // 7 % len(models)], **stream)
 
 
