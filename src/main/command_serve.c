@@ -231,6 +231,8 @@ static enum weir_status open_store(struct main__server *server, struct weir_rand
                                                  .workers = server->worker_count,
                                                  .sync_group = server->settings.journal.sync == 1,
                                                  .records = server->gateway.records,
+                                                 .ledger_retention_us = server->settings.ledger.retention_ms * 1000,
+                                                 .usage_hours_kept_us = server->settings.usage.hours_kept_ms * 1000,
                                                  .log = &log};
     return weir_store_new(&settings, random, &server->store, error);
 }

@@ -208,6 +208,34 @@ static const struct weir_option records_rows[] = {
 static const struct weir_option_table records_table = {"records", records_rows, COUNT(records_rows),
                                                        sizeof(struct main__records_settings)};
 
+static const struct weir_option ledger_rows[] = {
+    {.name = "retention",
+     .kind = WEIR_OPTION_DURATION,
+     .offset = offsetof(struct main__ledger_settings, retention_ms),
+     .initial = "0",
+     .unit = "s",
+     .minimum = 0,
+     .maximum = (int64_t)36500 * 24 * 3600000,
+     .prose =
+         "How long entries of the ledger are kept. What was spent and used stays known by day, and by quarters of an hour for budgets. 0: for ever."},
+};
+static const struct weir_option_table ledger_table = {"ledger", ledger_rows, COUNT(ledger_rows),
+                                                      sizeof(struct main__ledger_settings)};
+
+static const struct weir_option usage_rows[] = {
+    {.name = "hours_kept",
+     .kind = WEIR_OPTION_DURATION,
+     .offset = offsetof(struct main__usage_settings, hours_kept_ms),
+     .initial = "90d",
+     .unit = "s",
+     .minimum = 0,
+     .maximum = (int64_t)36500 * 24 * 3600000,
+     .prose =
+         "For how long reports can tell usage by the hour, by whole days. What is older is told by the day. 0: for ever."},
+};
+static const struct weir_option_table usage_table = {"usage", usage_rows, COUNT(usage_rows),
+                                                     sizeof(struct main__usage_settings)};
+
 #define SECRETS(member) offsetof(struct main__secrets_settings, member)
 static const struct weir_option secrets_rows[] = {
     {.name = "sealing_key",
@@ -267,6 +295,8 @@ void main__settings_sections(struct main__settings *settings, struct weir_config
         {&keys_table, &settings->keys},
         {&audit_table, &settings->audit},
         {&records_table, &settings->records},
+        {&ledger_table, &settings->ledger},
+        {&usage_table, &settings->usage},
         {&secrets_table, &settings->secrets},
         {&backup_table, &settings->backup},
         {&weir_limits_options, &settings->gateway.limits},

@@ -40,6 +40,14 @@ struct main__audit_settings {
     struct weir_span sink;
 };
 
+struct main__ledger_settings {
+    int64_t retention_ms;
+};
+
+struct main__usage_settings {
+    int64_t hours_kept_ms;
+};
+
 struct main__records_settings {
     int64_t retention_ms;   /* 0: none are kept */
     int64_t sample_percent; /* of the requests that went well */
@@ -71,6 +79,8 @@ struct main__settings {
     struct main__keys_settings keys;
     struct main__audit_settings audit;
     struct main__records_settings records;
+    struct main__ledger_settings ledger;
+    struct main__usage_settings usage;
     struct main__secrets_settings secrets;
     struct main__backup_settings backup;
     struct weir_gateway_settings gateway;
@@ -85,7 +95,7 @@ struct main__settings {
     bool has_file;            /* false: both stand for a file that there is not */
 };
 
-enum { MAIN_SECTION_COUNT = 14 };
+enum { MAIN_SECTION_COUNT = 16 };
 /* The sections with their tables, pointing into `settings`. */
 void main__settings_sections(struct main__settings *settings, struct weir_config_section sections[MAIN_SECTION_COUNT]);
 

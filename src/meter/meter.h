@@ -15,6 +15,7 @@
 #ifndef WEIR_METER_METER_H
 #define WEIR_METER_METER_H
 
+#include "base/option.h"
 #include "base/reasons.h"
 #include "config/revision.h"
 #include "meter/definitions.h"
@@ -31,6 +32,7 @@ struct weir_meter_settings {
     int64_t runaway_refusals,
         runaway_minutes; /* a key that is refused (429) so often a minute, so many minutes on end, is a runaway client */
 };
+extern const struct weir_option_table weir_meter_options; /* section "meter" */
 
 /* Something that an operator wants to know of; told on the control thread, once each. */
 enum weir_meter_event_kind {
@@ -141,7 +143,8 @@ void weir_meter_leave(struct weir_admission *admission, int64_t tokens, int64_t 
 struct weir_hold {
     struct weir_meter_binding *binding; /* NULL: nothing is held; holds a reference */
     int64_t cu_milli, tokens, requests;
-    int64_t utc_us; /* when: it says which period is charged */
+    int64_t utc_us;    /* when: it says which period is charged */
+    uint64_t sequence; /* the meter's own: what is younger was not taken from */
 };
 enum weir_reserve {
     WEIR_RESERVED,
@@ -153,7 +156,8 @@ enum weir_reserve {
 WEIR_MUST enum weir_reserve weir_meter_reserve(struct weir_meter_binding *binding, int64_t cu_milli, int64_t tokens,
                                                int64_t utc_us, int64_t waited_ms, struct weir_hold *hold,
                                                struct weir_meter_refusal *refusal);
-/* What is charged, 0 to what is held of each; the rest is free again, and the hold empty. Legal on an empty one. */
+/* What is charged of each, as the ledger will have it: 0 to what is held of milli-CU; tokens may be more than were held. The rest is free again, and the hold
+ * empty. Legal on an empty one. */
 void weir_meter_settle(struct weir_hold *hold, int64_t cu_milli, int64_t tokens, int64_t requests);
 /* Counts what a provider reported beyond its reservation: an alarm follows. */
 void weir_meter_note_overrun(struct weir_meter *meter, const struct weir_meter_caller *caller, int64_t cu_milli);
