@@ -3,8 +3,8 @@
  *
  *   usage DIRECTORY COUNT [KEYS]
  *
- * Traffic is as it is found to be: some keys do most of it, each with few models; a model has one provider, and another one now and then. How many rows of sums
- * that makes is what a report's time depends on, and is printed, too. */
+ * A tenth of the keys does about a third of the traffic, each key with few models; a model has one provider, and another one now and then. How many rows of
+ * sums that makes is what a report's time depends on. */
 #include "base/clock.h"
 #include "base/reasons.h"
 #include "store/store.h"
@@ -31,11 +31,11 @@ static uint64_t mix(uint64_t value) {
 }
 
 struct made {
-    char key[32], model[16], tags[48], team[16], user[16];
+    char key[32], model[32], tags[64], team[32], user[32];
     struct weir_ledger_entry entry;
 };
 
-/* The number of numbers below `end` that halve their chance with every eighth of them: a tenth of the keys does half of the traffic. */
+/* A number below `end`: every other time one of all, else one of the first half, and so on down to the first eight. */
 static uint64_t skewed(uint64_t random, uint64_t end) {
     uint64_t part = end;
     while (part > 8 && (random & 1) == 0) {

@@ -12,7 +12,7 @@ TITLE = "Usage of ten million requests"
 COUNT = int(os.environ.get("WEIR_BENCH_USAGE", 10_000_000))
 LIMIT_MS = 200
 METHOD = f"""\
-A program writes {COUNT:,} entries through the engine as the store's thread does: a month of traffic of 2,000 keys, of which a tenth does half, each with three of twelve
+A program writes {COUNT:,} entries through the engine as the store's thread does: a month of traffic of 2,000 keys, of which a tenth does a third, each with three of twelve
 models; a quarter has two tags. Then it asks for reports, 25 times each, every time on a new connection; it fails where a report of everything is not, to the
 milli-CU, what was written. Reports read the sums by day, and by hour at the edges, never the ledger: the query plans are asserted in the tests, and printed. The
 bytes are those of the database's pages, its free ones left out."""
