@@ -9,6 +9,7 @@
 #include "main/commands.h"
 #include "main/owner.h"
 #include "main/serve.h"
+#include "main/serve_meter.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -34,6 +35,7 @@ static void on_watch(void *argument) {
     server->board.journal_available = health.journal_available;
     server->board.store_backlog_bytes = health.journal_backlog_bytes;
     main__keys_turn(server);
+    main__meter_turn(server);
     server->control_cpu_ns = weir_clock_thread_cpu_ns();
     if (server->backups != NULL) {
         struct weir_backup_state backups;
@@ -57,29 +59,30 @@ static void write_metrics(void *context, bool openmetrics, struct weir_buffer *o
     weir_trail_state(server->trail, &trail);
     if (server->backups != NULL)
         main__backup_schedule_state(server->backups, &backups);
-    const struct weir_metrics_facts facts = {.store_available = health.available,
-                                             .journal_available = health.journal_available,
-                                             .ingested_records = health.ingested_records,
-                                             .journal_backlog_bytes = health.journal_backlog_bytes,
-                                             .store_cpu_ns = health.cpu_ns,
-                                             .control_cpu_ns = server->control_cpu_ns,
-                                             .audit_sink_behind = trail.behind,
-                                             .audit_sink_failures = trail.failures,
-                                             .contents_left_out = health.contents_left_out,
-                                             .version = WEIR_VERSION,
-                                             .environment = server->board.environment,
-                                             .revision = server->board.revision,
-                                             .ready = weir_board_is_ready(&server->board),
-                                             .keys = server->board.key_count,
-                                             .keys_active = server->key_watch.active,
-                                             .keys_rotation_due = server->key_watch.rotation_due,
-                                             .keys_bytes = server->key_watch.bytes,
-                                             .sealing_key = weir_sealing_can_seal(server->sealing),
-                                             .has_backups = server->backups != NULL,
-                                             .backup_utc_us = backups.last_utc_us,
-                                             .backup_bytes = backups.last_bytes,
-                                             .backup_failures = backups.failures,
-                                             .start_utc_us = server->board.start_utc_us};
+    struct weir_metrics_facts facts = {.store_available = health.available,
+                                       .journal_available = health.journal_available,
+                                       .ingested_records = health.ingested_records,
+                                       .journal_backlog_bytes = health.journal_backlog_bytes,
+                                       .store_cpu_ns = health.cpu_ns,
+                                       .control_cpu_ns = server->control_cpu_ns,
+                                       .audit_sink_behind = trail.behind,
+                                       .audit_sink_failures = trail.failures,
+                                       .contents_left_out = health.contents_left_out,
+                                       .version = WEIR_VERSION,
+                                       .environment = server->board.environment,
+                                       .revision = server->board.revision,
+                                       .ready = weir_board_is_ready(&server->board),
+                                       .keys = server->board.key_count,
+                                       .keys_active = server->key_watch.active,
+                                       .keys_rotation_due = server->key_watch.rotation_due,
+                                       .keys_bytes = server->key_watch.bytes,
+                                       .sealing_key = weir_sealing_can_seal(server->sealing),
+                                       .has_backups = server->backups != NULL,
+                                       .backup_utc_us = backups.last_utc_us,
+                                       .backup_bytes = backups.last_bytes,
+                                       .backup_failures = backups.failures,
+                                       .start_utc_us = server->board.start_utc_us};
+    main__meter_facts(server, &facts);
     weir_metrics_write(server->gateway.metrics, &facts, openmetrics, out);
 }
 
@@ -124,6 +127,7 @@ static void stop(struct main__server *server) {
     server->board.draining = true;
     main__publish_close(server);
     weir_log(log_of(server), WEIR_LOG_INFO, "draining", WEIR_LOG_I("timeout_ms", timeout_ms));
+    weir_meter_drain(server->gateway.meter);
     stop_workers(server, timeout_ms);
 }
 
@@ -244,12 +248,13 @@ static enum weir_status load_keys(struct main__server *server, struct weir_error
     if (main__keys_open(server) != WEIR_OK)
         return weir_fail(error, WEIR_ENOMEM, "no memory for keys");
     on_watch(server);
-    while (!(watch->has_keys && watch->has_objects) && weir_clock_monotonic_ns() < until_ns) {
+    while (!(watch->has_keys && watch->has_objects && server->meter_has_objects) &&
+           weir_clock_monotonic_ns() < until_ns) {
         (void)weir_loop_run_once(server->loop);
-        if (!(watch->has_keys && watch->has_objects))
+        if (!(watch->has_keys && watch->has_objects && server->meter_has_objects))
             (void)usleep(200);
     }
-    return watch->has_keys && watch->has_objects
+    return watch->has_keys && watch->has_objects && server->meter_has_objects
                ? WEIR_OK
                : weir_fail(error, WEIR_ETIMEOUT, "the keys could not be loaded from the store in time");
 }
@@ -422,6 +427,8 @@ static enum weir_status boot(struct main__server *server, struct weir_arena *are
     if (status == WEIR_OK)
         status = open_sealing(server, error);
     if (status == WEIR_OK)
+        status = main__meter_open(server, error);
+    if (status == WEIR_OK)
         status = load_keys(server, error); /* workspaces, too: what is captured depends on the sealing key */
     if (status == WEIR_OK)
         status = start_backups(server, error);
@@ -438,6 +445,7 @@ static void shut(struct main__server *server) {
     main__publish_close(server);
     for (unsigned i = 0; server->workers != NULL && i < server->worker_count; i++)
         weir_worker_join(&server->workers[i]);
+    weir_meter_free(&server->gateway.meter);
     main__keys_over(server);
     weir_operator_free(&server->operator_plane);
     weir_trail_free(&server->trail); /* sends what the last operations have left */

@@ -61,6 +61,7 @@ struct main__server {
     char data_address[80], operator_address[80], data_url[128], brand_upper[24];
     _Atomic int64_t control_cpu_ns;
     struct main__key_watch key_watch;
+    bool meter_has_objects; /* the store has said what limits and budgets there are */
     bool stopping;
     int exit_code;
 };
