@@ -175,9 +175,9 @@ void weir_meter_drain(struct weir_meter *meter) {
     pthread_mutex_lock(&meter->lock);
     for (struct weir_list *link = meter->accounts.next; link != &meter->accounts; link = link->next) {
         struct meter__account *account = WEIR_CONTAINER_OF(link, struct meter__account, link);
-        pthread_mutex_lock(&account->lock);
+        meter__lock(&account->lock);
         (void)meter__queue(meter, account);
-        pthread_mutex_unlock(&account->lock);
+        meter__unlock(&account->lock);
     }
     pthread_mutex_unlock(&meter->lock);
     meter__turn(meter);
@@ -234,7 +234,7 @@ static struct meter__subject *find_or_make_subject(struct weir_meter *meter, enu
 /* The strictest of what is said: the lowest limit of each kind, and the smallest burst. */
 struct strictest {
     int64_t at[WEIR_LIMIT_COUNT];   /* -1: none */
-    int64_t most[WEIR_LIMIT_COUNT]; /* at once, in hundredths */
+    int64_t most[WEIR_LIMIT_COUNT]; /* at once */
 };
 
 static void tighten(struct strictest *strictest, const struct weir_limits *limits) {
@@ -243,7 +243,9 @@ static void tighten(struct strictest *strictest, const struct weir_limits *limit
         int64_t most = 0;
         if (at < 0)
             continue;
-        if (!weir_multiply_int64(at, percent, &most))
+        if (weir_multiply_int64(at, percent, &most))
+            most /= 100;
+        else if (!weir_multiply_int64(at / 100, percent, &most))
             most = INT64_MAX;
         if (strictest->at[i] < 0 || at < strictest->at[i])
             strictest->at[i] = at;
@@ -501,11 +503,11 @@ void weir_meter_state(struct weir_meter *meter, struct weir_meter_state *state) 
     state->buckets = weir_map_count(meter->subjects);
     for (struct weir_list *link = meter->accounts.next; link != &meter->accounts; link = link->next) {
         struct meter__account *account = WEIR_CONTAINER_OF(link, struct meter__account, link);
-        pthread_mutex_lock(&account->lock);
+        meter__lock(&account->lock);
         for (const struct meter__pot *pot = account->pots; pot != NULL; pot = pot->next)
             if (account->unit == WEIR_SPEND_CU_MILLI)
                 state->held_cu_milli += pot->held;
-        pthread_mutex_unlock(&account->lock);
+        meter__unlock(&account->lock);
     }
     pthread_mutex_unlock(&meter->lock);
 }

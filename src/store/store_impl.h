@@ -68,6 +68,8 @@ struct store__operation {
     struct weir_error error;
     /* what is asked, and the answer */
     struct weir_key_record key;
+    struct weir_object object;
+    bool taken; /* of an object: its id is */
     struct weir_span id, hash, text;
     const char *cause; /* of a revision; static storage */
     uint64_t number;
@@ -76,7 +78,8 @@ struct store__operation {
     struct weir_issued *found;
     struct weir_lease *leases; /* in the arena */
     size_t count;
-    char bytes[]; /* that the spans point to */
+    struct weir_store_work work; /* store_run.c */
+    char bytes[];                /* that the spans point to */
 };
 
 struct store__waiting; /* store_contents.c */
@@ -106,7 +109,7 @@ struct weir_store {
     unsigned workers;
     struct store__batch batch;
     int64_t next_ingest_ns, backoff_ns, active_until_ns, next_watch_ns, next_dead_ns, next_supply_ns, next_upkeep_ns,
-        next_count_ns;
+        next_sweep_ns, next_count_ns;
     bool look_for_dead; /* another instance lived when we looked, or one's remains could not be read */
     bool running;
 
@@ -181,6 +184,10 @@ void store__upkeep(struct weir_store *store, int64_t now_ns);
 /* --- store_operations.c --- */
 /* Runs everything that is queued. */
 void store__run_operations(struct weir_store *store);
+/* With room for `bytes`; NULL: no memory. */
+struct store__operation *store__operation_new(struct weir_loop *loop, size_t bytes);
+/* Takes the operation over, also on failure: WEIR_EBUSY. */
+WEIR_MUST enum weir_status store__submit(struct weir_store *store, struct store__operation *operation);
 
 /* --- store_watch.c --- */
 /* Sends changed keys and objects to whom they are new. */
