@@ -145,6 +145,17 @@ static const struct gateway__endpoint endpoints[] = {
      .needs_key = true,
      .capability = inference,
      .answer = gateway__answer_model},
+    /* Any key may have the receipts of its own workspace. */
+    {.name = "receipts.keys",
+     .method = "GET",
+     .path = "/v1/receipts/keys",
+     .needs_key = true,
+     .answer = gateway__answer_receipt_keys},
+    {.name = "receipts.get",
+     .method = "GET",
+     .path = "/v1/receipts/*",
+     .needs_key = true,
+     .answer = gateway__answer_receipt},
     LOCAL("metrics", "/metrics", gateway__answer_metrics),
 };
 /* OPTIONS on any known path: a browser's preflight, or a question for the methods. */

@@ -67,6 +67,8 @@ struct weir_published {
 /* What is captured of a workspace's requests (struct weir_key_workspace): 0 is nothing; what is taken out by name stands from the second bit on. */
 enum { WEIR_CAPTURE_CONTENT = 1, WEIR_CAPTURE_REDACT = 2 };
 
+struct weir_receipt_signer;
+
 /* What all workers share. Filled by main before the first worker starts; the pointers outlive them. */
 struct weir_gateway {
     struct weir_key_format key_format;
@@ -78,9 +80,10 @@ struct weir_gateway {
     struct weir_board *board;
     struct weir_store *store;
     struct weir_meter *meter;
-    struct weir_record_settings records; /* of which requests a record is kept */
-    const struct weir_sealing *sealing;  /* for what is captured */
-    int64_t content_retention_us;        /* of what is captured */
+    struct weir_record_settings records;  /* of which requests a record is kept */
+    const struct weir_sealing *sealing;   /* for what is captured */
+    int64_t content_retention_us;         /* of what is captured */
+    struct weir_receipt_signer *receipts; /* NULL: none are given */
     struct weir_issued_table *issued;
     const char *spool_directory; /* for forms that are too large for memory */
     struct weir_log log;

@@ -258,6 +258,7 @@ struct weir_request {
     struct weir_call call;
     struct gateway__lookup *lookup; /* NULL: none is under way */
     void *list;                     /* stored.c: the list that is being sorted */
+    unsigned receipt_waits;         /* receipts.c: how often an entry was waited for */
     struct weir_issued issued;      /* of the id that it names; empty provider: none is named */
     struct weir_candidates candidates;
     size_t next_candidate;
@@ -419,6 +420,10 @@ enum gateway__next gateway__answer_models(struct weir_request *request);
 enum gateway__next gateway__answer_model(struct weir_request *request);
 enum gateway__next gateway__answer_preflight(struct weir_request *request);
 
+/* --- receipts.c --- */
+enum gateway__next gateway__answer_receipt(struct weir_request *request);
+enum gateway__next gateway__answer_receipt_keys(struct weir_request *request);
+
 /* --- form.c --- */
 /* Begins to take the body as a form. WEIR_EINVAL: no boundary; WEIR_ENOMEM. */
 WEIR_MUST enum weir_status gateway__form_begin(struct weir_request *request, struct weir_span content_type);
@@ -441,6 +446,10 @@ void gateway__note_issued(struct weir_request *request, struct weir_span body);
 void gateway__note_issued_id(struct weir_request *request, struct weir_span id);
 /* A list whose items have to be asked for: WAIT, and gateway__resume comes later; NEXT where it was answered. */
 enum gateway__next gateway__answer_list(struct weir_request *request);
+/* A question to the store, which the request waits for; NULL: no memory. */
+struct gateway__lookup *gateway__lookup_new(struct weir_request *request);
+/* Its reply has come, or never will: frees it, and gives the request that waits; NULL: it has gone. */
+struct weir_request *gateway__lookup_take(struct gateway__lookup *lookup);
 void gateway__lookup_drop(struct weir_request *request);
 /* At the worker's end, after the store has forgotten its loop: no answer comes any more. */
 void gateway__lookups_free(struct weir_worker *worker);

@@ -5,6 +5,7 @@
  */
 #include "base/clock.h"
 #include "base/memory.h"
+#include "meter/receipts_signer.h"
 #include "main/arguments.h"
 #include "main/commands.h"
 #include "main/owner.h"
@@ -82,6 +83,7 @@ static void write_metrics(void *context, bool openmetrics, struct weir_buffer *o
                                        .backup_bytes = backups.last_bytes,
                                        .backup_failures = backups.failures,
                                        .start_utc_us = server->board.start_utc_us};
+    main__alerts_count(server->alerts, &facts);
     main__meter_facts(server, &facts);
     weir_metrics_write(server->gateway.metrics, &facts, openmetrics, out);
 }
@@ -274,6 +276,16 @@ static enum weir_status open_sealing(struct main__server *server, struct weir_er
     return WEIR_OK;
 }
 
+static enum weir_status open_receipts(struct main__server *server, struct weir_error *error) {
+    const struct weir_receipt_signer_settings settings = {.store = &weir_engine_sqlite,
+                                                          .directory = server->settings.data_dir,
+                                                          .environment = server->settings.environment,
+                                                          .sealing = server->sealing};
+    enum weir_status status = weir_receipt_signer_new(&settings, &server->receipts, error);
+    server->gateway.receipts = server->receipts;
+    return status;
+}
+
 static enum weir_status start_backups(struct main__server *server, struct weir_error *error) {
     const struct main__settings *settings = &server->settings;
     if (settings->backup_dir[0] == '\0')
@@ -315,6 +327,7 @@ static enum weir_status start_threads(struct main__server *server, struct weir_e
         .rotation_due_us = settings->keys.rotation_due_ms * 1000,
         .hooks = {.publish = main__publish_wish, .keys_changed = main__keys_changed, .context = server},
         .sealing = server->sealing,
+        .receipts = server->receipts,
         .backups = {.folder = settings->backup_dir,
                     .start = has_backups ? main__backup_schedule_start : NULL,
                     .read_state = has_backups ? main__backup_schedule_state : NULL,
@@ -409,6 +422,8 @@ static enum weir_status boot(struct main__server *server, struct weir_arena *are
     status = main__publish_first(server, arena, error);
     if (status == WEIR_OK)
         status = weir_loop_new(&log, &server->loop, error);
+    if (status == WEIR_OK && main__alerts_new(server->store, server->loop, &log, &server->alerts) != WEIR_OK)
+        status = weir_fail(error, WEIR_ENOMEM, "no memory");
     if (status == WEIR_OK)
         status = weir_keys_new(server->worker_count, &server->gateway.keys);
     if (status == WEIR_OK)
@@ -426,6 +441,8 @@ static enum weir_status boot(struct main__server *server, struct weir_arena *are
         status = main__plane_prepare(server, error);
     if (status == WEIR_OK)
         status = open_sealing(server, error);
+    if (status == WEIR_OK)
+        status = open_receipts(server, error);
     if (status == WEIR_OK)
         status = main__meter_open(server, error);
     if (status == WEIR_OK)
@@ -452,12 +469,14 @@ static void shut(struct main__server *server) {
     main__keys_release(server);
     weir_timer_stop(&server->watch);
     main__backup_schedule_free(&server->backups);
-    weir_sealing_free(&server->sealing);
     weir_store_free(&server->store); /* ingests what is left */
+    weir_receipt_signer_free(&server->receipts);
+    weir_sealing_free(&server->sealing);
     if (server->loop != NULL)
         while (weir_loop_run_once(server->loop))
             (void)usleep(NAP_US);
     weir_loop_free(&server->loop);
+    main__alerts_free(&server->alerts);
     main__publish_free(server);
     main__published_free(&server->first);
     weir_keys_free(&server->gateway.keys);

@@ -3,9 +3,12 @@
 #define WEIR_MAIN_COMMANDS_H
 
 int main__serve(int argc, char **argv);
+int main__budget(int argc, char **argv);
+int main__limit(int argc, char **argv);
 int main__key(int argc, char **argv);
 int main__operator(int argc, char **argv);
 int main__ledger(int argc, char **argv);
+int main__receipts(int argc, char **argv);
 int main__requests(int argc, char **argv);
 int main__audit(int argc, char **argv);
 int main__config(int argc, char **argv);

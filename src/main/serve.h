@@ -3,6 +3,7 @@
 #define WEIR_MAIN_SERVE_H
 
 #include "main/backup_schedule.h"
+#include "main/meter_alerts.h"
 #include "main/publish.h"
 #include "main/sealing.h"
 #include "main/simulator.h"
@@ -51,7 +52,9 @@ struct main__server {
     int operator_socket;
     struct weir_operator *operator_plane;
     struct weir_sealing *sealing;
+    struct weir_receipt_signer *receipts;
     struct main__backup_schedule *backups; /* NULL: none are configured */
+    struct main__alerts *alerts;
     struct weir_trail *trail;
     struct weir_tls *plane_tls;
     struct weir_networks plane_networks; /* operator.allow, in `plane_arena` */

@@ -395,6 +395,10 @@ const struct weir_engine_ops weir_engine_sqlite = {
     .audit_verify = store__sqlite_audit_verify,
     .audit_prune = store__sqlite_audit_prune,
     .revision_list = store__sqlite_revision_list,
+    .receipt_advance = store__sqlite_receipt_advance,
+    .receipt_chain = store__sqlite_receipt_chain,
+    .receipt_each = store__sqlite_receipt_each,
+    .receipt_verify = store__sqlite_receipt_verify,
     .flush = store__sqlite_flush,
     .set_patience = set_patience,
 };
