@@ -37,6 +37,7 @@ static void on_watch(void *argument) {
     server->board.store_backlog_bytes = health.journal_backlog_bytes;
     main__keys_turn(server);
     main__meter_turn(server);
+    main__billing_turn(server);
     server->control_cpu_ns = weir_clock_thread_cpu_ns();
     if (server->backups != NULL) {
         struct weir_backup_state backups;
@@ -446,6 +447,8 @@ static enum weir_status boot(struct main__server *server, struct weir_arena *are
     if (status == WEIR_OK)
         status = main__meter_open(server, error);
     if (status == WEIR_OK)
+        status = main__billing_open(server, error);
+    if (status == WEIR_OK)
         status = load_keys(server, error); /* workspaces, too: what is captured depends on the sealing key */
     if (status == WEIR_OK)
         status = start_backups(server, error);
@@ -479,6 +482,7 @@ static void shut(struct main__server *server) {
     main__alerts_free(&server->alerts);
     main__publish_free(server);
     main__published_free(&server->first);
+    main__billing_release(server);
     weir_keys_free(&server->gateway.keys);
     weir_metrics_free(&server->gateway.metrics);
     weir_issued_free(&server->gateway.issued);

@@ -17,6 +17,8 @@ int main__metrics(int argc, char **argv);
 int main__secrets(int argc, char **argv);
 int main__backup(int argc, char **argv);
 int main__restore(int argc, char **argv);
+int main__usage(int argc, char **argv);
+int main__reconcile(int argc, char **argv);
 int main__store(int argc, char **argv);
 
 #endif

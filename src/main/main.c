@@ -18,6 +18,8 @@ static const struct {
     {"limit", main__limit, "see and make limits on requests and tokens"},
     {"operator", main__operator, "create and disable operators, their tokens and passwords"},
     {"ledger", main__ledger, "list and export what was used and charged"},
+    {"usage", main__usage, "sum up what was used and charged, by key, model, day and more"},
+    {"reconcile", main__reconcile, "compare a provider's usage export with the ledger"},
     {"receipts", main__receipts, "signed receipts of what was charged: export, show, verify"},
     {"requests", main__requests, "list requests; tell the story of one by any of its ids"},
     {"secrets", main__secrets, "keep secrets sealed in the store; sealing keys"},

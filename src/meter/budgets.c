@@ -70,7 +70,7 @@ static struct meter__pot *find_or_make_pot(struct meter__account *account, const
     const int64_t from = period->rolling ? 0 : period->from_utc_us;
     for (struct meter__pot *pot = account->pots; pot != NULL; pot = pot->next) {
         if (pot->from_utc_us == from && pot->until_utc_us == period->until_utc_us && pot->rolling == period->rolling) {
-            pot->hard = pot->hard || hard;
+            meter__pot_set_hard(pot, pot->hard || hard);
             return pot;
         }
     }
@@ -214,6 +214,12 @@ static void judge_short(struct judgement *judgement, struct meter__account *acco
                         struct meter__pot *pot, int64_t need) {
     const int64_t limit = meter__line_limit(line, judgement->utc_us);
     enum verdict verdict = WAIT_FOR_STORE;
+    if (pot->known && need <= subtract(limit, used_of(pot))) {
+        /* The store gives no more than the lowest limit of the pot's lines allows: who has that one judges. */
+        bool hard = false;
+        if (need > subtract(meter__pot_limit(account, pot, judgement->utc_us, &hard), used_of(pot)))
+            return;
+    }
     if (judgement->now_ns == 0)
         judgement->now_ns = judgement->meter->outside.now_ns(judgement->meter->outside.context);
     const int64_t waited_ns = at_least_zero(judgement->waited_ms) * (METER_SECOND_NS / 1000),

@@ -89,6 +89,7 @@ struct meter__pot {
     int64_t held;
     int64_t total, others;       /* last answer: spent and all slices; slices of others. used = total - room */
     int64_t need;                /* asked for by requests since the last question */
+    int64_t short_by;            /* so much more would be at hand by these books than by the last answer */
     int64_t low;                 /* below this, more is asked for ahead of need */
     int64_t least;               /* the lowest room of this epoch */
     int64_t surplus;             /* to be given back */
@@ -305,6 +306,11 @@ void meter__rate_init(struct meter__rate *rate, struct meter__subject *subject, 
 int64_t meter__line_limit(struct meter__line *line, int64_t utc_us);
 /* Whether lines refuse by the pot, and the lowest limit of those; INT64_MAX: none. */
 int64_t meter__pot_limit(struct meter__account *account, const struct meter__pot *pot, int64_t utc_us, bool *hard);
+/* Where it was only looked on by so far, what is under way was taken from nothing that was granted, and the books do not tell it from what comes: they are uncertain. */
+static inline void meter__pot_set_hard(struct meter__pot *pot, bool hard) {
+    pot->uncertain = pot->uncertain || (hard && !pot->hard && pot->known);
+    pot->hard = hard;
+}
 /* Where another epoch has begun, its sums move on. */
 void meter__pot_age(struct meter__pot *pot, uint64_t epoch);
 

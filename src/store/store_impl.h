@@ -181,6 +181,9 @@ void store__catch_up(struct weir_store *store);
 /* A step of the upkeep of sums, the ledger, request records and captured contents, when one is due. */
 void store__upkeep(struct weir_store *store, int64_t now_ns);
 
+/* What was in the journal before the call is in the ledger when this gives WEIR_OK. (store.c) */
+WEIR_MUST enum weir_status store__read_journal(struct weir_store *store, struct weir_error *error);
+
 /* --- store_operations.c --- */
 /* Runs everything that is queued. */
 void store__run_operations(struct weir_store *store);

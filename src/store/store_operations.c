@@ -336,6 +336,12 @@ enum { MAX_LEASE_BYTES = 8 * 1024 * 1024 }; /* of one question with its ids */
 
 static enum weir_status run_lease(struct weir_store *store, struct store__operation *operation,
                                   struct weir_error *error) {
+    bool gives_all = false;
+    for (size_t i = 0; i < operation->count; i++)
+        gives_all = gives_all || operation->leases[i].unused == INT64_MAX;
+    enum weir_status status = gives_all ? store__read_journal(store, error) : WEIR_OK;
+    if (status != WEIR_OK)
+        return status;
     return store->ops->lease(store->engine, &store->instance, operation->leases, operation->count, error);
 }
 
