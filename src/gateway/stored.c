@@ -16,6 +16,16 @@ void gateway__lookup_drop(struct weir_request *request) {
     request->lookup = NULL;
 }
 
+struct gateway__lookup *gateway__lookup_new(struct weir_request *request) {
+    struct gateway__lookup *lookup = weir_memory_new(1, sizeof *lookup);
+    if (lookup == NULL)
+        return NULL;
+    lookup->request = request;
+    request->lookup = lookup;
+    weir_list_append(&request->worker->lookups, &lookup->link);
+    return lookup;
+}
+
 static void lookup_free(struct gateway__lookup *lookup) {
     weir_list_remove(&lookup->link);
     weir_memory_free(lookup);
@@ -32,13 +42,10 @@ static enum gateway__next store_unavailable(struct weir_request *request) {
 
 static enum gateway__next ask(struct weir_request *request, const struct weir_span *ids, size_t count,
                               weir_store_issued_reply reply) {
-    struct gateway__lookup *lookup = weir_memory_new(1, sizeof *lookup);
+    struct gateway__lookup *lookup = gateway__lookup_new(request);
     if (lookup == NULL)
         return store_unavailable(request);
     struct weir_worker *worker = request->worker;
-    lookup->request = request;
-    request->lookup = lookup;
-    weir_list_append(&worker->lookups, &lookup->link);
     if (weir_store_issued_find(worker->gateway->store, worker->loop, ids, count, reply, lookup) == WEIR_OK)
         return WAIT;
     request->lookup = NULL;
@@ -46,8 +53,7 @@ static enum gateway__next ask(struct weir_request *request, const struct weir_sp
     return store_unavailable(request);
 }
 
-/* The request that waits for a reply; NULL: it has gone. */
-static struct weir_request *take_lookup(struct gateway__lookup *lookup) {
+struct weir_request *gateway__lookup_take(struct gateway__lookup *lookup) {
     struct weir_request *request = lookup->request;
     lookup_free(lookup);
     if (request != NULL)
@@ -77,7 +83,7 @@ static enum gateway__next check_owner(struct weir_request *request) {
 
 static void on_located(void *context, enum weir_status status, const struct weir_issued *found, size_t count,
                        const struct weir_error *error) {
-    struct weir_request *request = take_lookup(context);
+    struct weir_request *request = gateway__lookup_take(context);
     (void)error;
     if (request == NULL)
         return;
@@ -277,7 +283,7 @@ static struct list *find_items(struct weir_request *request) {
 
 static void on_owners(void *context, enum weir_status status, const struct weir_issued *found, size_t count,
                       const struct weir_error *error) {
-    struct weir_request *request = take_lookup(context);
+    struct weir_request *request = gateway__lookup_take(context);
     (void)error;
     if (request == NULL)
         return;

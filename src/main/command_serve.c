@@ -5,6 +5,7 @@
  */
 #include "base/clock.h"
 #include "base/memory.h"
+#include "meter/receipts_signer.h"
 #include "main/arguments.h"
 #include "main/commands.h"
 #include "main/owner.h"
@@ -36,6 +37,7 @@ static void on_watch(void *argument) {
     server->board.store_backlog_bytes = health.journal_backlog_bytes;
     main__keys_turn(server);
     main__meter_turn(server);
+    main__billing_turn(server);
     server->control_cpu_ns = weir_clock_thread_cpu_ns();
     if (server->backups != NULL) {
         struct weir_backup_state backups;
@@ -275,6 +277,16 @@ static enum weir_status open_sealing(struct main__server *server, struct weir_er
     return WEIR_OK;
 }
 
+static enum weir_status open_receipts(struct main__server *server, struct weir_error *error) {
+    const struct weir_receipt_signer_settings settings = {.store = &weir_engine_sqlite,
+                                                          .directory = server->settings.data_dir,
+                                                          .environment = server->settings.environment,
+                                                          .sealing = server->sealing};
+    enum weir_status status = weir_receipt_signer_new(&settings, &server->receipts, error);
+    server->gateway.receipts = server->receipts;
+    return status;
+}
+
 static enum weir_status start_backups(struct main__server *server, struct weir_error *error) {
     const struct main__settings *settings = &server->settings;
     if (settings->backup_dir[0] == '\0')
@@ -316,6 +328,7 @@ static enum weir_status start_threads(struct main__server *server, struct weir_e
         .rotation_due_us = settings->keys.rotation_due_ms * 1000,
         .hooks = {.publish = main__publish_wish, .keys_changed = main__keys_changed, .context = server},
         .sealing = server->sealing,
+        .receipts = server->receipts,
         .backups = {.folder = settings->backup_dir,
                     .start = has_backups ? main__backup_schedule_start : NULL,
                     .read_state = has_backups ? main__backup_schedule_state : NULL,
@@ -430,7 +443,11 @@ static enum weir_status boot(struct main__server *server, struct weir_arena *are
     if (status == WEIR_OK)
         status = open_sealing(server, error);
     if (status == WEIR_OK)
+        status = open_receipts(server, error);
+    if (status == WEIR_OK)
         status = main__meter_open(server, error);
+    if (status == WEIR_OK)
+        status = main__billing_open(server, error);
     if (status == WEIR_OK)
         status = load_keys(server, error); /* workspaces, too: what is captured depends on the sealing key */
     if (status == WEIR_OK)
@@ -455,8 +472,9 @@ static void shut(struct main__server *server) {
     main__keys_release(server);
     weir_timer_stop(&server->watch);
     main__backup_schedule_free(&server->backups);
-    weir_sealing_free(&server->sealing);
     weir_store_free(&server->store); /* ingests what is left */
+    weir_receipt_signer_free(&server->receipts);
+    weir_sealing_free(&server->sealing);
     if (server->loop != NULL)
         while (weir_loop_run_once(server->loop))
             (void)usleep(NAP_US);
@@ -464,6 +482,7 @@ static void shut(struct main__server *server) {
     main__alerts_free(&server->alerts);
     main__publish_free(server);
     main__published_free(&server->first);
+    main__billing_release(server);
     weir_keys_free(&server->gateway.keys);
     weir_metrics_free(&server->gateway.metrics);
     weir_issued_free(&server->gateway.issued);

@@ -171,7 +171,15 @@ void weir_loop_run(struct weir_loop *loop) {
 }
 
 bool weir_loop_run_once(struct weir_loop *loop) {
+    /* Where nothing else is alive a turn would not look at what was posted, and who waits for that would wait for ever. */
+    bool has_mail = atomic_load_explicit(&loop->mailbox, memory_order_relaxed) != NULL;
+    if (has_mail)
+        uv_ref((uv_handle_t *)&loop->mailbox_signal);
     int alive = uv_run(&loop->uv, UV_RUN_NOWAIT);
+    if (has_mail) {
+        uv_unref((uv_handle_t *)&loop->mailbox_signal);
+        alive = uv_loop_alive(&loop->uv);
+    }
     run_deferred(loop);
     loop->clock->stale = true;
     return alive != 0 || atomic_load_explicit(&loop->mailbox, memory_order_relaxed) != NULL;

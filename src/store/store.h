@@ -15,6 +15,7 @@
 #include "store/issued.h"
 #include "store/journal.h"
 #include "store/objects.h"
+#include "store/receipts.h"
 #include "store/records.h"
 #include "store/spend.h"
 
@@ -58,6 +59,7 @@ struct weir_key_query {
 struct weir_ledger_query {
     int64_t from_utc_us, until_utc_us; /* start time, [from, until) */
     struct weir_span key_id;
+    struct weir_span workspace;
     struct weir_span request_id; /* weir's own or the client's */
     int64_t after_sequence;      /* cursor: entries behind it */
     size_t limit;                /* 0: 100; at most 10000 */
@@ -83,6 +85,9 @@ struct weir_engine;
  * no other operation. */
 typedef enum weir_status (*weir_key_visit)(void *context, const struct weir_key_record *key);
 typedef enum weir_status (*weir_ledger_visit)(void *context, const struct weir_ledger_entry *entry);
+/* A receipt's text and the hash of it. */
+typedef enum weir_status (*weir_receipt_visit)(void *context, const struct weir_ledger_entry *entry,
+                                               struct weir_span text, const unsigned char hash[WEIR_RECEIPT_HASH_SIZE]);
 typedef enum weir_status (*weir_revision_visit)(void *context, uint64_t number, struct weir_span hash,
                                                 int64_t saved_utc_us, struct weir_span text);
 typedef enum weir_status (*weir_object_visit)(void *context, const struct weir_object *object);
@@ -92,6 +97,7 @@ typedef enum weir_status (*weir_content_visit)(void *context, const struct weir_
 typedef enum weir_status (*weir_spend_visit)(void *context, const struct weir_spend *spend);
 typedef enum weir_status (*weir_usage_visit)(void *context, const struct weir_usage_row *row);
 typedef enum weir_status (*weir_instance_visit)(void *context, const struct weir_uuid *instance);
+typedef enum weir_status (*weir_plan_visit)(void *context, struct weir_span line);
 
 /* What opening would do to the database. */
 enum { WEIR_STORE_MIGRATION_STEPS = 64 };
@@ -196,6 +202,9 @@ struct weir_engine_ops {
     /* One step of taking away sums by hour that are of before `before_utc_us` (a full day): some milliseconds. Those by day stay. */
     enum weir_status (*usage_trim)(struct weir_engine *engine, int64_t before_utc_us, bool *more,
                                    struct weir_error *error);
+    /* How usage_report would look for it: the lines of the database's own plan. It names the sums, and never the ledger. */
+    enum weir_status (*usage_plan)(struct weir_engine *engine, const struct weir_usage_query *query,
+                                   weir_plan_visit visit, void *context, struct weir_error *error);
     /* One step of taking old rows out of the ledger: at most some hundred entries that started before `before_utc_us`; sums stay. *more: another
      * step is due. */
     enum weir_status (*ledger_prune)(struct weir_engine *engine, int64_t before_utc_us, bool *more,
@@ -288,6 +297,20 @@ struct weir_engine_ops {
     /* Removes at most `limit` of those that have expired at `utc_us`. */
     enum weir_status (*content_sweep)(struct weir_engine *engine, int64_t utc_us, size_t limit, uint64_t *removed,
                                       struct weir_error *error);
+    /* --- receipts (store/receipts.h) ---
+     * One step of chaining what is in the ledger: at most `limit` entries (0: 4096, which are the most). What is chained is on the disk. *more: another
+     * step is due. */
+    enum weir_status (*receipt_advance)(struct weir_engine *engine, size_t limit, bool *more, struct weir_error *error);
+    /* The last entry that retention took away, and the newest one that is chained; of sequence 0 where there is none. */
+    enum weir_status (*receipt_chain)(struct weir_engine *engine, struct weir_receipt_link *cut,
+                                      struct weir_receipt_link *head, struct weir_error *error);
+    /* Receipts of what is chained, in order of sequence; at most 1000, and `newest` is not for this. */
+    enum weir_status (*receipt_each)(struct weir_engine *engine, const struct weir_ledger_query *query,
+                                     weir_receipt_visit visit, void *context, struct weir_error *error);
+    /* One step of comparing the ledger with its chain: at most `limit` entries (0: 10,000, which are the most). WEIR_OK when it could be read, whatever
+     * it found. *more: another step is due, with the same `check`. */
+    enum weir_status (*receipt_verify)(struct weir_engine *engine, struct weir_receipt_check *check, size_t limit,
+                                       bool *more, struct weir_error *error);
     /* Forces what was committed to the disk: it survives a power loss from here on. Asked before journal segments are
      * deleted. */
     enum weir_status (*flush)(struct weir_engine *engine, struct weir_error *error);
@@ -389,6 +412,20 @@ unsigned weir_store_live_instances(const struct weir_store *store);
 WEIR_MUST enum weir_status weir_store_lease(struct weir_store *store, struct weir_loop *loop,
                                             const struct weir_lease *leases, size_t count, weir_store_lease_reply reply,
                                             void *context);
+/* Something that reads and writes more than one thing: `run` is called once on the store thread, with the engine, and does it all in a transaction of
+ * its own (work_begin, work_end). Nothing is ingested meanwhile, so it is short. What came of it stands in `context`; it gives the status of the engine
+ * operation that failed, and WEIR_OK where none did, also where it has refused something. `reply` is called on `loop` with that status, unless
+ * the loop was forgotten, and `release` once after all of it, on whichever thread: whoever asked may be gone by then. */
+struct weir_store_work {
+    enum weir_status (*run)(void *context, const struct weir_engine_ops *ops, struct weir_engine *engine,
+                            struct weir_error *error);
+    weir_store_reply reply;         /* NULL: nobody wants to know */
+    void (*release)(void *context); /* NULL: nothing is to be freed */
+    void *context;
+};
+/* WEIR_EBUSY or WEIR_ENOMEM at once, as below; then nothing was called but `release`. `loop` may be NULL where there is no reply. */
+WEIR_MUST enum weir_status weir_store_run(struct weir_store *store, struct weir_loop *loop,
+                                          const struct weir_store_work *work);
 /* Before the thread has work: the number of the first revision, synchronously; its cause is "start". */
 WEIR_MUST enum weir_status weir_store_revision_first(struct weir_store *store, struct weir_span hash,
                                                      struct weir_span text, uint64_t *number, struct weir_error *error);

@@ -78,7 +78,8 @@ struct store__operation {
     struct weir_issued *found;
     struct weir_lease *leases; /* in the arena */
     size_t count;
-    char bytes[]; /* that the spans point to */
+    struct weir_store_work work; /* store_run.c */
+    char bytes[];                /* that the spans point to */
 };
 
 struct store__waiting; /* store_contents.c */
@@ -180,9 +181,16 @@ void store__catch_up(struct weir_store *store);
 /* A step of the upkeep of sums, the ledger, request records and captured contents, when one is due. */
 void store__upkeep(struct weir_store *store, int64_t now_ns);
 
+/* What was in the journal before the call is in the ledger when this gives WEIR_OK. (store.c) */
+WEIR_MUST enum weir_status store__read_journal(struct weir_store *store, struct weir_error *error);
+
 /* --- store_operations.c --- */
 /* Runs everything that is queued. */
 void store__run_operations(struct weir_store *store);
+/* With room for `bytes`; NULL: no memory. */
+struct store__operation *store__operation_new(struct weir_loop *loop, size_t bytes);
+/* Takes the operation over, also on failure: WEIR_EBUSY. */
+WEIR_MUST enum weir_status store__submit(struct weir_store *store, struct store__operation *operation);
 
 /* --- store_watch.c --- */
 /* Sends changed keys and objects to whom they are new. */

@@ -14,7 +14,7 @@
 
 enum { MAX_QUEUED = 1024 };
 
-static struct store__operation *operation_new(struct weir_loop *loop, size_t bytes) {
+struct store__operation *store__operation_new(struct weir_loop *loop, size_t bytes) {
     struct store__operation *operation = weir_memory_new(1, sizeof(*operation) + bytes);
     if (operation != NULL)
         operation->loop = loop;
@@ -22,6 +22,8 @@ static struct store__operation *operation_new(struct weir_loop *loop, size_t byt
 }
 
 static void operation_free(struct store__operation *operation) {
+    if (operation->work.release != NULL)
+        operation->work.release(operation->work.context);
     weir_arena_free(&operation->arena);
     weir_memory_free(operation);
 }
@@ -34,7 +36,7 @@ static struct weir_span keep(char **at, struct weir_span span) {
     return weir_span_of(copy, span.length);
 }
 
-static enum weir_status submit(struct weir_store *store, struct store__operation *operation) {
+enum weir_status store__submit(struct weir_store *store, struct store__operation *operation) {
     pthread_mutex_lock(&store->mutex);
     if (store->queued >= MAX_QUEUED || store->stop) {
         pthread_mutex_unlock(&store->mutex);
@@ -131,7 +133,7 @@ enum weir_status weir_store_key_insert(struct weir_store *store, struct weir_loo
     store__key_texts(&copy, texts);
     for (size_t i = 0; i < STORE__KEY_TEXTS; i++)
         bytes += texts[i]->length;
-    struct store__operation *operation = operation_new(loop, bytes);
+    struct store__operation *operation = store__operation_new(loop, bytes);
     if (operation == NULL)
         return WEIR_ENOMEM;
     char *at = operation->bytes;
@@ -141,7 +143,7 @@ enum weir_status weir_store_key_insert(struct weir_store *store, struct weir_loo
     for (size_t i = 0; i < STORE__KEY_TEXTS; i++)
         *texts[i] = keep(&at, *texts[i]);
     operation->key = copy;
-    return submit(store, operation);
+    return store__submit(store, operation);
 }
 
 static enum weir_status run_key_revoke(struct weir_store *store, struct store__operation *operation,
@@ -151,7 +153,7 @@ static enum weir_status run_key_revoke(struct weir_store *store, struct store__o
 
 enum weir_status weir_store_key_revoke(struct weir_store *store, struct weir_loop *loop, struct weir_span id,
                                        weir_store_reply reply, void *context) {
-    struct store__operation *operation = operation_new(loop, id.length);
+    struct store__operation *operation = store__operation_new(loop, id.length);
     if (operation == NULL)
         return WEIR_ENOMEM;
     char *at = operation->bytes;
@@ -159,7 +161,7 @@ enum weir_status weir_store_key_revoke(struct weir_store *store, struct weir_loo
     operation->reply = reply;
     operation->context = context;
     operation->id = keep(&at, id);
-    return submit(store, operation);
+    return store__submit(store, operation);
 }
 
 /* --- objects --- */
@@ -173,7 +175,7 @@ static enum weir_status run_object_create(struct weir_store *store, struct store
 enum weir_status weir_store_object_create(struct weir_store *store, struct weir_loop *loop,
                                           const struct weir_object *object, weir_store_reply reply, void *context) {
     size_t bytes = object->parent.length + object->id.length + object->handle.length + object->text.length;
-    struct store__operation *operation = operation_new(loop, bytes);
+    struct store__operation *operation = store__operation_new(loop, bytes);
     if (operation == NULL)
         return WEIR_ENOMEM;
     char *at = operation->bytes;
@@ -185,7 +187,7 @@ enum weir_status weir_store_object_create(struct weir_store *store, struct weir_
     operation->object.id = keep(&at, object->id);
     operation->object.handle = keep(&at, object->handle);
     operation->object.text = keep(&at, object->text);
-    return submit(store, operation);
+    return store__submit(store, operation);
 }
 
 /* --- revisions --- */
@@ -238,7 +240,7 @@ static enum weir_status run_revision_save(struct weir_store *store, struct store
 
 static struct store__operation *revision_operation(struct weir_loop *loop, struct weir_span hash, struct weir_span text,
                                                    const char *cause) {
-    struct store__operation *operation = operation_new(loop, hash.length + text.length);
+    struct store__operation *operation = store__operation_new(loop, hash.length + text.length);
     if (operation == NULL)
         return NULL;
     char *at = operation->bytes;
@@ -257,7 +259,7 @@ enum weir_status weir_store_revision_save(struct weir_store *store, struct weir_
         return WEIR_ENOMEM;
     operation->revision_reply = reply;
     operation->context = context;
-    return submit(store, operation);
+    return store__submit(store, operation);
 }
 
 static enum weir_status save_and_wait(struct weir_store *store, struct weir_span hash, struct weir_span text,
@@ -266,7 +268,7 @@ static enum weir_status save_and_wait(struct weir_store *store, struct weir_span
     if (operation == NULL)
         return weir_fail(error, WEIR_ENOMEM, "no memory to store the revision");
     operation->waited_for = true;
-    enum weir_status status = submit(store, operation);
+    enum weir_status status = store__submit(store, operation);
     if (status != WEIR_OK)
         return weir_fail(error, status, "the store has too much to do");
     pthread_mutex_lock(&store->mutex);
@@ -306,7 +308,7 @@ enum weir_status weir_store_issued_find(struct weir_store *store, struct weir_lo
                                         size_t count, weir_store_issued_reply reply, void *context) {
     if (count > WEIR_MAX_ISSUED_ASKED)
         return WEIR_ELIMIT;
-    struct store__operation *operation = operation_new(loop, 0);
+    struct store__operation *operation = store__operation_new(loop, 0);
     if (operation == NULL)
         return WEIR_ENOMEM;
     operation->arena = weir_arena_new(0, MAX_ISSUED_BYTES);
@@ -326,7 +328,7 @@ enum weir_status weir_store_issued_find(struct weir_store *store, struct weir_lo
     operation->issued_reply = reply;
     operation->context = context;
     operation->count = count;
-    return submit(store, operation);
+    return store__submit(store, operation);
 }
 
 /* --- slices --- */
@@ -334,6 +336,12 @@ enum { MAX_LEASE_BYTES = 8 * 1024 * 1024 }; /* of one question with its ids */
 
 static enum weir_status run_lease(struct weir_store *store, struct store__operation *operation,
                                   struct weir_error *error) {
+    bool gives_all = false;
+    for (size_t i = 0; i < operation->count; i++)
+        gives_all = gives_all || operation->leases[i].unused == INT64_MAX;
+    enum weir_status status = gives_all ? store__read_journal(store, error) : WEIR_OK;
+    if (status != WEIR_OK)
+        return status;
     return store->ops->lease(store->engine, &store->instance, operation->leases, operation->count, error);
 }
 
@@ -341,7 +349,7 @@ enum weir_status weir_store_lease(struct weir_store *store, struct weir_loop *lo
                                   size_t count, weir_store_lease_reply reply, void *context) {
     if (count > WEIR_MAX_LEASES)
         return WEIR_ELIMIT;
-    struct store__operation *operation = operation_new(loop, 0);
+    struct store__operation *operation = store__operation_new(loop, 0);
     if (operation == NULL)
         return WEIR_ENOMEM;
     operation->arena = weir_arena_new(0, MAX_LEASE_BYTES);
@@ -360,5 +368,5 @@ enum weir_status weir_store_lease(struct weir_store *store, struct weir_loop *lo
     operation->lease_reply = reply;
     operation->context = context;
     operation->count = count;
-    return submit(store, operation);
+    return store__submit(store, operation);
 }

@@ -559,6 +559,84 @@ static void issued_ids_through_the_thread(void **state) {
     assert_int_equal(answers.replies, 3);
 }
 
+/* --- work of others --- */
+struct work {
+    struct answers *answers;
+    enum weir_status give;
+    _Atomic unsigned runs, releases;
+};
+
+/* An object is made, and undone where the work gives a failure. */
+static enum weir_status do_work(void *context, const struct weir_engine_ops *ops, struct weir_engine *engine,
+                                struct weir_error *error) {
+    struct work *work = context;
+    struct weir_object object = {.kind = WEIR_OBJECT_MARK,
+                                 .id = work->give == WEIR_OK ? WEIR_SPAN("good") : WEIR_SPAN("bad"),
+                                 .text = WEIR_SPAN("{}"),
+                                 .created_utc_us = 1};
+    work->runs++;
+    enum weir_status status = ops->work_begin(engine, error);
+    if (status != WEIR_OK)
+        return status;
+    status = ops->object_create(engine, &object, error);
+    if (status == WEIR_OK && work->give != WEIR_OK)
+        status = weir_fail(error, work->give, "it was thought better of");
+    enum weir_status ended = ops->work_end(engine, status, error);
+    return status == WEIR_OK ? ended : status;
+}
+
+static void on_work(void *context, enum weir_status status, const struct weir_error *error) {
+    struct work *work = context;
+    on_reply(work->answers, status, error);
+    assert_int_equal(work->releases, 0);
+}
+
+static void release_work(void *context) {
+    struct work *work = context;
+    work->releases++;
+}
+
+static void work_runs_once_on_the_thread(void **state) {
+    struct weir_store *store = store_open(*state, 1, false);
+    struct answers answers = {.loop = loop_make()};
+    struct work good = {.answers = &answers}, bad = {.answers = &answers, .give = WEIR_EFULL},
+                forgotten = {.answers = &answers, .give = WEIR_EFULL};
+    struct weir_store_work work = {.run = do_work, .reply = on_work, .release = release_work, .context = &good};
+    assert_int_equal(weir_store_run(store, answers.loop, &work), WEIR_OK);
+    assert_true(turn_until(answers.loop, &answers.replies, 1));
+    assert_int_equal(answers.status, WEIR_OK);
+    assert_int_equal(good.runs, 1);
+    assert_int_equal(good.releases, 1);
+    work.context = &bad;
+    assert_int_equal(weir_store_run(store, answers.loop, &work), WEIR_OK);
+    assert_true(turn_until(answers.loop, &answers.replies, 2));
+    assert_int_equal(answers.status, WEIR_EFULL);
+    assert_int_equal(bad.releases, 1);
+    /* Nobody waits for the last one any more: it is done and released all the same. */
+    work.context = &forgotten;
+    assert_int_equal(weir_store_run(store, answers.loop, &work), WEIR_OK);
+    weir_store_forget_loop(store, answers.loop);
+    weir_store_free(&store);
+    while (weir_loop_run_once(answers.loop)) /* a reply that was on its way before still comes */
+        sleep_ms(1);
+    weir_loop_free(&answers.loop);
+    assert_int_equal(forgotten.runs, 1);
+    assert_int_equal(forgotten.releases, 1);
+    struct weir_engine *engine = NULL;
+    struct weir_error error = {.status = WEIR_OK};
+    struct weir_object object;
+    struct weir_arena *arena = weir_arena_new(0, 65536);
+    assert_int_equal(weir_store_direct_open(*state, "dev", false, &engine, &error), WEIR_OK);
+    assert_int_equal(weir_engine_sqlite.object_get(engine, WEIR_OBJECT_MARK, WEIR_SPAN(""), WEIR_SPAN("good"), arena,
+                                                   &object, &error),
+                     WEIR_OK);
+    assert_int_equal(weir_engine_sqlite.object_get(engine, WEIR_OBJECT_MARK, WEIR_SPAN(""), WEIR_SPAN("bad"), arena,
+                                                   &object, &error),
+                     WEIR_ENOTFOUND);
+    weir_store_direct_close(&engine);
+    weir_arena_free(&arena);
+}
+
 static void a_forgotten_loop_hears_nothing(void **state) {
     struct weir_store *store = store_open(*state, 1, false);
     struct answers answers = {.loop = loop_make()};
@@ -763,6 +841,7 @@ int main(void) {
         IN_SCRATCH(a_whole_key_goes_through_the_thread),
         IN_SCRATCH(revisions_through_the_thread),
         IN_SCRATCH(issued_ids_through_the_thread),
+        IN_SCRATCH(work_runs_once_on_the_thread),
         IN_SCRATCH(a_forgotten_loop_hears_nothing),
         IN_SCRATCH(a_locked_database_loses_nothing),
         IN_SCRATCH(an_idle_store_comes_back),
