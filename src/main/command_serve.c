@@ -37,6 +37,7 @@ static void on_watch(void *argument) {
     server->board.store_backlog_bytes = health.journal_backlog_bytes;
     main__keys_turn(server);
     main__meter_turn(server);
+    main__billing_turn(server);
     server->control_cpu_ns = weir_clock_thread_cpu_ns();
     if (server->backups != NULL) {
         struct weir_backup_state backups;
@@ -83,8 +84,8 @@ static void write_metrics(void *context, bool openmetrics, struct weir_buffer *o
                                        .backup_bytes = backups.last_bytes,
                                        .backup_failures = backups.failures,
                                        .start_utc_us = server->board.start_utc_us};
-    main__meter_facts(server, &facts);
     main__alerts_count(server->alerts, &facts);
+    main__meter_facts(server, &facts);
     weir_metrics_write(server->gateway.metrics, &facts, openmetrics, out);
 }
 
@@ -442,9 +443,11 @@ static enum weir_status boot(struct main__server *server, struct weir_arena *are
     if (status == WEIR_OK)
         status = open_sealing(server, error);
     if (status == WEIR_OK)
+        status = open_receipts(server, error);
+    if (status == WEIR_OK)
         status = main__meter_open(server, error);
     if (status == WEIR_OK)
-        status = open_receipts(server, error);
+        status = main__billing_open(server, error);
     if (status == WEIR_OK)
         status = load_keys(server, error); /* workspaces, too: what is captured depends on the sealing key */
     if (status == WEIR_OK)
@@ -479,6 +482,7 @@ static void shut(struct main__server *server) {
     main__alerts_free(&server->alerts);
     main__publish_free(server);
     main__published_free(&server->first);
+    main__billing_release(server);
     weir_keys_free(&server->gateway.keys);
     weir_metrics_free(&server->gateway.metrics);
     weir_issued_free(&server->gateway.issued);

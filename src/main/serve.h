@@ -29,6 +29,14 @@ struct main__key_watch {
     bool is_posted, is_over;
 };
 
+/* Billing's periodic work (serve_billing.c). */
+struct main__billing {
+    struct weir_secret *secret; /* that payments are signed with; NULL: none */
+    bool is_running;
+    int64_t next_ns, cursor;
+    size_t changes;
+};
+
 struct main__publisher;
 
 struct main__server {
@@ -65,6 +73,7 @@ struct main__server {
     _Atomic int64_t control_cpu_ns;
     struct main__key_watch key_watch;
     bool meter_has_objects; /* the store has said what limits and budgets there are */
+    struct main__billing billing;
     bool stopping;
     int exit_code;
 };
@@ -97,6 +106,14 @@ void main__keys_changed(void *context);
 void main__keys_over(struct main__server *server);
 /* Once that thread has ended. */
 void main__keys_release(struct main__server *server);
+
+/* --- serve_billing.c --- */
+/* Fetches the secret that payments are signed with, where one is named. */
+WEIR_MUST enum weir_status main__billing_open(struct main__server *server, struct weir_error *error);
+/* Now and then, on the control thread: a step of what is due. */
+void main__billing_turn(struct main__server *server);
+/* After the workers. */
+void main__billing_release(struct main__server *server);
 
 /* --- serve_demo.c --- */
 /* Makes sure that the demo key of <data>/demo-key (readable by its user alone) exists and works, and prints how to try the gateway. Dev only. */

@@ -253,7 +253,7 @@ static enum weir_status delete_before(struct weir_engine *engine, int64_t sequen
 }
 
 enum weir_status store__receipts_cut(struct weir_engine *engine, int64_t sequence, struct weir_error *error) {
-    struct weir_receipt_link head, cut;
+    struct weir_receipt_link head = {.sequence = 0}, cut = {.sequence = 0};
     struct advancing advancing = {.engine = engine, .error = error, .until = sequence};
     enum weir_status status = place_read(engine, WEIR_SPAN("head"), &head, error);
     if (status == WEIR_OK)
@@ -348,7 +348,7 @@ static enum weir_status compare_entry(void *context, const struct weir_ledger_en
 /* Once, and again where retention has overtaken us. */
 static enum weir_status begin_at_cut(struct weir_engine *engine, struct weir_receipt_check *check,
                                      struct weir_error *error) {
-    struct weir_receipt_link cut;
+    struct weir_receipt_link cut = {.sequence = 0};
     enum weir_status status = place_read(engine, WEIR_SPAN("cut"), &cut, error);
     if (status != WEIR_OK || (check->begun && cut.sequence <= check->at.sequence))
         return status;

@@ -12,10 +12,10 @@ enum { contents_a_step = 16 /* some megabytes at most */, receipts_a_step = 512 
 static const int64_t look_ns = (int64_t)10 * 1000000000, pause_ns = (int64_t)10 * 1000000,
                      sweep_ns = (int64_t)600 * 1000000000;
 
-static const int64_t step_ms = 4;
+static const int64_t step_ms = 2; /* of reading; as long again to write the sums */
 
 void store__catch_up(struct weir_store *store) {
-    const int64_t longest_ns = (int64_t)2 * 1000000000, report_ns = (int64_t)100 * 1000000, ms = 50;
+    const int64_t longest_ns = (int64_t)2 * 1000000000, report_ns = (int64_t)100 * 1000000, ms = 200;
     const int64_t began_ns = weir_clock_monotonic_ns();
     struct weir_error error = {.status = WEIR_OK};
     bool more = true;

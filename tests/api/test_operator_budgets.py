@@ -38,7 +38,7 @@ def key(operator, **members):
 
 def spend(gateway, made):
     """One request of a key; what the ledger says that it cost."""
-    answer = gateway.chat(headers={"authorization": f"Bearer {made['key']}", "x-sim-tokens": "100"})
+    answer = gateway.chat(max_tokens=100, headers={"authorization": f"Bearer {made['key']}", "x-sim-tokens": "100"})
     assert answer.status == 200, answer.body
     cost = gateway.entry_of(answer.headers["x-request-id"])["cost_cu_milli"]
     assert cost > 0

@@ -261,4 +261,5 @@ CHANGES = {
     "limits.create": change("POST", "/api/v1/limits", {"scope": "global", "requests_per_day": 10**9}),
     "limits.update": limit("PATCH", {"requests_per_day": 10**8}),
     "limits.delete": limit("DELETE", confirm=True),
+    "receipts.keys_rotate": change("POST", "/api/v1/receipts/keys/rotate"),
 }
