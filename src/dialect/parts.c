@@ -102,27 +102,31 @@ static void read_message(const struct weir_json_found *message, struct weir_call
     }
 }
 
-/* No list within it, and no more objects than there are messages: whatever the members are called, they are texts. */
-static bool is_plain(const struct weir_json_found *messages) {
-    const char *at = messages->value.at + 1, *end = messages->value.at + messages->value.length;
-    size_t objects = 0;
-    if (memchr(at, '[', (size_t)(end - at)) != NULL)
-        return false;
-    while (objects <= messages->elements && (at = memchr(at, '{', (size_t)(end - at))) != NULL) {
-        objects++;
+/* Objects with a member begin with a brace and a quote. Within a string a quote ends it or has a backslash before it: text with braces in it, as code is, is
+ * taken for an object only where it ends with one. Gives at most `most` + 1. */
+static size_t count_objects(struct weir_span text, size_t most) {
+    const char *at = text.at, *end = text.at + text.length;
+    size_t count = 0;
+    while (count <= most && (at = memchr(at, '{', (size_t)(end - at))) != NULL) {
         at++;
+        while (at < end && (*at == ' ' || *at == '\t' || *at == '\r' || *at == '\n'))
+            at++;
+        count += at < end && *at == '"';
     }
-    return objects <= messages->elements;
+    return count;
 }
 
 void dialect__bound_messages(const struct weir_json_found *messages, bool are_items, struct weir_call *call) {
     struct weir_json_found message;
     struct weir_span name;
     size_t cursor = 0;
-    if (messages->kind != WEIR_JSON_ARRAY || (!are_items && is_plain(messages)))
+    /* Messages have nothing in them that matters here and is no object; of items the type alone may. */
+    if (messages->kind != WEIR_JSON_ARRAY ||
+        (!are_items && count_objects(messages->value, messages->elements) <= messages->elements))
         return;
     while (!call->input_is_elsewhere && weir_json_next(messages->value, &cursor, &name, &message) == WEIR_OK)
-        read_message(&message, call);
+        if (are_items || count_objects(message.value, 1) > 1)
+            read_message(&message, call);
 }
 
 void dialect__bound_tools(const struct weir_json_found *tools, struct weir_call *call) {

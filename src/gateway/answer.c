@@ -87,6 +87,11 @@ static void send_whole(struct weir_request *request, struct weir_buffer *head, s
 
 void gateway__answer_body(struct weir_request *request, unsigned status, struct weir_span content_type,
                           struct weir_span body) {
+    gateway__answer_fields(request, status, content_type, body, NULL, 0);
+}
+
+void gateway__answer_fields(struct weir_request *request, unsigned status, struct weir_span content_type,
+                            struct weir_span body, const struct weir_http_field *fields, size_t count) {
     struct weir_buffer head;
     gateway__charge(request); /* whoever has the answer may ask again */
     weir_buffer_init(&head, WEIR_MAX_HEAD_BYTES);
@@ -95,6 +100,8 @@ void gateway__answer_body(struct weir_request *request, unsigned status, struct 
     if (request->capture != NULL)
         gateway__capture_type(request, content_type);
     (void)weir_http_write_field(&head, WEIR_SPAN("Cache-Control"), WEIR_SPAN("no-store"));
+    for (size_t i = 0; i < count; i++)
+        (void)weir_http_write_field(&head, fields[i].name, fields[i].value);
     send_whole(request, &head, body);
     weir_buffer_release(&head);
 }

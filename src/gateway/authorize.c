@@ -59,6 +59,14 @@ static bool address_allowed(const struct weir_key_rules *rules, struct weir_span
 
 /* --- from the head --- */
 
+/* Whether the rules name it in so many words: neither silence nor "*" nor a pattern does. */
+static bool is_named(const struct weir_key_rules *rules, struct weir_span capability) {
+    for (size_t i = 0; rules != NULL && i < rules->capabilities.count; i++)
+        if (weir_span_equal(rules->capabilities.at[i], capability))
+            return true;
+    return false;
+}
+
 static enum gateway__next check_head(struct weir_request *request, const struct weir_key_rules *rules) {
     struct weir_span capability = weir_span_of_string(request->endpoint->capability);
     struct weir_span endpoint = weir_span_of_string(request->endpoint->name);
@@ -82,7 +90,12 @@ enum gateway__next gateway__step_authorize(struct weir_request *request) {
         return NEXT;
     if (atomic_load_explicit(&key->shared->suspended, memory_order_relaxed))
         return gateway__fail(request, WEIR_REASON_WORKSPACE_SUSPENDED, NULL, NULL);
-    return key->rules == NULL ? NEXT : check_head(request, key->rules);
+    enum gateway__next next = key->rules == NULL ? NEXT : check_head(request, key->rules);
+    if (next == NEXT && request->endpoint->is_explicit &&
+        !is_named(key->rules, weir_span_of_string(request->endpoint->capability)))
+        return gateway__fail(request, WEIR_REASON_KEY_CAPABILITY_MISSING, NULL,
+                             "%s: the key's rules must name it in their capabilities", request->endpoint->capability);
+    return next;
 }
 
 /* --- the model --- */

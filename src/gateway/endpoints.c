@@ -2,7 +2,7 @@
 #include "gateway/impl.h"
 
 /* What a key must be able to do, by areas of the gateway. */
-static const char inference[] = "inference";
+static const char inference[] = "inference", billing[] = "billing", admin[] = "admin";
 
 /* What providers make: the model says where it goes. */
 #define MAKES(row_name, row_path, row_format, row_bodies)                                                 \
@@ -18,6 +18,13 @@ static const char inference[] = "inference";
     }
 #define LOCAL(row_name, row_path, function) \
     { .name = row_name, .method = "GET", .path = row_path, .answer = function }
+
+/* Money and plans: answered here, for keys whose rules say so in words. */
+#define BILLING(row_name, row_method, row_path, row_bodies, function)                                       \
+    {                                                                                                       \
+        .name = row_name, .method = row_method, .path = row_path, .needs_key = true, .capability = billing, \
+        .is_explicit = true, .bodies = row_bodies, .answer = function                                       \
+    }
 
 static const struct gateway__endpoint endpoints[] = {
     MAKES("chat.completions", "/v1/chat/completions", chat, BODY_JSON),
@@ -156,6 +163,20 @@ static const struct gateway__endpoint endpoints[] = {
      .path = "/v1/receipts/*",
      .needs_key = true,
      .answer = gateway__answer_receipt},
+    BILLING("billing.purchases.create", "POST", "/v1/billing/purchases", BODY_JSON, gateway__billing_purchase_create),
+    BILLING("billing.purchases.list", "GET", "/v1/billing/purchases", 0, gateway__billing_purchase_list),
+    BILLING("billing.purchases.get", "GET", "/v1/billing/purchases/{id}", 0, gateway__billing_purchase_get),
+    BILLING("billing.balance", "GET", "/v1/billing/balance", 0, gateway__billing_balance),
+    BILLING("billing.usage", "GET", "/v1/billing/usage", 0, gateway__billing_usage),
+    BILLING("billing.plan", "GET", "/v1/billing/plan", 0, gateway__billing_plan),
+    BILLING("billing.plan.upgrade", "POST", "/v1/billing/plan/upgrade", BODY_JSON, gateway__billing_plan_upgrade),
+    BILLING("billing.plan.downgrade", "POST", "/v1/billing/plan/downgrade", BODY_JSON, gateway__billing_plan_downgrade),
+    BILLING("billing.plan.cancel_downgrade", "POST", "/v1/billing/plan/cancel-downgrade", 0,
+            gateway__billing_plan_cancel),
+    {.name = "billing.payment",
+     .method = "POST",
+     .path = "/v1/billing/webhooks/payment",
+     .answer = gateway__billing_payment},
     LOCAL("metrics", "/metrics", gateway__answer_metrics),
 };
 /* OPTIONS on any known path: a browser's preflight, or a question for the methods. */
@@ -172,7 +193,8 @@ const char *weir_gateway_endpoint_name(size_t index) {
 }
 
 const char *weir_gateway_capability_name(size_t index) {
-    return index == 0 ? inference : NULL;
+    static const char *const names[] = {inference, billing, admin};
+    return index < sizeof names / sizeof *names ? names[index] : NULL;
 }
 
 /* An id of a provider's making goes into a path of ours: bytes that mean something there are never part of one. */
@@ -212,7 +234,7 @@ static bool path_matches(const char *pattern, struct weir_span path, struct weir
 static bool method_matches(const struct gateway__endpoint *endpoint, struct weir_span method) {
     if (weir_span_equal(method, weir_span_of_string(endpoint->method)))
         return true;
-    return endpoint->answer != NULL && weir_span_equal(method, WEIR_SPAN("HEAD"));
+    return endpoint->answer != NULL && endpoint->method[0] == 'G' && weir_span_equal(method, WEIR_SPAN("HEAD"));
 }
 
 enum { TAKES_GET = 1, TAKES_HEAD = 2, TAKES_POST = 4, TAKES_DELETE = 8 };
@@ -231,6 +253,7 @@ static const char *allow_text(unsigned methods) {
                                           [TAKES_GET | TAKES_HEAD] = "GET, HEAD, OPTIONS",
                                           [TAKES_POST] = "POST, OPTIONS",
                                           [TAKES_GET | TAKES_POST] = "GET, POST, OPTIONS",
+                                          [TAKES_GET | TAKES_HEAD | TAKES_POST] = "GET, HEAD, POST, OPTIONS",
                                           [TAKES_DELETE | TAKES_GET] = "GET, DELETE, OPTIONS",
                                           [TAKES_DELETE | TAKES_GET | TAKES_POST] = "GET, POST, DELETE, OPTIONS"};
     return texts[methods];

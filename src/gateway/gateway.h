@@ -44,16 +44,26 @@ struct weir_cors_settings {
 struct weir_metrics_settings {
     struct weir_texts allow;
 };
+enum weir_payment { WEIR_PAYMENT_MANUAL = 0, WEIR_PAYMENT_WEBHOOK };
+struct weir_billing_settings {
+    int payment; /* enum weir_payment: who says that a purchase was paid */
+    struct weir_span payment_url;
+    struct weir_span webhook_secret; /* a reference */
+    int64_t max_purchase_cu;
+    int64_t purchase_expiry_ms;
+};
 struct weir_gateway_settings {
     struct weir_limits_settings limits;
     struct weir_timeouts_settings timeouts;
     struct weir_cors_settings cors;
     struct weir_metrics_settings metrics;
+    struct weir_billing_settings billing;
 };
 extern const struct weir_option_table weir_limits_options;
 extern const struct weir_option_table weir_timeouts_options;
 extern const struct weir_option_table weir_cors_options;
 extern const struct weir_option_table weir_metrics_options;
+extern const struct weir_option_table weir_billing_options;
 
 /* One published state: a revision, the prices and the settings that go with it. Immutable; owned by main. */
 struct weir_published {
@@ -85,7 +95,8 @@ struct weir_gateway {
     int64_t content_retention_us;         /* of what is captured */
     struct weir_receipt_signer *receipts; /* NULL: none are given */
     struct weir_issued_table *issued;
-    const char *spool_directory; /* for forms that are too large for memory */
+    const struct weir_secret *webhook_secret; /* of payments; NULL: none, and no payment's word is believed */
+    const char *spool_directory;              /* for forms that are too large for memory */
     struct weir_log log;
     /* Workers that were told to stop and have something in flight. None ends before it is 0 or its own time is over: the sockets of all
      * take connections until the end, and each of these gets an answer. */

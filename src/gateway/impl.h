@@ -98,6 +98,7 @@ struct gateway__endpoint {
     const char *path;   /* {id}: one segment; ends in '*': any byte or more */
     bool needs_key;
     const char *capability; /* that the key must have; NULL where none is needed */
+    bool is_explicit;       /* the key's rules must name the capability: none has it by saying nothing */
     unsigned bodies;        /* BODY_… that it takes; 0: whatever comes goes through */
     enum gateway__place place;
     const struct weir_format *format; /* NULL: its bodies go through unread */
@@ -403,6 +404,9 @@ void gateway__write_head(struct weir_request *request, unsigned status, struct w
 /* A whole answer: head, body, end of request. */
 void gateway__answer_body(struct weir_request *request, unsigned status, struct weir_span content_type,
                           struct weir_span body);
+/* The same with fields of its own. */
+void gateway__answer_fields(struct weir_request *request, unsigned status, struct weir_span content_type,
+                            struct weir_span body, const struct weir_http_field *fields, size_t count);
 void gateway__answer_error(struct weir_request *request);
 struct weir_error_answer gateway__error_of(const struct weir_request *request);
 /* The CORS fields for this request's Origin, if it is allowed. */
@@ -423,6 +427,17 @@ enum gateway__next gateway__answer_preflight(struct weir_request *request);
 /* --- receipts.c --- */
 enum gateway__next gateway__answer_receipt(struct weir_request *request);
 enum gateway__next gateway__answer_receipt_keys(struct weir_request *request);
+/* --- billing_actions.c, billing_webhook.c, billing_models.c: billing.h --- */
+enum gateway__next gateway__billing_purchase_create(struct weir_request *request);
+enum gateway__next gateway__billing_purchase_get(struct weir_request *request);
+enum gateway__next gateway__billing_purchase_list(struct weir_request *request);
+enum gateway__next gateway__billing_balance(struct weir_request *request);
+enum gateway__next gateway__billing_plan(struct weir_request *request);
+enum gateway__next gateway__billing_usage(struct weir_request *request);
+enum gateway__next gateway__billing_plan_upgrade(struct weir_request *request);
+enum gateway__next gateway__billing_plan_downgrade(struct weir_request *request);
+enum gateway__next gateway__billing_plan_cancel(struct weir_request *request);
+enum gateway__next gateway__billing_payment(struct weir_request *request);
 
 /* --- form.c --- */
 /* Begins to take the body as a form. WEIR_EINVAL: no boundary; WEIR_ENOMEM. */
@@ -446,9 +461,9 @@ void gateway__note_issued(struct weir_request *request, struct weir_span body);
 void gateway__note_issued_id(struct weir_request *request, struct weir_span id);
 /* A list whose items have to be asked for: WAIT, and gateway__resume comes later; NEXT where it was answered. */
 enum gateway__next gateway__answer_list(struct weir_request *request);
-/* A question to the store, which the request waits for; NULL: no memory. */
+/* What a request waits for of the store; NULL: no memory. One at a time. */
 struct gateway__lookup *gateway__lookup_new(struct weir_request *request);
-/* Its reply has come, or never will: frees it, and gives the request that waits; NULL: it has gone. */
+/* The request that waits for a reply, which is here; NULL: it has gone. Frees the lookup. */
 struct weir_request *gateway__lookup_take(struct gateway__lookup *lookup);
 void gateway__lookup_drop(struct weir_request *request);
 /* At the worker's end, after the store has forgotten its loop: no answer comes any more. */

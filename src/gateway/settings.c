@@ -117,3 +117,46 @@ static const struct weir_option metrics_rows[] = {
 };
 const struct weir_option_table weir_metrics_options = {"metrics", metrics_rows, COUNT(metrics_rows),
                                                        sizeof(struct weir_metrics_settings)};
+
+static const char *const payments[] = {"manual", "webhook", NULL};
+static const struct weir_option billing_rows[] = {
+    {.name = "payment",
+     .kind = WEIR_OPTION_CHOICE,
+     .offset = AT(billing, payment),
+     .initial = "manual",
+     .choices = payments,
+     .live = true,
+     .prose =
+         "Who says that a purchase was paid: `manual`, an operator (`weir billing approve`), or `webhook`, a payment system that calls `/v1/billing/webhooks/payment`."},
+    {.name = "payment_url",
+     .kind = WEIR_OPTION_TEXT,
+     .offset = AT(billing, payment_url),
+     .live = true,
+     .prose =
+         "Where a purchase is paid, for its answer: a URL in which `{purchase}`, `{workspace}` and `{cu_milli}` are put in. Empty: none is told."},
+    {.name = "webhook_secret",
+     .kind = WEIR_OPTION_SECRET,
+     .offset = AT(billing, webhook_secret),
+     .environment = "WEIR_WEBHOOK_SECRET",
+     .prose =
+         "What the payment system signs with, `env:NAME`, `file:PATH` or `secret:NAME`: `whsec_` and base64, as Standard Webhooks have it, or any text. Needed for `payment: webhook`."},
+    {.name = "max_purchase_cu",
+     .kind = WEIR_OPTION_INTEGER,
+     .offset = AT(billing, max_purchase_cu),
+     .initial = "1000000000",
+     .minimum = 1,
+     .maximum = 1000000000000,
+     .live = true,
+     .prose = "The most CU of one purchase (a million CU are a dollar)."},
+    {.name = "purchase_expiry",
+     .kind = WEIR_OPTION_DURATION,
+     .offset = AT(billing, purchase_expiry_ms),
+     .initial = "7d",
+     .unit = "s",
+     .minimum = 60000,
+     .maximum = (int64_t)365 * 24 * 3600000,
+     .live = true,
+     .prose = "How long a purchase waits for an operator. A payment that arrives later is credited all the same."},
+};
+const struct weir_option_table weir_billing_options = {"billing", billing_rows, COUNT(billing_rows),
+                                                       sizeof(struct weir_billing_settings)};

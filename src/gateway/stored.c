@@ -16,6 +16,16 @@ void gateway__lookup_drop(struct weir_request *request) {
     request->lookup = NULL;
 }
 
+struct gateway__lookup *gateway__lookup_new(struct weir_request *request) {
+    struct gateway__lookup *lookup = weir_memory_new(1, sizeof *lookup);
+    if (lookup == NULL)
+        return NULL;
+    lookup->request = request;
+    request->lookup = lookup;
+    weir_list_append(&request->worker->lookups, &lookup->link);
+    return lookup;
+}
+
 static void lookup_free(struct gateway__lookup *lookup) {
     weir_list_remove(&lookup->link);
     weir_memory_free(lookup);
@@ -28,16 +38,6 @@ void gateway__lookups_free(struct weir_worker *worker) {
 
 static enum gateway__next store_unavailable(struct weir_request *request) {
     return gateway__fail(request, WEIR_REASON_STORE_UNAVAILABLE, NULL, NULL);
-}
-
-struct gateway__lookup *gateway__lookup_new(struct weir_request *request) {
-    struct gateway__lookup *lookup = weir_memory_new(1, sizeof *lookup);
-    if (lookup == NULL)
-        return NULL;
-    lookup->request = request;
-    request->lookup = lookup;
-    weir_list_append(&request->worker->lookups, &lookup->link);
-    return lookup;
 }
 
 static enum gateway__next ask(struct weir_request *request, const struct weir_span *ids, size_t count,

@@ -5,7 +5,8 @@
  *   {"models":["gpt-4o*","anthropic/claude-*"],        names; '*' stands for any bytes
  *    "endpoints":["chat.completions","embeddings"],    names of the data plane's endpoints; '*' as above
  *    "tools":["github.*"],                             names of tools
- *    "capabilities":["inference"],                     areas of the gateway
+ *    "capabilities":["inference"],                     areas of the gateway; "billing" and "admin" count only where they are named here: a key whose
+ *                                                      rules are silent on capabilities, or say "*", has neither
  *    "addresses":["192.0.2.0/24"],                     networks that the key may be used from
  *    "limits":{"requests_per_second":N,"requests_per_minute":N,"requests_per_day":N,"tokens_per_minute":N,"tokens_per_day":N,
  *              "concurrent_requests":N,"concurrent_streams":N,"burst_percent":N,

@@ -37,6 +37,7 @@ static void on_watch(void *argument) {
     server->board.store_backlog_bytes = health.journal_backlog_bytes;
     main__keys_turn(server);
     main__meter_turn(server);
+    main__billing_turn(server);
     server->control_cpu_ns = weir_clock_thread_cpu_ns();
     if (server->backups != NULL) {
         struct weir_backup_state backups;
@@ -83,6 +84,7 @@ static void write_metrics(void *context, bool openmetrics, struct weir_buffer *o
                                        .backup_bytes = backups.last_bytes,
                                        .backup_failures = backups.failures,
                                        .start_utc_us = server->board.start_utc_us};
+    main__alerts_count(server->alerts, &facts);
     main__meter_facts(server, &facts);
     weir_metrics_write(server->gateway.metrics, &facts, openmetrics, out);
 }
@@ -421,6 +423,8 @@ static enum weir_status boot(struct main__server *server, struct weir_arena *are
     status = main__publish_first(server, arena, error);
     if (status == WEIR_OK)
         status = weir_loop_new(&log, &server->loop, error);
+    if (status == WEIR_OK && main__alerts_new(server->store, server->loop, &log, &server->alerts) != WEIR_OK)
+        status = weir_fail(error, WEIR_ENOMEM, "no memory");
     if (status == WEIR_OK)
         status = weir_keys_new(server->worker_count, &server->gateway.keys);
     if (status == WEIR_OK)
@@ -442,6 +446,8 @@ static enum weir_status boot(struct main__server *server, struct weir_arena *are
         status = open_receipts(server, error);
     if (status == WEIR_OK)
         status = main__meter_open(server, error);
+    if (status == WEIR_OK)
+        status = main__billing_open(server, error);
     if (status == WEIR_OK)
         status = load_keys(server, error); /* workspaces, too: what is captured depends on the sealing key */
     if (status == WEIR_OK)
@@ -473,8 +479,10 @@ static void shut(struct main__server *server) {
         while (weir_loop_run_once(server->loop))
             (void)usleep(NAP_US);
     weir_loop_free(&server->loop);
+    main__alerts_free(&server->alerts);
     main__publish_free(server);
     main__published_free(&server->first);
+    main__billing_release(server);
     weir_keys_free(&server->gateway.keys);
     weir_metrics_free(&server->gateway.metrics);
     weir_issued_free(&server->gateway.issued);

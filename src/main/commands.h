@@ -3,6 +3,8 @@
 #define WEIR_MAIN_COMMANDS_H
 
 int main__serve(int argc, char **argv);
+int main__budget(int argc, char **argv);
+int main__limit(int argc, char **argv);
 int main__key(int argc, char **argv);
 int main__operator(int argc, char **argv);
 int main__ledger(int argc, char **argv);

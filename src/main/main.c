@@ -14,6 +14,8 @@ static const struct {
 } commands[] = {
     {"serve", main__serve, "run the gateway: data plane and operator plane"},
     {"key", main__key, "create, list, rotate and revoke API keys"},
+    {"budget", main__budget, "see, make, raise and reset budgets; forecasts and alerts"},
+    {"limit", main__limit, "see and make limits on requests and tokens"},
     {"operator", main__operator, "create and disable operators, their tokens and passwords"},
     {"ledger", main__ledger, "list and export what was used and charged"},
     {"receipts", main__receipts, "signed receipts of what was charged: export, show, verify"},

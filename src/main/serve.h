@@ -3,6 +3,7 @@
 #define WEIR_MAIN_SERVE_H
 
 #include "main/backup_schedule.h"
+#include "main/meter_alerts.h"
 #include "main/publish.h"
 #include "main/sealing.h"
 #include "main/simulator.h"
@@ -26,6 +27,14 @@ struct main__key_watch {
     uint64_t wanted;
     uint64_t *checked; /* by worker: it has seen to all changes up to this number */
     bool is_posted, is_over;
+};
+
+/* Billing's periodic work (serve_billing.c). */
+struct main__billing {
+    struct weir_secret *secret; /* that payments are signed with; NULL: none */
+    bool is_running;
+    int64_t next_ns, cursor;
+    size_t changes;
 };
 
 struct main__publisher;
@@ -53,6 +62,7 @@ struct main__server {
     struct weir_sealing *sealing;
     struct weir_receipt_signer *receipts;
     struct main__backup_schedule *backups; /* NULL: none are configured */
+    struct main__alerts *alerts;
     struct weir_trail *trail;
     struct weir_tls *plane_tls;
     struct weir_networks plane_networks; /* operator.allow, in `plane_arena` */
@@ -63,6 +73,7 @@ struct main__server {
     _Atomic int64_t control_cpu_ns;
     struct main__key_watch key_watch;
     bool meter_has_objects; /* the store has said what limits and budgets there are */
+    struct main__billing billing;
     bool stopping;
     int exit_code;
 };
@@ -95,6 +106,14 @@ void main__keys_changed(void *context);
 void main__keys_over(struct main__server *server);
 /* Once that thread has ended. */
 void main__keys_release(struct main__server *server);
+
+/* --- serve_billing.c --- */
+/* Fetches the secret that payments are signed with, where one is named. */
+WEIR_MUST enum weir_status main__billing_open(struct main__server *server, struct weir_error *error);
+/* Now and then, on the control thread: a step of what is due. */
+void main__billing_turn(struct main__server *server);
+/* After the workers. */
+void main__billing_release(struct main__server *server);
 
 /* --- serve_demo.c --- */
 /* Makes sure that the demo key of <data>/demo-key (readable by its user alone) exists and works, and prints how to try the gateway. Dev only. */

@@ -19,33 +19,6 @@ static void on_room(void *context) {
             weir_worker_wake(server->workers[i]);
 }
 
-void main__meter_event(void *context, const struct weir_meter_event *event) {
-    struct main__server *server = context;
-    static const char *const names[] = {[WEIR_METER_THRESHOLD] = "budget_threshold",
-                                        [WEIR_METER_EXCEEDED] = "budget_exceeded",
-                                        [WEIR_METER_OVERRUN] = "budget_overrun",
-                                        [WEIR_METER_RUNAWAY] = "runaway_client"};
-    const char *scope = weir_scope_name(event->scope);
-    switch (event->kind) {
-    case WEIR_METER_THRESHOLD:
-    case WEIR_METER_EXCEEDED:
-        weir_log(log_of(server), WEIR_LOG_WARNING, names[event->kind], WEIR_LOG_S("budget", event->budget),
-                 WEIR_LOG_S("name", event->name), WEIR_LOG_T("scope", scope != NULL ? scope : ""),
-                 WEIR_LOG_S("scope_id", event->scope_id), WEIR_LOG_I("percent", event->percent),
-                 WEIR_LOG_I("used_cu_milli", event->used_cu_milli),
-                 WEIR_LOG_I("limit_cu_milli", event->limit_cu_milli));
-        break;
-    case WEIR_METER_OVERRUN:
-        weir_log(log_of(server), WEIR_LOG_WARNING, names[event->kind], WEIR_LOG_S("key_family", event->scope_id),
-                 WEIR_LOG_I("overrun_cu_milli", event->overrun_cu_milli));
-        break;
-    case WEIR_METER_RUNAWAY:
-        weir_log(log_of(server), WEIR_LOG_WARNING, names[event->kind], WEIR_LOG_S("key_family", event->scope_id),
-                 WEIR_LOG_I("refusals", event->refusals));
-        break;
-    }
-}
-
 /* --- what it is told --- */
 
 static void on_objects(void *context, const struct weir_object *objects, size_t count) {
@@ -92,7 +65,7 @@ enum weir_status main__meter_open(struct main__server *server, struct weir_error
     if (status != WEIR_OK)
         return status;
     weir_meter_on_room(server->gateway.meter, on_room, server);
-    weir_meter_on_event(server->gateway.meter, main__meter_event, server);
+    weir_meter_on_event(server->gateway.meter, main__alerts_on_event, server->alerts);
     main__meter_plans(server);
     main__meter_turn(server);
     weir_store_watch_objects(server->store, server->loop, on_objects, server);

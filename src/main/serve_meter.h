@@ -12,8 +12,6 @@ WEIR_MUST enum weir_status main__meter_open(struct main__server *server, struct 
 void main__meter_plans(struct main__server *server);
 /* Now and then: how many instances there are. */
 void main__meter_turn(struct main__server *server);
-/* Something that an operator wants to know of; `context` is the struct main__server. */
-void main__meter_event(void *context, const struct weir_meter_event *event);
 /* For the metrics, on any thread. */
 void main__meter_facts(const struct main__server *server, struct weir_metrics_facts *facts);
 

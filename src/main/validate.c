@@ -111,6 +111,12 @@ static void check_provider(const struct weir_provider_settings *provider, size_t
                            index);
 }
 
+static void check_billing(const struct main__settings *settings, struct weir_buffer *problems) {
+    const struct weir_billing_settings *billing = &settings->gateway.billing;
+    if (billing->payment == WEIR_PAYMENT_WEBHOOK && billing->webhook_secret.length == 0)
+        weir_buffer_printf(problems, "billing.webhook_secret: payment: webhook needs it\n");
+}
+
 static void check_sealing(const struct main__settings *settings, struct weir_buffer *problems) {
     const struct weir_texts *previous = &settings->secrets.previous_sealing_keys;
     if (previous->count > 0 && settings->secrets.sealing_key.length == 0)
@@ -132,6 +138,7 @@ void main__settings_check(const struct main__settings *settings, struct weir_buf
     check_networks("operator.allow", &settings->operator_plane.allow, problems);
     check_origins(settings, problems);
     check_sealing(settings, problems);
+    check_billing(settings, problems);
     if (weir_trail_check_sink(settings->audit.sink, &error) != WEIR_OK)
         weir_buffer_printf(problems, "audit.sink: %s\n", error.text);
     for (size_t i = 0; i < settings->catalog.providers.count; i++)

@@ -143,7 +143,7 @@ static bool question_of(struct weir_meter *meter, struct meter__account *account
 static bool collect(struct weir_meter *meter, struct meter__account *account, int64_t now_ns, int64_t utc_us) {
     struct meter__flight *flight = meter->flight;
     bool again = false, fits = true;
-    pthread_mutex_lock(&account->lock);
+    meter__lock(&account->lock);
     account->queued = false;
     meter__watch(meter, account, utc_us);
     for (struct meter__pot *pot = account->pots; pot != NULL && fits; pot = pot->next) {
@@ -165,7 +165,7 @@ static bool collect(struct weir_meter *meter, struct meter__account *account, in
     }
     if (again || !fits)
         (void)meter__queue(meter, account);
-    pthread_mutex_unlock(&account->lock);
+    meter__unlock(&account->lock);
     return fits;
 }
 
@@ -209,7 +209,7 @@ static void on_answers(void *context, enum weir_status status, const struct weir
         struct question *question = &flight->questions[i];
         struct meter__account *account = question->account;
         struct meter__pot *pot = question->pot;
-        pthread_mutex_lock(&account->lock);
+        meter__lock(&account->lock);
         pot->in_flight = false;
         if (answered) {
             came = apply(pot, &leases[i], now_ns) || came;
@@ -226,7 +226,7 @@ static void on_answers(void *context, enum weir_status status, const struct weir
             pot->refresh = true;
             (void)meter__queue(meter, account);
         }
-        pthread_mutex_unlock(&account->lock);
+        meter__unlock(&account->lock);
     }
     flight->count = 0;
     if (!answered)
@@ -294,7 +294,7 @@ static bool may_leave(const struct meter__pot *pot) {
 }
 
 static void keep_account(struct weir_meter *meter, struct meter__account *account, int64_t utc_us, uint64_t epoch) {
-    pthread_mutex_lock(&account->lock);
+    meter__lock(&account->lock);
     for (struct meter__pot **at = &account->pots; *at != NULL;) {
         struct meter__pot *pot = *at;
         int64_t limit = meter__pot_limit(account, pot, utc_us, &pot->hard);
@@ -312,7 +312,7 @@ static void keep_account(struct weir_meter *meter, struct meter__account *accoun
             (void)meter__queue(meter, account);
     }
     meter__watch(meter, account, utc_us);
-    pthread_mutex_unlock(&account->lock);
+    meter__unlock(&account->lock);
 }
 
 /* The lock of the table is held for some accounts at a time; only this thread takes any out of the list. */
@@ -332,11 +332,11 @@ static void keep_accounts(struct weir_meter *meter, uint64_t epoch) {
 
 static bool account_may_leave(struct meter__account *account) {
     bool may = true;
-    pthread_mutex_lock(&account->lock);
+    meter__lock(&account->lock);
     may = !account->queued;
     for (const struct meter__pot *pot = account->pots; pot != NULL; pot = pot->next)
         may = may && may_leave(pot);
-    pthread_mutex_unlock(&account->lock);
+    meter__unlock(&account->lock);
     return may;
 }
 

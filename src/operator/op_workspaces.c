@@ -20,6 +20,8 @@ static const struct operator__member workspace_members[] = {
     {.name = "capture", .otherwise = "{}", .inner = capture_members},
     {.name = "tags", .otherwise = "{}"},
     {.name = "notes", .otherwise = "\"\""},
+    {.name = "plan_next", .otherwise = "null"}, /* scheduled by the workspace itself (meter/billing.h) */
+    {.name = "plan_next_at", .otherwise = "null"},
     {.name = NULL},
 };
 
@@ -69,8 +71,26 @@ static enum weir_status check_capture(struct operator__change *change) {
                                "captured contents are sealed, and there is no key");
 }
 
+/* Another plan of an operator's is the last word: what was scheduled for the one before is off. */
+static enum weir_status drop_schedule(struct operator__change *change) {
+    static const char nothing[] = "{\"plan_next\":null,\"plan_next_at\":null}";
+    struct weir_arena *arena = weir_operation_arena(change->call);
+    yyjson_val *before = change->before.length > 0 ? operator__json_read(arena, change->before) : NULL;
+    if (before == NULL || yyjson_is_null(yyjson_obj_get(change->fields, "plan_next")) ||
+        weir_span_equal(operator__field(before, "plan"), operator__field(change->fields, "plan")))
+        return WEIR_OK;
+    yyjson_val *merged = operator__merge(arena, change->fields,
+                                         operator__json_read(arena, weir_span_of_string(nothing)));
+    change->object.text = operator__canonical(arena, workspace_members, merged, change->object.id);
+    change->fields = operator__json_read(arena, change->object.text);
+    return change->fields != NULL ? WEIR_OK
+                                  : weir_operation_store_failed(change->call, WEIR_ENOMEM, "the workspace", NULL);
+}
+
 static enum weir_status check_workspace(struct operator__change *change) {
     enum weir_status status = check_plan(change);
+    if (status == WEIR_OK)
+        status = drop_schedule(change);
     return status == WEIR_OK ? check_capture(change) : status;
 }
 

@@ -378,6 +378,10 @@ WEIR_MUST enum weir_status weir_store_key_insert(struct weir_store *store, struc
                                                  void *context);
 WEIR_MUST enum weir_status weir_store_key_revoke(struct weir_store *store, struct weir_loop *loop, struct weir_span id,
                                                  weir_store_reply reply, void *context);
+/* Its texts are copied. The reply has WEIR_EEXIST where the id is taken. */
+WEIR_MUST enum weir_status weir_store_object_create(struct weir_store *store, struct weir_loop *loop,
+                                                    const struct weir_object *object, weir_store_reply reply,
+                                                    void *context);
 typedef void (*weir_store_revision_reply)(void *context, enum weir_status status, uint64_t number,
                                           const struct weir_error *error);
 /* A number that is new is in the audit trail, in the same transaction: made by the system, because of `cause` (a word, static storage). */

@@ -68,6 +68,8 @@ struct store__operation {
     struct weir_error error;
     /* what is asked, and the answer */
     struct weir_key_record key;
+    struct weir_object object;
+    bool taken; /* of an object: its id is */
     struct weir_span id, hash, text;
     const char *cause; /* of a revision; static storage */
     uint64_t number;
@@ -107,7 +109,7 @@ struct weir_store {
     unsigned workers;
     struct store__batch batch;
     int64_t next_ingest_ns, backoff_ns, active_until_ns, next_watch_ns, next_dead_ns, next_supply_ns, next_upkeep_ns,
-        next_count_ns;
+        next_sweep_ns, next_count_ns;
     bool look_for_dead; /* another instance lived when we looked, or one's remains could not be read */
     bool running;
 

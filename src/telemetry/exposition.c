@@ -469,6 +469,16 @@ static void write_backup_age(struct exposition *exposition, enum telemetry__metr
         write_decimal(exposition, metric, weir_span_of("", 0), age_us > 0 ? age_us : 0, 6);
 }
 
+static void write_alerts(struct exposition *exposition, const struct weir_metrics_facts *facts) {
+    for (size_t i = 0; i < WEIR_METRICS_ALERT_KINDS; i++) {
+        char labels[32];
+        if (facts->alerts[i].kind == NULL)
+            continue;
+        snprintf(labels, sizeof labels, "kind=\"%s\"", facts->alerts[i].kind);
+        write_integer(exposition, TELEMETRY__ALERTS, weir_span_of_string(labels), (int64_t)facts->alerts[i].count);
+    }
+}
+
 /* Whole numbers without labels. */
 static bool write_fact(struct exposition *exposition, const struct weir_metrics_facts *facts,
                        enum telemetry__metric metric) {
@@ -551,6 +561,7 @@ static void write_row(struct exposition *exposition, const struct weir_metrics_f
     case TELEMETRY__WORKER_CPU: write_worker_cpu(exposition); return;
     case TELEMETRY__STORE_CPU: write_decimal(exposition, metric, none, facts->store_cpu_ns, 9); return;
     case TELEMETRY__CONTROL_CPU: write_decimal(exposition, metric, none, facts->control_cpu_ns, 9); return;
+    case TELEMETRY__ALERTS: write_alerts(exposition, facts); return;
     case TELEMETRY__BACKUP_AGE: write_backup_age(exposition, metric, facts); return;
     case TELEMETRY__BUILD_INFO: write_build_info(exposition, facts); return;
     case TELEMETRY__START_TIME: write_decimal(exposition, metric, none, facts->start_utc_us, 6); return;

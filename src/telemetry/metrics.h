@@ -50,6 +50,7 @@ void weir_metrics_add_login_failed(struct weir_metrics *metrics);
 void weir_metrics_set_operator_queue(struct weir_metrics *metrics, size_t waiting);
 
 /* Facts that are not counted per request. */
+enum { WEIR_METRICS_ALERT_KINDS = 4 };
 struct weir_metrics_facts {
     bool store_available;
     bool journal_available;
@@ -72,6 +73,10 @@ struct weir_metrics_facts {
     bool has_backups;      /* scheduled ones; what follows is of them */
     int64_t backup_utc_us; /* of the newest one; 0: none yet */
     uint64_t backup_bytes, backup_failures;
+    struct {
+        const char *kind; /* static; NULL: none */
+        uint64_t count;
+    } alerts[WEIR_METRICS_ALERT_KINDS];
     int64_t start_utc_us;
 };
 /* Prometheus text format 0.0.4, or OpenMetrics 1.0.0 when asked. */
