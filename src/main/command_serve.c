@@ -287,6 +287,15 @@ static enum weir_status open_receipts(struct main__server *server, struct weir_e
     return status;
 }
 
+/* What counts and proves what is used. */
+static enum weir_status open_meter(struct main__server *server, struct weir_error *error) {
+    server->gateway.issued = weir_issued_new(KEPT_ISSUED_IDS);
+    if (server->gateway.issued == NULL)
+        return weir_fail(error, WEIR_ENOMEM, "no memory");
+    enum weir_status status = open_receipts(server, error);
+    return status == WEIR_OK ? main__meter_open(server, error) : status;
+}
+
 static enum weir_status start_backups(struct main__server *server, struct weir_error *error) {
     const struct main__settings *settings = &server->settings;
     if (settings->backup_dir[0] == '\0')
@@ -429,9 +438,6 @@ static enum weir_status boot(struct main__server *server, struct weir_arena *are
         status = weir_keys_new(server->worker_count, &server->gateway.keys);
     if (status == WEIR_OK)
         status = weir_metrics_new(server->worker_count, &server->gateway.metrics);
-    server->gateway.issued = weir_issued_new(KEPT_ISSUED_IDS);
-    if (status == WEIR_OK && server->gateway.issued == NULL)
-        status = weir_fail(error, WEIR_ENOMEM, "no memory");
     server->gateway.spool_directory = server->settings.data_dir;
     server->gateway.store = server->store;
     if (status == WEIR_OK && server->demo)
@@ -443,9 +449,7 @@ static enum weir_status boot(struct main__server *server, struct weir_arena *are
     if (status == WEIR_OK)
         status = open_sealing(server, error);
     if (status == WEIR_OK)
-        status = open_receipts(server, error);
-    if (status == WEIR_OK)
-        status = main__meter_open(server, error);
+        status = open_meter(server, error);
     if (status == WEIR_OK)
         status = main__billing_open(server, error);
     if (status == WEIR_OK)
