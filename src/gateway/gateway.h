@@ -80,9 +80,9 @@ struct weir_gateway {
     struct weir_board *board;
     struct weir_store *store;
     struct weir_meter *meter;
-    struct weir_record_settings records; /* of which requests a record is kept */
-    const struct weir_sealing *sealing;  /* for what is captured */
-    int64_t content_retention_us;        /* of what is captured */
+    struct weir_record_settings records;  /* of which requests a record is kept */
+    const struct weir_sealing *sealing;   /* for what is captured */
+    int64_t content_retention_us;         /* of what is captured */
     struct weir_receipt_signer *receipts; /* NULL: none are given */
     struct weir_issued_table *issued;
     const char *spool_directory; /* for forms that are too large for memory */
