@@ -244,12 +244,15 @@ static enum weir_status open_store(struct main__server *server, struct weir_rand
     return weir_store_new(&settings, random, &server->store, error);
 }
 
-/* Keys, and which workspaces are suspended, are there before the first request can come. */
+/* Keys, limits and budgets, and which workspaces are suspended, are there before the first request can come. */
 static enum weir_status load_keys(struct main__server *server, struct weir_error *error) {
     int64_t until_ns = weir_clock_monotonic_ns() + (int64_t)KEYS_WAIT_MS * 1000000;
     const struct main__key_watch *watch = &server->key_watch;
     if (main__keys_open(server) != WEIR_OK)
         return weir_fail(error, WEIR_ENOMEM, "no memory for keys");
+    enum weir_status status = main__meter_open(server, error);
+    if (status != WEIR_OK)
+        return status;
     on_watch(server);
     while (!(watch->has_keys && watch->has_objects && server->meter_has_objects) &&
            weir_clock_monotonic_ns() < until_ns) {
