@@ -5,6 +5,7 @@
 int main__serve(int argc, char **argv);
 int main__key(int argc, char **argv);
 int main__operator(int argc, char **argv);
+int main__billing(int argc, char **argv);
 int main__ledger(int argc, char **argv);
 int main__requests(int argc, char **argv);
 int main__audit(int argc, char **argv);

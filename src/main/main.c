@@ -15,6 +15,7 @@ static const struct {
     {"serve", main__serve, "run the gateway: data plane and operator plane"},
     {"key", main__key, "create, list, rotate and revoke API keys"},
     {"operator", main__operator, "create and disable operators, their tokens and passwords"},
+    {"billing", main__billing, "purchases, and the credits of workspaces"},
     {"ledger", main__ledger, "list and export what was used and charged"},
     {"requests", main__requests, "list requests; tell the story of one by any of its ids"},
     {"secrets", main__secrets, "keep secrets sealed in the store; sealing keys"},
