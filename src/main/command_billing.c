@@ -14,7 +14,7 @@ enum { PAGE = 200, ARENA_BYTES = 64 * 1024 * 1024, WIDE = 24 };
 
 struct billing_flags {
     const char *config, *workspace, *state, *reason;
-    bool json;
+    bool json, take;
 };
 
 struct session {
@@ -131,12 +131,12 @@ static int adjust(struct session *session, const char *const *operands) {
     struct weir_account_entry entry;
     int64_t amount = 0;
     struct weir_span text = weir_span_of_string(operands[2]);
-    if (text.length > 0 && text.at[0] == '+')
-        text = weir_span_from(text, 1);
-    if (weir_span_to_int64(text, &amount) != WEIR_OK || session->flags->reason == NULL) {
-        fprintf(stderr, "weir: a whole number of milli-CU is expected, and --reason\n");
+    if (weir_span_to_int64(text, &amount) != WEIR_OK || amount <= 0 || session->flags->reason == NULL) {
+        fprintf(stderr, "weir: a whole number of milli-CU above 0 is expected, and --reason\n");
         return MAIN_EXIT_USAGE;
     }
+    if (session->flags->take)
+        amount = -amount;
     enum weir_status status = begin(session);
     if (status != WEIR_OK)
         return tell(session, status);
@@ -281,14 +281,15 @@ int main__billing(int argc, char **argv) {
         {"--state", NULL, MAIN_FLAG_TEXT, &flags.state, "STATE",
          "purchases: only those that are pending, approved, rejected or expired"},
         {"--reason", NULL, MAIN_FLAG_TEXT, &flags.reason, "TEXT", "reject, adjust: why"},
+        {"--take", NULL, MAIN_FLAG_SWITCH, &flags.take, NULL, "adjust: the credits are taken, not given"},
         {"--json", NULL, MAIN_FLAG_SWITCH, &flags.json, NULL, "lists and balances: one JSON object a line"},
     };
     const struct main__command command = {
         "weir billing purchases | approve PURCHASE | reject PURCHASE --reason TEXT | balance WORKSPACE | entries WORKSPACE\n"
-        "       | adjust WORKSPACE MILLI-CU --reason TEXT",
+        "       | adjust WORKSPACE MILLI-CU [--take] --reason TEXT",
         "Purchases of credits and the accounts of workspaces.\n"
         "approve says that a purchase was paid: its credits are in the account at once, and once only.\n"
-        "adjust gives credits, or takes them (a number below 0, behind --: weir billing adjust --reason TEXT -- acme -500).",
+        "adjust gives credits, or takes them with --take; the account does not fall below 0 by it.",
         all,
         sizeof all / sizeof *all,
         1,

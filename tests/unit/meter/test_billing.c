@@ -136,7 +136,7 @@ static void a_month_takes_what_was_above_the_plan_once(void **state) {
     charge(fixture, 3000000, november - 1); /* the last microsecond of October: 2,000,000 above */
     charge(fixture, 7000000, november);     /* November's: nobody's business yet */
     assert_int_equal(sweep(fixture, november - 1),
-                     1); /* September, in which the account was not there yet, is no month of its */
+                     0); /* September, in which the account was not there yet, is no month of its */
     assert_int_equal(account_of(fixture).consumed_cu_milli, 0);
     assert_int_equal(sweep(fixture, november), 1);
     assert_int_equal(account_of(fixture).consumed_cu_milli, 2000000);
