@@ -290,13 +290,12 @@ static enum weir_status open_receipts(struct main__server *server, struct weir_e
     return status;
 }
 
-/* What counts and proves what is used. */
-static enum weir_status open_meter(struct main__server *server, struct weir_error *error) {
+/* What says who issued what, and what proves what was used. */
+static enum weir_status open_proofs(struct main__server *server, struct weir_error *error) {
     server->gateway.issued = weir_issued_new(KEPT_ISSUED_IDS);
     if (server->gateway.issued == NULL)
         return weir_fail(error, WEIR_ENOMEM, "no memory");
-    enum weir_status status = open_receipts(server, error);
-    return status == WEIR_OK ? main__meter_open(server, error) : status;
+    return open_receipts(server, error);
 }
 
 static enum weir_status start_backups(struct main__server *server, struct weir_error *error) {
@@ -452,7 +451,7 @@ static enum weir_status boot(struct main__server *server, struct weir_arena *are
     if (status == WEIR_OK)
         status = open_sealing(server, error);
     if (status == WEIR_OK)
-        status = open_meter(server, error);
+        status = open_proofs(server, error);
     if (status == WEIR_OK)
         status = main__billing_open(server, error);
     if (status == WEIR_OK)

@@ -7,6 +7,7 @@ int main__budget(int argc, char **argv);
 int main__limit(int argc, char **argv);
 int main__key(int argc, char **argv);
 int main__operator(int argc, char **argv);
+int main__billing(int argc, char **argv);
 int main__ledger(int argc, char **argv);
 int main__receipts(int argc, char **argv);
 int main__requests(int argc, char **argv);

@@ -17,6 +17,7 @@ static const struct {
     {"budget", main__budget, "see, make, raise and reset budgets; forecasts and alerts"},
     {"limit", main__limit, "see and make limits on requests and tokens"},
     {"operator", main__operator, "create and disable operators, their tokens and passwords"},
+    {"billing", main__billing, "purchases, and the credits of workspaces"},
     {"ledger", main__ledger, "list and export what was used and charged"},
     {"usage", main__usage, "sum up what was used and charged, by key, model, day and more"},
     {"reconcile", main__reconcile, "compare a provider's usage export with the ledger"},
