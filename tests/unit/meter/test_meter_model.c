@@ -694,11 +694,13 @@ static enum weir_reserve insist(struct model_instance *instance, struct model_re
     }
     print_error("%s: used %" PRId64 " of %" PRId64 "\n", refusal->budget, refusal->used, refusal->limit);
     const struct model_world *world = instance->world;
-    print_error("instance %u asks for %" PRId64 ", room is %" PRId64 "\n", instance->index, request->amount[0], refusal->room);
+    print_error("instance %u asks for %" PRId64 ", room is %" PRId64 "\n", instance->index, request->amount[0],
+                refusal->room);
     for (size_t i = 0; i < world->budget_count; i++)
         if (strcmp(world->budgets[i].id, refusal->budget) == 0 &&
             model_scope_id(world->budgets[i].scope, request->caller, request->model) != NULL)
-            print_pots(world, &world->budgets[i], model_scope_id(world->budgets[i].scope, request->caller, request->model));
+            print_pots(world, &world->budgets[i],
+                       model_scope_id(world->budgets[i].scope, request->caller, request->model));
     model_failed(world, "a request waits although all is quiet");
     return WEIR_RESERVE_REFUSED;
 }
