@@ -149,6 +149,37 @@ enum weir_status dialect__edit_model(struct weir_arena *arena, const struct weir
     return status != WEIR_OK ? status : weir_json_splice_add(splice, call->root_at + 1, 0, text);
 }
 
+enum weir_status dialect__edit_output_limit(struct weir_arena *arena, const struct weir_call *call,
+                                            struct weir_json_splice *splice) {
+    bool stands = false;
+    if (call->clamped_output_tokens == 0)
+        return WEIR_OK;
+    const char *number = weir_arena_format(arena, "%lld", (long long)call->clamped_output_tokens);
+    const char *member = weir_arena_format(arena, "\"%s\":%lld%s", call->output_limit_name,
+                                           (long long)call->clamped_output_tokens, call->root_is_empty ? "" : ",");
+    if (number == NULL || member == NULL)
+        return WEIR_ENOMEM;
+    for (size_t i = 0; i < sizeof call->output_limits / sizeof *call->output_limits; i++) {
+        const struct weir_json_found *limit = &call->output_limits[i];
+        if (limit->kind == WEIR_JSON_NONE)
+            continue;
+        stands = stands || limit->kind == WEIR_JSON_NUMBER;
+        enum weir_status status = limit->kind == WEIR_JSON_NULL
+                                      ? WEIR_OK
+                                      : weir_json_splice_add(splice, limit->value_at, limit->value.length,
+                                                             weir_span_of_string(number));
+        if (status != WEIR_OK)
+            return status;
+    }
+    if (stands)
+        return WEIR_OK;
+    for (size_t i = 0; i < sizeof call->output_limits / sizeof *call->output_limits; i++)
+        if (call->output_limits[i].kind == WEIR_JSON_NULL) /* it stands there, and says nothing */
+            return weir_json_splice_add(splice, call->output_limits[i].value_at, call->output_limits[i].value.length,
+                                        weir_span_of_string(number));
+    return weir_json_splice_add(splice, call->root_at + 1, 0, weir_span_of_string(member));
+}
+
 /* --- forms --- */
 
 enum weir_status dialect__form_find(const struct weir_form *form, const char *name, const struct weir_span **value,

@@ -47,6 +47,19 @@ static void write_lines(struct weir_json_writer *writer, const char *name, struc
     weir_json_write_end(writer);
 }
 
+static void write_limit(struct weir_json_writer *writer, const struct weir_error_limit *limit) {
+    bool is_budget = limit->limit_name == NULL;
+    weir_json_member_text(writer, "scope", limit->scope);
+    if (limit->window[0] != '\0')
+        weir_json_member_text(writer, "window", limit->window);
+    if (is_budget)
+        weir_json_member_text(writer, "budget", limit->budget);
+    else
+        weir_json_member_text(writer, "limit_name", limit->limit_name);
+    weir_json_member_int64(writer, is_budget ? "used_cu_milli" : "used", limit->used);
+    weir_json_member_int64(writer, is_budget ? "limit_cu_milli" : "limit", limit->limit);
+}
+
 void dialect__write_details(struct weir_json_writer *writer, const struct weir_error_answer *error) {
     const struct weir_reason_row *row = weir_reason_row(error->reason);
     weir_json_write_name(writer, "details");
@@ -56,6 +69,8 @@ void dialect__write_details(struct weir_json_writer *writer, const struct weir_e
         weir_json_member_text(writer, "field", error->field);
     if (row->hint[0] != '\0')
         weir_json_member_text(writer, "hint", row->hint);
+    if (error->limit != NULL)
+        write_limit(writer, error->limit);
     if (error->problems.length > 0)
         write_lines(writer, "problems", error->problems);
     if (error->roles.length > 0)

@@ -34,14 +34,19 @@ struct weir_call {
     bool root_is_empty;
 
     /* how much it may use */
-    bool makes_tokens;         /* its answer is tokens, as many as max_output_tokens says */
-    int64_t max_output_tokens; /* per choice; 0: not said */
-    int64_t choices;           /* n, at least 1 */
-    int64_t more_input_tokens; /* the most that its input may count beyond a token a byte: pictures */
-    bool input_is_elsewhere;   /* part of its input is at the provider: it may be as long as the model takes */
-    struct weir_usage guess;   /* what it is taken to use where nobody says; zeros: to be told from the bytes */
-    enum weir_unit unit;       /* what else it is billed by */
-    int64_t units;             /* the most of them; what is made, where `units_are_exact` */
+    bool makes_tokens;                   /* its answer is tokens, as many as max_output_tokens says */
+    int64_t max_output_tokens;           /* per choice; 0: not said */
+    int64_t choices;                     /* n, at least 1 */
+    int64_t more_input_tokens;           /* the most that its input may count beyond a token a byte: pictures */
+    bool may_take_audio, may_make_audio; /* some of its input, or output, may be sound */
+    const char
+        *output_limit_name; /* the member that bounds the output, where it has none; NULL: it cannot be bounded */
+    struct weir_json_found output_limits[2]; /* the members that bound it */
+    int64_t clamped_output_tokens;           /* what edit_call makes of that bound, lower than it was; 0: it stays */
+    bool input_is_elsewhere; /* part of its input is at the provider: it may be as long as the model takes */
+    struct weir_usage guess; /* what it is taken to use where nobody says; zeros: to be told from the bytes */
+    enum weir_unit unit;     /* what else it is billed by */
+    int64_t units;           /* the most of them; what is made, where `units_are_exact` */
     bool units_are_exact;
     struct weir_span variant; /* the kind of call that prices know ("hd/1024x1792"); empty without */
 
@@ -121,15 +126,23 @@ void weir_event_pattern_set(struct weir_event_pattern *pattern, struct weir_span
 WEIR_MUST bool weir_event_pattern_read(struct weir_event_pattern *pattern, struct weir_span data,
                                        struct weir_event *event);
 
+/* A limit or budget that is reached: what a client is told of it. */
+struct weir_error_limit {
+    const char *scope, *window; /* "key", "month"; window "" for what is at once */
+    const char *limit_name;     /* "requests_per_minute"; NULL: it is a budget */
+    const char *budget;         /* its id; "" for limits */
+    int64_t used, limit;        /* milli-CU of a budget, spent and held; else requests or tokens */
+};
 /* An error as a client is told: the words come from the reasons table. */
 struct weir_error_answer {
     enum weir_reason reason;
     struct weir_span brand_upper; /* "WEIR" */
     struct weir_span request_id;
-    struct weir_span detail;   /* what exactly, empty without */
-    const char *field;         /* NULL or "" without */
-    struct weir_span problems; /* all that is wrong, a line each; empty without */
-    struct weir_span roles;    /* whose it is, a line each; empty without */
+    struct weir_span detail;              /* what exactly, empty without */
+    const char *field;                    /* NULL or "" without */
+    const struct weir_error_limit *limit; /* that is reached; NULL without */
+    struct weir_span problems;            /* all that is wrong, a line each; empty without */
+    struct weir_span roles;               /* whose it is, a line each; empty without */
     /* within a stream: what its events have told */
     struct weir_span answer_id;
     int64_t sequence; /* of the next event */

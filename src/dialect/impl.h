@@ -43,6 +43,16 @@ enum weir_status dialect__require(const struct weir_json_found *found, const cha
 /* The one edit that most calls need: the model's name. */
 enum weir_status dialect__edit_model(struct weir_arena *arena, const struct weir_call *call,
                                      struct weir_span upstream_model, struct weir_json_splice *splice);
+/* --- bounding calls (parts.c) --- */
+
+/* What messages (or items of the Responses API's input) and tools mean for how much the input may count: more_input_tokens, input_is_elsewhere,
+ * may_take_audio. The values were accepted by weir_json_scan. */
+void dialect__bound_messages(const struct weir_json_found *messages, bool are_items, struct weir_call *call);
+void dialect__bound_tools(const struct weir_json_found *tools, struct weir_call *call);
+/* The edit that lowers the output limit, where the call is clamped. */
+enum weir_status dialect__edit_output_limit(struct weir_arena *arena, const struct weir_call *call,
+                                            struct weir_json_splice *splice);
+
 /* The value of a form's field; NULL: it has none. A name that stands twice: *problem, and WEIR_EINVAL. */
 enum weir_status dialect__form_find(const struct weir_form *form, const char *name, const struct weir_span **value,
                                     struct weir_call_problem *problem);

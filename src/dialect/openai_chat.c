@@ -19,12 +19,18 @@ enum {
     CALL_MAX_COMPLETION_TOKENS,
     CALL_N,
     CALL_BEST_OF,
+    CALL_TOOLS,
+    CALL_SEARCH,
+    CALL_AUDIO,
+    CALL_MODALITIES,
     CALL_COUNT
 };
-#define COMMON_WANTS                                                                             \
-    [CALL_MODEL] = {"model"}, [CALL_STREAM] = {"stream"}, [CALL_OPTIONS] = {"stream_options"},   \
-    [CALL_INCLUDE_USAGE] = {"stream_options.include_usage"}, [CALL_MAX_TOKENS] = {"max_tokens"}, \
-    [CALL_MAX_COMPLETION_TOKENS] = {"max_completion_tokens"}, [CALL_N] = {"n"}, [CALL_BEST_OF] = {"best_of"}
+#define COMMON_WANTS                                                                                          \
+    [CALL_MODEL] = {"model"}, [CALL_STREAM] = {"stream"}, [CALL_OPTIONS] = {"stream_options"},                \
+    [CALL_INCLUDE_USAGE] = {"stream_options.include_usage"}, [CALL_MAX_TOKENS] = {"max_tokens"},              \
+    [CALL_MAX_COMPLETION_TOKENS] = {"max_completion_tokens"}, [CALL_N] = {"n"}, [CALL_BEST_OF] = {"best_of"}, \
+    [CALL_TOOLS] = {"tools"}, [CALL_SEARCH] = {"web_search_options"}, [CALL_AUDIO] = {"audio"},               \
+    [CALL_MODALITIES] = {"modalities"}
 static const struct weir_json_want chat_wants[CALL_COUNT] = {COMMON_WANTS, [CALL_MESSAGES] = {"messages"}};
 static const struct weir_json_want prompt_wants[CALL_COUNT] = {COMMON_WANTS, [CALL_MESSAGES] = {"prompt"}};
 
@@ -32,7 +38,10 @@ static const struct weir_json_want prompt_wants[CALL_COUNT] = {COMMON_WANTS, [CA
 static enum weir_status read_common(struct weir_arena *arena, const struct weir_json_found *found,
                                     struct weir_call *call, struct weir_call_problem *problem) {
     const struct weir_json_found *options = &found[CALL_OPTIONS];
+    int64_t older = 0;
     call->makes_tokens = true;
+    call->output_limits[0] = found[CALL_MAX_COMPLETION_TOKENS];
+    call->output_limits[1] = found[CALL_MAX_TOKENS];
     call->stream_member = found[CALL_STREAM];
     call->options_member = *options;
     call->include_usage_member = found[CALL_INCLUDE_USAGE];
@@ -43,10 +52,12 @@ static enum weir_status read_common(struct weir_arena *arena, const struct weir_
         return dialect__field_problem(problem, WEIR_REASON_FIELD_INVALID, "stream_options", "an object", options);
     if (dialect__read_flag(&found[CALL_INCLUDE_USAGE], "stream_options.include_usage", &call->wants_usage, problem) !=
             WEIR_OK ||
-        dialect__read_count(&found[CALL_MAX_TOKENS], "max_tokens", 0, &call->max_output_tokens, problem) != WEIR_OK ||
+        dialect__read_count(&found[CALL_MAX_TOKENS], "max_tokens", 0, &older, problem) != WEIR_OK ||
         dialect__read_count(&found[CALL_MAX_COMPLETION_TOKENS], "max_completion_tokens", 0, &call->max_output_tokens,
                             problem) != WEIR_OK)
         return WEIR_EINVAL;
+    if (older > call->max_output_tokens) /* a provider may know either */
+        call->max_output_tokens = older;
     return dialect__read_count(&found[CALL_N], "n", 1, &call->choices, problem);
 }
 
@@ -60,6 +71,11 @@ static enum weir_status read_chat(struct weir_arena *arena, struct weir_span bod
         return WEIR_EINVAL;
     if (messages->kind != WEIR_JSON_ARRAY)
         return dialect__field_problem(problem, WEIR_REASON_FIELD_INVALID, "messages", "an array of messages", messages);
+    call->output_limit_name = "max_completion_tokens";
+    call->input_is_elsewhere = !dialect__is_absent(&found[CALL_SEARCH]);
+    call->may_make_audio = !dialect__is_absent(&found[CALL_AUDIO]) || found[CALL_MODALITIES].elements > 1;
+    dialect__bound_messages(messages, false, call);
+    dialect__bound_tools(&found[CALL_TOOLS], call);
     return WEIR_OK;
 }
 
@@ -86,6 +102,7 @@ static enum weir_status read_completion(struct weir_arena *arena, struct weir_sp
         return WEIR_EINVAL;
     if (prompt->kind != WEIR_JSON_STRING && prompt->kind != WEIR_JSON_ARRAY)
         return dialect__field_problem(problem, WEIR_REASON_FIELD_INVALID, "prompt", "a string or an array", prompt);
+    call->output_limit_name = "max_tokens";
     if (best_of > call->choices) /* all of them are made and billed, the best are sent */
         call->choices = best_of;
     if (!weir_multiply_int64(call->choices, count_prompts(prompt), &call->choices))
@@ -96,6 +113,8 @@ static enum weir_status read_completion(struct weir_arena *arena, struct weir_sp
 static enum weir_status edit_call(struct weir_arena *arena, const struct weir_call *call,
                                   struct weir_span upstream_model, struct weir_json_splice *splice) {
     enum weir_status status = dialect__edit_model(arena, call, upstream_model, splice);
+    if (status == WEIR_OK)
+        status = dialect__edit_output_limit(arena, call, splice);
     if (status != WEIR_OK || !call->stream || call->wants_usage)
         return status;
     const struct weir_json_found *options = &call->options_member, *include = &call->include_usage_member;

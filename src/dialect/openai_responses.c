@@ -15,6 +15,8 @@ enum {
     CALL_CONVERSATION,
     CALL_PROMPT,
     CALL_STORE,
+    CALL_INPUT,
+    CALL_TOOLS,
     CALL_COUNT
 };
 static const struct weir_json_want call_wants[CALL_COUNT] = {
@@ -26,6 +28,8 @@ static const struct weir_json_want call_wants[CALL_COUNT] = {
     [CALL_CONVERSATION] = {"conversation"},
     [CALL_PROMPT] = {"prompt"},
     [CALL_STORE] = {"store"},
+    [CALL_INPUT] = {"input"},
+    [CALL_TOOLS] = {"tools"},
 };
 
 static enum weir_status read_call(struct weir_arena *arena, struct weir_span body, struct weir_call *call,
@@ -44,7 +48,17 @@ static enum weir_status read_call(struct weir_arena *arena, struct weir_span bod
     call->issued_field = "previous_response_id";
     call->input_is_elsewhere = call->issued_id.length > 0 || !dialect__is_absent(&found[CALL_CONVERSATION]) ||
                                !dialect__is_absent(&found[CALL_PROMPT]);
+    call->output_limit_name = "max_output_tokens";
+    call->output_limits[0] = found[CALL_MAX_TOKENS];
+    dialect__bound_messages(&found[CALL_INPUT], true, call);
+    dialect__bound_tools(&found[CALL_TOOLS], call);
     return WEIR_OK;
+}
+
+static enum weir_status edit_call(struct weir_arena *arena, const struct weir_call *call,
+                                  struct weir_span upstream_model, struct weir_json_splice *splice) {
+    enum weir_status status = dialect__edit_model(arena, call, upstream_model, splice);
+    return status == WEIR_OK ? dialect__edit_output_limit(arena, call, splice) : status;
 }
 
 static enum weir_status read_answer(struct weir_span body, struct weir_answer *answer) {
@@ -131,7 +145,7 @@ const struct weir_format weir_format_responses = {
     .name = "responses",
     .flags = WEIR_FORMAT_TOKENS,
     .read_call = read_call,
-    .edit_call = dialect__edit_model,
+    .edit_call = edit_call,
     .read_answer = read_answer,
     .find_usage = dialect__find_usage,
     .edit_answer = dialect__edit_answer,

@@ -22,8 +22,12 @@ void gateway__write_cors(const struct weir_request *request, struct weir_buffer 
     if (!gateway__origin_allowed(request, *origin))
         return;
     (void)weir_http_write_field(out, WEIR_SPAN("Access-Control-Allow-Origin"), *origin);
-    (void)weir_http_write_field(out, WEIR_SPAN("Access-Control-Expose-Headers"),
-                                WEIR_SPAN("x-request-id, x-weir-used-cu-milli, retry-after, x-should-retry"));
+    (void)weir_http_write_field(
+        out, WEIR_SPAN("Access-Control-Expose-Headers"),
+        WEIR_SPAN("x-request-id, x-weir-used-cu-milli, x-weir-max-tokens-clamped, retry-after, x-should-retry, "
+                  "x-ratelimit-limit-requests, x-ratelimit-remaining-requests, "
+                  "x-ratelimit-reset-requests, x-ratelimit-limit-tokens, "
+                  "x-ratelimit-remaining-tokens, x-ratelimit-reset-tokens"));
 }
 
 void gateway__write_head(struct weir_request *request, unsigned status, struct weir_buffer *out) {
@@ -40,6 +44,7 @@ void gateway__write_head(struct weir_request *request, unsigned status, struct w
         weir_buffer_append(out, WEIR_SPAN("Connection: close\r\n"));
     else if (weir_http_connection_is_http10(request->connection))
         weir_buffer_append(out, WEIR_SPAN("Connection: keep-alive\r\n"));
+    gateway__write_rates(request, out);
     gateway__write_cors(request, out);
 }
 
@@ -60,6 +65,9 @@ void gateway__client_written(struct weir_request *request, enum weir_status stat
         request->connection = NULL;
     }
 }
+
+/* A client that is told to come back waits so long at most; later than that it gives up now. */
+enum { SOON_S = 60, MOST_WAIT_S = 100 * 24 * 3600 };
 
 static bool is_head_request(const struct weir_request *request) {
     return weir_span_equal(request->head->method, WEIR_SPAN("HEAD"));
@@ -85,6 +93,7 @@ void gateway__answer_body(struct weir_request *request, unsigned status, struct 
 void gateway__answer_fields(struct weir_request *request, unsigned status, struct weir_span content_type,
                             struct weir_span body, const struct weir_http_field *fields, size_t count) {
     struct weir_buffer head;
+    gateway__charge(request); /* whoever has the answer may ask again */
     weir_buffer_init(&head, WEIR_MAX_HEAD_BYTES);
     gateway__write_head(request, status, &head);
     (void)weir_http_write_field(&head, WEIR_SPAN("Content-Type"), content_type);
@@ -98,7 +107,19 @@ void gateway__answer_fields(struct weir_request *request, unsigned status, struc
 }
 
 struct weir_error_answer gateway__error_of(const struct weir_request *request) {
+    const struct weir_meter_refusal *refusal = request->meter.refusal;
+    struct weir_error_limit *limit = NULL;
+    if (refusal != NULL && refusal->reason == request->reason)
+        limit = weir_arena_alloc(request->arena, sizeof *limit);
+    if (limit != NULL)
+        *limit = (struct weir_error_limit){.scope = refusal->scope_name,
+                                           .window = refusal->window,
+                                           .limit_name = gateway__is_budget(refusal) ? NULL : refusal->limit_name,
+                                           .budget = refusal->budget,
+                                           .used = refusal->used,
+                                           .limit = refusal->limit};
     return (struct weir_error_answer){.reason = request->reason,
+                                      .limit = limit,
                                       .brand_upper = request->worker->gateway->brand_upper,
                                       .request_id = weir_span_of(request->id_text, WEIR_UUID_TEXT_SIZE - 1),
                                       .detail = request->detail,
@@ -121,6 +142,28 @@ static bool write_upstream_error(struct weir_request *request, const struct weir
     return true;
 }
 
+/* When to come back, and whether to. A provider's own word on the matter counts: `upstream` is its head, where the error is its own. */
+static void write_retry(struct weir_request *request, const struct weir_http_head *upstream, struct weir_buffer *head) {
+    const struct weir_reason_row *row = weir_reason_row(request->reason);
+    const struct weir_meter_refusal *refusal = request->meter.refusal;
+    bool is_refusal = refusal != NULL && refusal->reason == request->reason;
+    bool has_time = upstream != NULL && weir_http_head_find(upstream, WEIR_SPAN("retry-after")) != NULL;
+    bool has_word = upstream != NULL && weir_http_head_find(upstream, WEIR_SPAN("x-should-retry")) != NULL;
+    unsigned wait_seconds = request->status == 503 ? 5 : row->retry_after_seconds;
+    if (is_refusal)
+        wait_seconds = refusal->retry_after_seconds < MOST_WAIT_S ? (unsigned)refusal->retry_after_seconds
+                                                                  : MOST_WAIT_S;
+    if (wait_seconds > 0 && !has_time)
+        weir_http_write_field_uint64(head, WEIR_SPAN("Retry-After"), wait_seconds);
+    if (has_word)
+        return;
+    if (!row->may_retry && request->status != 409) /* what was in the way of a 409 is gone soon */
+        (void)weir_http_write_field(head, WEIR_SPAN("x-should-retry"), WEIR_SPAN("false"));
+    else if (is_refusal)
+        (void)weir_http_write_field(head, WEIR_SPAN("x-should-retry"),
+                                    wait_seconds <= SOON_S ? WEIR_SPAN("true") : WEIR_SPAN("false"));
+}
+
 void gateway__answer_error(struct weir_request *request) {
     const struct weir_reason_row *row = weir_reason_row(request->reason);
     struct weir_error_answer error = gateway__error_of(request);
@@ -141,19 +184,10 @@ void gateway__answer_error(struct weir_request *request) {
     if (request->capture != NULL)
         gateway__capture_type(request, WEIR_SPAN("application/json"));
     (void)weir_http_write_field(&head, WEIR_SPAN("Cache-Control"), WEIR_SPAN("no-store"));
-    const struct weir_http_head *upstream = request->upstream.head;
-    const struct weir_span *retry_after = upstreams_own && upstream != NULL
-                                              ? weir_http_head_find(upstream, WEIR_SPAN("retry-after"))
-                                              : NULL;
-    if (upstreams_own && upstream != NULL)
+    const struct weir_http_head *upstream = upstreams_own ? request->upstream.head : NULL;
+    if (upstream != NULL)
         gateway__write_upstream_fields(request, &head);
-    unsigned wait_seconds = request->status == 503 ? 5 : row->retry_after_seconds;
-    if (wait_seconds > 0 && retry_after == NULL)
-        weir_http_write_field_uint64(&head, WEIR_SPAN("Retry-After"), wait_seconds);
-    /* What was in the way of a 409 is gone soon, and a provider's own word on the matter counts. */
-    bool told = upstreams_own && upstream != NULL && weir_http_head_find(upstream, WEIR_SPAN("x-should-retry")) != NULL;
-    if (!row->may_retry && request->status != 409 && !told)
-        (void)weir_http_write_field(&head, WEIR_SPAN("x-should-retry"), WEIR_SPAN("false"));
+    write_retry(request, upstream, &head);
     if (row->status == 401)
         (void)weir_http_write_field(&head, WEIR_SPAN("WWW-Authenticate"), WEIR_SPAN("Bearer"));
     if (request->reason == WEIR_REASON_METHOD_NOT_ALLOWED)

@@ -10,6 +10,7 @@
 #include "config/revision.h"
 #include "identity/key.h"
 #include "identity/keys.h"
+#include "meter/meter.h"
 #include "meter/prices.h"
 #include "net/tls.h"
 #include "secrets/sealing.h"
@@ -76,6 +77,8 @@ struct weir_published {
 /* What is captured of a workspace's requests (struct weir_key_workspace): 0 is nothing; what is taken out by name stands from the second bit on. */
 enum { WEIR_CAPTURE_CONTENT = 1, WEIR_CAPTURE_REDACT = 2 };
 
+struct weir_receipt_signer;
+
 /* What all workers share. Filled by main before the first worker starts; the pointers outlive them. */
 struct weir_gateway {
     struct weir_key_format key_format;
@@ -86,9 +89,11 @@ struct weir_gateway {
     struct weir_metrics *metrics;
     struct weir_board *board;
     struct weir_store *store;
-    struct weir_record_settings records; /* of which requests a record is kept */
-    const struct weir_sealing *sealing;  /* for what is captured */
-    int64_t content_retention_us;        /* of what is captured */
+    struct weir_meter *meter;
+    struct weir_record_settings records;  /* of which requests a record is kept */
+    const struct weir_sealing *sealing;   /* for what is captured */
+    int64_t content_retention_us;         /* of what is captured */
+    struct weir_receipt_signer *receipts; /* NULL: none are given */
     struct weir_issued_table *issued;
     const struct weir_secret *webhook_secret; /* of payments; NULL: none, and no payment's word is believed */
     const char *spool_directory;              /* for forms that are too large for memory */
@@ -123,6 +128,8 @@ WEIR_MUST enum weir_status weir_worker_publish(struct weir_worker *worker, const
 /* From the control thread, behind a change of the table of keys: the worker ends the answers in flight of every revoked key that says so, then calls
  * on_keys_checked with `number`, or with a later one where it was asked again meanwhile. A worker that is ending may not come to it. */
 void weir_worker_check_keys(struct weir_worker *worker, uint64_t number);
+/* From the control thread: there may be room in budgets; requests that wait for it ask again. */
+void weir_worker_wake(struct weir_worker *worker);
 /* From the control thread: new requests are refused, the rest is drained for at most `timeout_ms`; then the thread ends. The worker is
  * counted in *busy_workers before. */
 void weir_worker_stop(struct weir_worker *worker, int64_t timeout_ms);

@@ -50,6 +50,8 @@ struct weir_worker {
     struct weir_list pools;    /* struct gateway__pool */
     struct weir_list requests; /* in flight */
     struct weir_list lookups;  /* struct gateway__lookup: the store has yet to answer */
+    struct weir_list parked;   /* requests that wait for room in a budget (park.c) */
+    struct gateway__bindings *bindings;
     struct weir_list spare_requests;
     size_t request_count, spare_count, held_count;
     struct weir_timer second, drain;
@@ -67,11 +69,14 @@ struct weir_worker {
     struct weir_message keys_message;
     _Atomic uint64_t keys_number;
     _Atomic bool keys_posted; /* keys_message is on its way */
+    struct weir_message room_message;
+    _Atomic bool room_posted; /* room_message is on its way */
 };
 
 enum gateway__next {
     NEXT,   /* the next row */
     WAIT,   /* parked: gateway__resume goes on */
+    AGAIN,  /* the same row once more: what it waited for may be there */
     ANSWER, /* to the rows marked always */
     RETRY   /* to the row marked retry-from */
 };
@@ -194,6 +199,27 @@ struct gateway__capture {
     struct weir_span answer_type; /* in the arena */
 };
 
+/* What a request has of limits and budgets (limit.c, reserve.c, provider.c): all of it goes back when it ends. */
+struct gateway__kept_hold {
+    struct weir_hold hold;
+    size_t attempt; /* whose cost it is for */
+};
+struct gateway__meter {
+    struct weir_admission caller, model, provider; /* the provider's of the current attempt */
+    struct weir_hold caller_hold, model_hold, provider_hold;
+    struct gateway__kept_hold *kept; /* of earlier attempts that the ledger may have to tell of; in the arena */
+    size_t kept_count;
+    struct weir_rate_state rates;             /* the tightest of all that were asked; limits 0: none was */
+    const struct weir_meter_refusal *refusal; /* that ended it; in the arena */
+    size_t attempt;                           /* the last one that was made, among the entry's */
+    bool has_kept_first;                      /* the first attempt's hold is among `kept`, or there was none */
+    bool provider_exhausted;                  /* a candidate was passed over because of a budget of its provider */
+    struct weir_list parked;
+    struct weir_timer again;
+    bool is_parked;
+    int64_t waits_since_ns; /* 0: it has not waited */
+};
+
 struct weir_request {
     struct weir_list link;
     struct weir_worker *worker;
@@ -233,6 +259,7 @@ struct weir_request {
     struct weir_call call;
     struct gateway__lookup *lookup; /* NULL: none is under way */
     void *list;                     /* stored.c: the list that is being sorted */
+    unsigned receipt_waits;         /* receipts.c: how often an entry was waited for */
     struct weir_issued issued;      /* of the id that it names; empty provider: none is named */
     struct weir_candidates candidates;
     size_t next_candidate;
@@ -242,6 +269,7 @@ struct weir_request {
     /* what it may and did cost */
     struct weir_usage reserved_usage;
     int64_t reserved_cu_milli;
+    struct gateway__meter meter;
     bool journal_opened;
     bool settled;
     struct weir_ledger_entry entry; /* filled as things become known; `attempts` while they happen */
@@ -276,20 +304,70 @@ enum gateway__next gateway__fail(struct weir_request *request, enum weir_reason 
 enum gateway__next gateway__step_admit(struct weir_request *request);
 enum gateway__next gateway__step_identify(struct weir_request *request);
 enum gateway__next gateway__step_authorize(struct weir_request *request);
+enum gateway__next gateway__step_limit(struct weir_request *request);
 enum gateway__next gateway__step_read(struct weir_request *request);
 enum gateway__next gateway__step_local(struct weir_request *request);
 enum gateway__next gateway__step_understand(struct weir_request *request);
 enum gateway__next gateway__step_locate(struct weir_request *request);
 enum gateway__next gateway__step_authorize_model(struct weir_request *request);
 enum gateway__next gateway__step_route(struct weir_request *request);
+enum gateway__next gateway__step_limit_body(struct weir_request *request);
 enum gateway__next gateway__step_reserve(struct weir_request *request);
 enum gateway__next gateway__step_send(struct weir_request *request);
 enum gateway__next gateway__step_settle(struct weir_request *request);
 enum gateway__next gateway__step_answer(struct weir_request *request);
 enum gateway__next gateway__step_record(struct weir_request *request);
 
+/* --- bindings.c: what applies to whom; none of them are the caller's to let go --- */
+struct gateway__bindings;
+WEIR_MUST enum weir_status gateway__bindings_new(struct gateway__bindings **bindings);
+void gateway__bindings_free(struct gateway__bindings **bindings);
+/* Now and then: lets go of what has become useless. */
+void gateway__bindings_sweep(struct weir_worker *worker);
+/* Of the request's key. WEIR_ENOMEM. */
+WEIR_MUST enum weir_status gateway__bind_caller(struct weir_request *request, struct weir_meter_binding **binding);
+/* Of a model or a provider; good until the next call. */
+WEIR_MUST enum weir_status gateway__bind_name(struct weir_worker *worker, enum weir_scope scope, struct weir_span name,
+                                              struct weir_meter_binding **binding);
+/* The key's owner as the meter knows him; texts in the request's arena. */
+WEIR_MUST enum weir_status gateway__caller_of(struct weir_request *request, struct weir_meter_caller *caller);
+struct weir_span gateway__family_of(const struct weir_key *key);
+
+/* --- limit.c --- */
+/* Ends the request with what the meter says. */
+bool gateway__is_budget(const struct weir_meter_refusal *refusal);
+enum gateway__next gateway__refuse(struct weir_request *request, const struct weir_meter_refusal *refusal);
+/* The tightest limits so far, for the answer's head. */
+void gateway__note_rates(struct weir_request *request, const struct weir_rate_state *rates);
+/* The x-ratelimit-… fields, where a limit applies, and the clamped output limit. */
+void gateway__write_rates(const struct weir_request *request, struct weir_buffer *out);
+/* Tokens that it likely takes: what limits in tokens are asked about before it leaves. */
+int64_t gateway__likely_tokens(const struct weir_request *request);
+/* Counted as a stream. */
+bool gateway__is_stream(const struct weir_request *request);
+
+/* --- park.c --- */
+/* The row will be run again when there may be room, or in a moment. Returns WAIT. */
+enum gateway__next gateway__park(struct weir_request *request);
+void gateway__unpark(struct weir_request *request);
+/* How long the request has waited for room. */
+int64_t gateway__waited_ms(const struct weir_request *request);
+
+/* --- reserve.c --- */
 /* What a target charges for the request; NULL: it has no price, or the endpoint is free. */
 const struct weir_price *gateway__price_of(const struct weir_request *request, const struct weir_target *target);
+/* The most that the request can cost at this price; *usage is what it is for. */
+int64_t gateway__worst_cost(const struct weir_request *request, const struct weir_price *price,
+                            struct weir_usage *usage);
+int64_t gateway__tokens_of(const struct weir_usage *usage); /* input and output; saturates */
+
+/* --- provider.c: limits and budgets of providers, attempt by attempt --- */
+/* Before an attempt at request->target. NEXT: it may be sent; RETRY: its provider is passed over; WAIT; ANSWER. */
+enum gateway__next gateway__provider_admit(struct weir_request *request);
+/* Every candidate has failed or was passed over. */
+enum gateway__next gateway__no_candidate(struct weir_request *request);
+/* What the attempt that has just failed may have cost, as far as that can be told; noted in its record. */
+void gateway__estimate_attempt(struct weir_request *request, enum weir_reason reason);
 
 /* --- record.c: what the request's record says besides --- */
 /* Stage, policy outcome, times, what was wrong: into the entry. The texts live in the request's arena. */
@@ -346,6 +424,9 @@ enum gateway__next gateway__answer_models(struct weir_request *request);
 enum gateway__next gateway__answer_model(struct weir_request *request);
 enum gateway__next gateway__answer_preflight(struct weir_request *request);
 
+/* --- receipts.c --- */
+enum gateway__next gateway__answer_receipt(struct weir_request *request);
+enum gateway__next gateway__answer_receipt_keys(struct weir_request *request);
 /* --- billing_actions.c, billing_webhook.c, billing_models.c: billing.h --- */
 enum gateway__next gateway__billing_purchase_create(struct weir_request *request);
 enum gateway__next gateway__billing_purchase_get(struct weir_request *request);
@@ -425,6 +506,10 @@ enum gateway__next gateway__stream_end(struct weir_request *request);
 void gateway__stream_fail(struct weir_request *request);
 /* The upstream failed. Another candidate, or the end. */
 enum gateway__next gateway__upstream_failed(struct weir_request *request, enum weir_reason reason, const char *detail);
+
+/* --- charge.c --- */
+/* Gives back all that the request holds; what it cost stays charged. Once it is in the journal; legal at any time, and again. */
+void gateway__charge(struct weir_request *request);
 
 /* --- settle.c --- */
 /* Computes what was used and writes the journal's close; once. Before the terminal bytes. */

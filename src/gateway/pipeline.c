@@ -15,15 +15,19 @@ static const struct {
     {"identify", gateway__step_identify, 0,
      WEIR_STAGE_IDENTIFIED}, /* who asks: from the head alone, before a body is taken */
     {"authorize", gateway__step_authorize, 0,
-     WEIR_STAGE_AUTHORIZED},                                  /* may its key do this, as far as the head tells */
-    {"read", gateway__step_read, 0, WEIR_STAGE_READ},         /* the body, counted as it comes */
-    {"local", gateway__step_local, 0, WEIR_STAGE_UNDERSTOOD}, /* what needs no provider is answered here */
-    {"understand", gateway__step_understand, 0, WEIR_STAGE_UNDERSTOOD},       /* what is asked */
-    {"locate", gateway__step_locate, 0, WEIR_STAGE_ROUTED},                   /* who issued the id that it names */
+     WEIR_STAGE_AUTHORIZED}, /* may its key do this, as far as the head tells */
+    {"limit", gateway__step_limit, 0,
+     WEIR_STAGE_AUTHORIZED},                          /* has its caller made too many requests, or too many at once */
+    {"read", gateway__step_read, 0, WEIR_STAGE_READ}, /* the body, counted as it comes */
+    {"local", gateway__step_local, 0, WEIR_STAGE_UNDERSTOOD},           /* what needs no provider is answered here */
+    {"understand", gateway__step_understand, 0, WEIR_STAGE_UNDERSTOOD}, /* what is asked */
+    {"locate", gateway__step_locate, 0, WEIR_STAGE_ROUTED},             /* who issued the id that it names */
     {"authorize model", gateway__step_authorize_model, 0, WEIR_STAGE_ROUTED}, /* may its key use this model */
     {"route", gateway__step_route, 0, WEIR_STAGE_ROUTED},                     /* who can serve it */
-    {"reserve", gateway__step_reserve, 0, WEIR_STAGE_RESERVED},               /* what it may cost at most */
-    {"send", gateway__step_send, RETRY_FROM, WEIR_STAGE_SENT}, /* one attempt a turn, and the relay of its answer */
+    {"limit body", gateway__step_limit_body, 0,
+     WEIR_STAGE_RESERVED}, /* too many streams, too many tokens, too many for its model */
+    {"reserve", gateway__step_reserve, 0, WEIR_STAGE_RESERVED}, /* what it may cost at most */
+    {"send", gateway__step_send, RETRY_FROM, WEIR_STAGE_SENT},  /* one attempt a turn, and the relay of its answer */
     {"settle", gateway__step_settle, ALWAYS,
      WEIR_STAGE_ANSWERED}, /* what it did cost, unless that was known before the terminal bytes */
     {"answer", gateway__step_answer, ALWAYS, WEIR_STAGE_ANSWERED}, /* tell the client, if nothing has */
@@ -62,6 +66,7 @@ void gateway__run(struct weir_request *request) {
 }
 
 void gateway__resume(struct weir_request *request, enum gateway__next next) {
+    gateway__unpark(request);
     if (request->in_step) { /* the row that is running waits for this already */
         request->has_pending = true;
         request->pending = next;

@@ -92,7 +92,8 @@ static bool is_dropped(struct weir_span name) {
                                                {"vary", 4},
                                                {"trailer", 7},
                                                {"x-powered-by", 12},
-                                               {"x-weir-used-cu-milli", 20}};
+                                               {"x-weir-used-cu-milli", 20},
+                                               {"x-weir-max-tokens-clamped", 25}};
     if (weir_http_is_hop_by_hop(name) || weir_http_name_in(name, dropped, sizeof dropped / sizeof *dropped))
         return true;
     return name.length > 15 && weir_span_equal_ignore_case(weir_span_first(name, 15), WEIR_SPAN("access-control-"));
@@ -125,9 +126,13 @@ void gateway__write_upstream_fields(struct weir_request *request, struct weir_bu
     size_t begin = out->length;
     bool has_connection = weir_http_head_find(head, WEIR_SPAN("connection")) != NULL;
     bool error = request->reason != WEIR_REASON_NONE;
+    bool own_rates = request->meter.rates.requests.limit > 0 || request->meter.rates.tokens.limit > 0;
     for (size_t i = 0; i < head->field_count; i++) {
         const struct weir_http_field *field = &head->fields[i];
         if (is_dropped(field->name) || (has_connection && is_of_connection(head, field->name)))
+            continue;
+        if (own_rates && field->name.length > 12 && /* ours stand there */
+            weir_span_equal_ignore_case(weir_span_first(field->name, 12), WEIR_SPAN("x-ratelimit-")))
             continue;
         /* an error's body and its type are written anew; its advice on retrying is the provider's */
         if (error && (weir_span_equal_ignore_case(field->name, WEIR_SPAN("content-type")) ||

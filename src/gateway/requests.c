@@ -119,6 +119,10 @@ void gateway__request_free(struct weir_request *request) {
     struct weir_worker *worker = request->worker;
     keep_large_body(worker, &request->body);
     weir_timer_stop(&request->deadline);
+    gateway__unpark(request);
+    if (request->journal_opened && !request->settled) /* its client had gone, and then the worker ended */
+        (void)gateway__fail(request, WEIR_REASON_SHUTTING_DOWN, NULL, NULL);
+    gateway__settle(request); /* no ending can leak a hold: this is where all of them come to */
     gateway__upstream_end(request, false);
     gateway__lookup_drop(request);
     gateway__form_free(request);

@@ -71,6 +71,9 @@ static void fill_entry(struct weir_request *request, enum weir_usage_source sour
     entry->trace_id = request->trace_id;
     entry->key_id = weir_span_of_string(request->key->id);
     entry->workspace = request->key->workspace;
+    entry->team = request->key->owner != NULL ? request->key->owner->team : WEIR_SPAN("");
+    entry->user = request->key->owner != NULL ? request->key->owner->user : WEIR_SPAN("");
+    entry->family = gateway__family_of(request->key);
     entry->endpoint = weir_span_of_string(request->endpoint->name);
     entry->model = request->call.model;
     entry->provider = request->target->provider->name;
@@ -111,11 +114,34 @@ static uint16_t client_status(const struct weir_request *request) {
                                                           : weir_reason_row(request->reason)->status);
 }
 
-void gateway__settle(struct weir_request *request) {
-    if (!request->journal_opened || request->settled)
+/* What a provider reports beyond what it could: nobody is charged for it, and an operator is told. */
+static void note_overrun(struct weir_request *request) {
+    const struct weir_ledger_entry *entry = &request->entry;
+    struct weir_meter_caller caller;
+    if (entry->overrun_cu_milli <= 0)
         return;
-    request->settled = true;
+    weir_metrics_add_overrun(request->worker->metrics, entry->overrun_cu_milli);
+    if (gateway__caller_of(request, &caller) == WEIR_OK)
+        weir_meter_note_overrun(request->worker->gateway->meter, &caller, entry->overrun_cu_milli);
+    weir_log(weir_loop_log(request->worker->loop), WEIR_LOG_WARNING, "overrun",
+             WEIR_LOG_S("request_id", weir_span_of(request->id_text, WEIR_UUID_TEXT_SIZE - 1)),
+             WEIR_LOG_S("provider", entry->provider), WEIR_LOG_S("upstream_model", entry->upstream_model),
+             WEIR_LOG_I("overrun_cu_milli", entry->overrun_cu_milli),
+             WEIR_LOG_I("reserved_cu_milli", entry->reserved_cu_milli));
+}
+
+/* The caller pays for the attempt that has answered; what one that brought nothing may have cost is its provider's affair. */
+static void note_last_attempt(struct weir_request *request, enum weir_usage_source source) {
+    struct weir_ledger_attempt *attempt = &request->entry.attempts[request->meter.attempt];
+    if (source != WEIR_USAGE_NONE)
+        attempt->cost_cu_milli = 0;
+    else if (attempt->reason == WEIR_REASON_NONE && request->reason != WEIR_REASON_NONE)
+        gateway__estimate_attempt(request, request->reason);
+}
+
+static void close_journal(struct weir_request *request) {
     enum weir_usage_source source = usage_source(request);
+    note_last_attempt(request, source);
     fill_usage(request, source);
     fill_entry(request, source, weir_price_cost(request->price, &request->usage));
     request->entry.status = client_status(request);
@@ -126,4 +152,15 @@ void gateway__settle(struct weir_request *request) {
         weir_log(weir_loop_log(request->worker->loop), WEIR_LOG_ERROR, "journal_close_failed",
                  WEIR_LOG_T("status", weir_status_name(status)),
                  WEIR_LOG_S("request_id", weir_span_of(request->id_text, WEIR_UUID_TEXT_SIZE - 1)));
+}
+
+void gateway__settle(struct weir_request *request) {
+    if (request->settled)
+        return;
+    request->settled = true;
+    if (request->journal_opened)
+        close_journal(request);
+    gateway__charge(request);
+    if (request->journal_opened)
+        note_overrun(request);
 }

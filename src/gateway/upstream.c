@@ -35,6 +35,7 @@ void gateway__upstream_end(struct weir_request *request, bool reusable) {
 void gateway__attempt_ended(struct weir_request *request, enum weir_reason reason) {
     if (request->entry.attempt_count == 0 || attempt(request)->reason != WEIR_REASON_NONE)
         return;
+    gateway__estimate_attempt(request, reason);
     attempt(request)->reason = (uint16_t)reason;
     attempt(request)->end_us = since_start_us(request);
     weir_metrics_add_attempt(request->worker->metrics, attempt(request)->provider, reason);
@@ -117,6 +118,7 @@ void gateway__upstream_pause(struct weir_request *request, bool pause) {
 }
 
 static void begin_attempt(struct weir_request *request) {
+    request->meter.attempt = request->entry.attempt_count;
     request->entry.attempts[request->entry.attempt_count++] =
         (struct weir_ledger_attempt){.provider = request->target->provider->name,
                                      .upstream_model = request->target->model,
@@ -290,6 +292,9 @@ static enum weir_status open_journal(struct weir_request *request) {
         .unpriced = request->price == NULL && !request->endpoint->is_free,
         .key_id = weir_span_of_string(request->key->id),
         .workspace = request->key->workspace,
+        .team = request->key->owner != NULL ? request->key->owner->team : WEIR_SPAN(""),
+        .user = request->key->owner != NULL ? request->key->owner->user : WEIR_SPAN(""),
+        .family = gateway__family_of(request->key),
         .endpoint = weir_span_of_string(request->endpoint->name),
         .model = request->call.model,
         .provider = request->target->provider->name,
@@ -307,7 +312,10 @@ static enum weir_status open_journal(struct weir_request *request) {
 
 enum gateway__next gateway__step_send(struct weir_request *request) {
     if (request->next_candidate >= request->candidates.count || request->entry.attempt_count == WEIR_MAX_ATTEMPTS)
-        return gateway__fail(request, WEIR_REASON_NO_PROVIDER, NULL, NULL);
+        return gateway__no_candidate(request);
+    enum gateway__next next = gateway__provider_admit(request);
+    if (next != NEXT)
+        return next;
     request->target = &request->candidates.at[request->next_candidate++];
     request->price = gateway__price_of(request, request->target);
     if (open_journal(request) != WEIR_OK)

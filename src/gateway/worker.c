@@ -39,6 +39,7 @@ static void on_second(void *argument) {
     weir_metrics_add_active(worker->metrics, 0, 0, connections - worker->connections_told);
     worker->connections_told = connections;
     tell_keys_held(worker);
+    gateway__bindings_sweep(worker);
     weir_timer_start(worker->loop, &worker->second, 1000, on_second, worker);
 }
 
@@ -175,6 +176,7 @@ static void release(struct weir_worker *worker) {
            !weir_list_is_empty(&worker->requests)) /* those whose client was gone already */
         gateway__request_free(WEIR_CONTAINER_OF(worker->requests.next, struct weir_request, link));
     gateway__requests_free_spare(worker);
+    gateway__bindings_free(&worker->bindings);
     if (worker->live != NULL)
         gateway__held_unref(worker->live);
     weir_resolver_free(&worker->resolver);
@@ -231,14 +233,18 @@ enum weir_status weir_worker_start(const struct weir_gateway *gateway, unsigned 
     weir_list_init(&made->pools);
     weir_list_init(&made->requests);
     weir_list_init(&made->lookups);
+    weir_list_init(&made->parked);
     weir_list_init(&made->spare_requests);
-    enum weir_status status = open_parts(made, fd, tls, published, error);
+    enum weir_status status = gateway__bindings_new(&made->bindings);
+    status = status != WEIR_OK ? weir_fail(error, status, "no memory for a worker")
+                               : open_parts(made, fd, tls, published, error);
     if (status == WEIR_OK && pthread_create(&made->thread, NULL, run, made) != 0)
         status = weir_fail(error, WEIR_EIO, "cannot start a thread");
     if (status != WEIR_OK) {
         if (made->loop != NULL)
             release(made);
         weir_loop_free(&made->loop);
+        gateway__bindings_free(&made->bindings);
         weir_buffer_release(&made->log_batch);
         weir_buffer_release(&made->scratch);
         weir_buffer_release(&made->large_body);

@@ -13,10 +13,17 @@
 enum { SHOWN_BYTES = 60 };
 
 static const char *const limit_names[WEIR_RULE_LIMIT_COUNT] = {
-    [WEIR_RULE_REQUESTS_PER_SECOND] = "requests_per_second", [WEIR_RULE_REQUESTS_PER_MINUTE] = "requests_per_minute",
-    [WEIR_RULE_TOKENS_PER_MINUTE] = "tokens_per_minute",     [WEIR_RULE_CONCURRENT_REQUESTS] = "concurrent_requests",
-    [WEIR_RULE_CU_MILLI_PER_DAY] = "cu_milli_per_day",       [WEIR_RULE_CU_MILLI_PER_MONTH] = "cu_milli_per_month",
+    [WEIR_RULE_REQUESTS_PER_SECOND] = "requests_per_second",
+    [WEIR_RULE_REQUESTS_PER_MINUTE] = "requests_per_minute",
+    [WEIR_RULE_TOKENS_PER_MINUTE] = "tokens_per_minute",
+    [WEIR_RULE_CONCURRENT_REQUESTS] = "concurrent_requests",
+    [WEIR_RULE_CU_MILLI_PER_DAY] = "cu_milli_per_day",
+    [WEIR_RULE_CU_MILLI_PER_MONTH] = "cu_milli_per_month",
     [WEIR_RULE_CU_MILLI_TOTAL] = "cu_milli_total",
+    [WEIR_RULE_REQUESTS_PER_DAY] = "requests_per_day",
+    [WEIR_RULE_TOKENS_PER_DAY] = "tokens_per_day",
+    [WEIR_RULE_CONCURRENT_STREAMS] = "concurrent_streams",
+    [WEIR_RULE_BURST_PERCENT] = "burst_percent",
 };
 
 const char *weir_rule_limit_name(enum weir_rule_limit limit) {

@@ -5,10 +5,12 @@
  */
 #include "base/clock.h"
 #include "base/memory.h"
+#include "meter/receipts_signer.h"
 #include "main/arguments.h"
 #include "main/commands.h"
 #include "main/owner.h"
 #include "main/serve.h"
+#include "main/serve_meter.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -34,6 +36,7 @@ static void on_watch(void *argument) {
     server->board.journal_available = health.journal_available;
     server->board.store_backlog_bytes = health.journal_backlog_bytes;
     main__keys_turn(server);
+    main__meter_turn(server);
     main__billing_turn(server);
     server->control_cpu_ns = weir_clock_thread_cpu_ns();
     if (server->backups != NULL) {
@@ -58,29 +61,31 @@ static void write_metrics(void *context, bool openmetrics, struct weir_buffer *o
     weir_trail_state(server->trail, &trail);
     if (server->backups != NULL)
         main__backup_schedule_state(server->backups, &backups);
-    const struct weir_metrics_facts facts = {.store_available = health.available,
-                                             .journal_available = health.journal_available,
-                                             .ingested_records = health.ingested_records,
-                                             .journal_backlog_bytes = health.journal_backlog_bytes,
-                                             .store_cpu_ns = health.cpu_ns,
-                                             .control_cpu_ns = server->control_cpu_ns,
-                                             .audit_sink_behind = trail.behind,
-                                             .audit_sink_failures = trail.failures,
-                                             .contents_left_out = health.contents_left_out,
-                                             .version = WEIR_VERSION,
-                                             .environment = server->board.environment,
-                                             .revision = server->board.revision,
-                                             .ready = weir_board_is_ready(&server->board),
-                                             .keys = server->board.key_count,
-                                             .keys_active = server->key_watch.active,
-                                             .keys_rotation_due = server->key_watch.rotation_due,
-                                             .keys_bytes = server->key_watch.bytes,
-                                             .sealing_key = weir_sealing_can_seal(server->sealing),
-                                             .has_backups = server->backups != NULL,
-                                             .backup_utc_us = backups.last_utc_us,
-                                             .backup_bytes = backups.last_bytes,
-                                             .backup_failures = backups.failures,
-                                             .start_utc_us = server->board.start_utc_us};
+    struct weir_metrics_facts facts = {.store_available = health.available,
+                                       .journal_available = health.journal_available,
+                                       .ingested_records = health.ingested_records,
+                                       .journal_backlog_bytes = health.journal_backlog_bytes,
+                                       .store_cpu_ns = health.cpu_ns,
+                                       .control_cpu_ns = server->control_cpu_ns,
+                                       .audit_sink_behind = trail.behind,
+                                       .audit_sink_failures = trail.failures,
+                                       .contents_left_out = health.contents_left_out,
+                                       .version = WEIR_VERSION,
+                                       .environment = server->board.environment,
+                                       .revision = server->board.revision,
+                                       .ready = weir_board_is_ready(&server->board),
+                                       .keys = server->board.key_count,
+                                       .keys_active = server->key_watch.active,
+                                       .keys_rotation_due = server->key_watch.rotation_due,
+                                       .keys_bytes = server->key_watch.bytes,
+                                       .sealing_key = weir_sealing_can_seal(server->sealing),
+                                       .has_backups = server->backups != NULL,
+                                       .backup_utc_us = backups.last_utc_us,
+                                       .backup_bytes = backups.last_bytes,
+                                       .backup_failures = backups.failures,
+                                       .start_utc_us = server->board.start_utc_us};
+    main__alerts_count(server->alerts, &facts);
+    main__meter_facts(server, &facts);
     weir_metrics_write(server->gateway.metrics, &facts, openmetrics, out);
 }
 
@@ -125,6 +130,7 @@ static void stop(struct main__server *server) {
     server->board.draining = true;
     main__publish_close(server);
     weir_log(log_of(server), WEIR_LOG_INFO, "draining", WEIR_LOG_I("timeout_ms", timeout_ms));
+    weir_meter_drain(server->gateway.meter);
     stop_workers(server, timeout_ms);
 }
 
@@ -245,12 +251,13 @@ static enum weir_status load_keys(struct main__server *server, struct weir_error
     if (main__keys_open(server) != WEIR_OK)
         return weir_fail(error, WEIR_ENOMEM, "no memory for keys");
     on_watch(server);
-    while (!(watch->has_keys && watch->has_objects) && weir_clock_monotonic_ns() < until_ns) {
+    while (!(watch->has_keys && watch->has_objects && server->meter_has_objects) &&
+           weir_clock_monotonic_ns() < until_ns) {
         (void)weir_loop_run_once(server->loop);
-        if (!(watch->has_keys && watch->has_objects))
+        if (!(watch->has_keys && watch->has_objects && server->meter_has_objects))
             (void)usleep(200);
     }
-    return watch->has_keys && watch->has_objects
+    return watch->has_keys && watch->has_objects && server->meter_has_objects
                ? WEIR_OK
                : weir_fail(error, WEIR_ETIMEOUT, "the keys could not be loaded from the store in time");
 }
@@ -267,7 +274,17 @@ static enum weir_status open_sealing(struct main__server *server, struct weir_er
         weir_log(log_of(server), WEIR_LOG_WARNING, "sealing_key_missing",
                  WEIR_LOG_T("problem", problem.text[0] != '\0' ? problem.text : "secrets.sealing_key is not set"),
                  WEIR_LOG_T("effect", "secrets are read-only: none can be written, none that is sealed can be opened"));
-    return WEIR_OK;
+    return main__billing_open(server, error); /* which may name a sealed one */
+}
+
+static enum weir_status open_receipts(struct main__server *server, struct weir_error *error) {
+    const struct weir_receipt_signer_settings settings = {.store = &weir_engine_sqlite,
+                                                          .directory = server->settings.data_dir,
+                                                          .environment = server->settings.environment,
+                                                          .sealing = server->sealing};
+    enum weir_status status = weir_receipt_signer_new(&settings, &server->receipts, error);
+    server->gateway.receipts = server->receipts;
+    return status;
 }
 
 static enum weir_status start_backups(struct main__server *server, struct weir_error *error) {
@@ -311,6 +328,7 @@ static enum weir_status start_threads(struct main__server *server, struct weir_e
         .rotation_due_us = settings->keys.rotation_due_ms * 1000,
         .hooks = {.publish = main__publish_wish, .keys_changed = main__keys_changed, .context = server},
         .sealing = server->sealing,
+        .receipts = server->receipts,
         .backups = {.folder = settings->backup_dir,
                     .start = has_backups ? main__backup_schedule_start : NULL,
                     .read_state = has_backups ? main__backup_schedule_state : NULL,
@@ -405,6 +423,8 @@ static enum weir_status boot(struct main__server *server, struct weir_arena *are
     status = main__publish_first(server, arena, error);
     if (status == WEIR_OK)
         status = weir_loop_new(&log, &server->loop, error);
+    if (status == WEIR_OK && main__alerts_new(server->store, server->loop, &log, &server->alerts) != WEIR_OK)
+        status = weir_fail(error, WEIR_ENOMEM, "no memory");
     if (status == WEIR_OK)
         status = weir_keys_new(server->worker_count, &server->gateway.keys);
     if (status == WEIR_OK)
@@ -423,7 +443,9 @@ static enum weir_status boot(struct main__server *server, struct weir_arena *are
     if (status == WEIR_OK)
         status = open_sealing(server, error);
     if (status == WEIR_OK)
-        status = main__billing_open(server, error);
+        status = open_receipts(server, error);
+    if (status == WEIR_OK)
+        status = main__meter_open(server, error);
     if (status == WEIR_OK)
         status = load_keys(server, error); /* workspaces, too: what is captured depends on the sealing key */
     if (status == WEIR_OK)
@@ -441,18 +463,21 @@ static void shut(struct main__server *server) {
     main__publish_close(server);
     for (unsigned i = 0; server->workers != NULL && i < server->worker_count; i++)
         weir_worker_join(&server->workers[i]);
+    weir_meter_free(&server->gateway.meter);
     main__keys_over(server);
     weir_operator_free(&server->operator_plane);
     weir_trail_free(&server->trail); /* sends what the last operations have left */
     main__keys_release(server);
     weir_timer_stop(&server->watch);
     main__backup_schedule_free(&server->backups);
-    weir_sealing_free(&server->sealing);
     weir_store_free(&server->store); /* ingests what is left */
+    weir_receipt_signer_free(&server->receipts);
+    weir_sealing_free(&server->sealing);
     if (server->loop != NULL)
         while (weir_loop_run_once(server->loop))
             (void)usleep(NAP_US);
     weir_loop_free(&server->loop);
+    main__alerts_free(&server->alerts);
     main__publish_free(server);
     main__published_free(&server->first);
     main__billing_release(server);

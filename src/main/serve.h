@@ -3,6 +3,7 @@
 #define WEIR_MAIN_SERVE_H
 
 #include "main/backup_schedule.h"
+#include "main/meter_alerts.h"
 #include "main/publish.h"
 #include "main/sealing.h"
 #include "main/simulator.h"
@@ -59,7 +60,9 @@ struct main__server {
     int operator_socket;
     struct weir_operator *operator_plane;
     struct weir_sealing *sealing;
+    struct weir_receipt_signer *receipts;
     struct main__backup_schedule *backups; /* NULL: none are configured */
+    struct main__alerts *alerts;
     struct weir_trail *trail;
     struct weir_tls *plane_tls;
     struct weir_networks plane_networks; /* operator.allow, in `plane_arena` */
@@ -69,6 +72,7 @@ struct main__server {
     char data_address[80], operator_address[80], data_url[128], brand_upper[24];
     _Atomic int64_t control_cpu_ns;
     struct main__key_watch key_watch;
+    bool meter_has_objects; /* the store has said what limits and budgets there are */
     struct main__billing billing;
     bool stopping;
     int exit_code;

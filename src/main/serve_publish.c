@@ -12,6 +12,7 @@
 #include "base/memory.h"
 #include "main/owner.h"
 #include "main/serve.h"
+#include "main/serve_meter.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -86,6 +87,7 @@ static void set_live(struct main__server *server, struct main__published *publis
     server->live = published;
     server->board.revision = published->revision->number;
     server->board.provider_count = published->revision->provider_count;
+    main__meter_plans(server);
 }
 
 /* --- wishes --- */

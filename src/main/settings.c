@@ -299,6 +299,7 @@ void main__settings_sections(struct main__settings *settings, struct weir_config
         {&usage_table, &settings->usage},
         {&secrets_table, &settings->secrets},
         {&backup_table, &settings->backup},
+        {&weir_meter_options, &settings->meter},
         {&weir_limits_options, &settings->gateway.limits},
         {&weir_timeouts_options, &settings->gateway.timeouts},
         {&weir_cors_options, &settings->gateway.cors},

@@ -83,6 +83,7 @@ struct main__settings {
     struct main__usage_settings usage;
     struct main__secrets_settings secrets;
     struct main__backup_settings backup;
+    struct weir_meter_settings meter;
     struct weir_gateway_settings gateway;
     /* derived */
     const char *environment;  /* "dev", "stage", "prod" */
@@ -95,7 +96,7 @@ struct main__settings {
     bool has_file;            /* false: both stand for a file that there is not */
 };
 
-enum { MAIN_SECTION_COUNT = 17 };
+enum { MAIN_SECTION_COUNT = 18 };
 /* The sections with their tables, pointing into `settings`. */
 void main__settings_sections(struct main__settings *settings, struct weir_config_section sections[MAIN_SECTION_COUNT]);
 

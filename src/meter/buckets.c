@@ -11,6 +11,7 @@
 
 #define TICKS_IN_NS 16
 #define NS_IN_MS 1000000
+#define EXACT_TICKS 4096 /* of one token: above, that it is cut to whole ticks shows in no figure */
 
 __extension__ typedef __int128 wide;
 
@@ -55,6 +56,7 @@ void meter__rate_init(struct meter__rate *rate, struct meter__subject *subject, 
     rate->span_ticks = seconds * METER_SECOND_NS * TICKS_IN_NS * instances;
     rate->each_ticks = share(1, rate->span_ticks, limit);
     rate->burst_ticks = share(rate->most, rate->span_ticks, limit);
+    rate->share_ticks = rate->burst_ticks / 1024 + 1;
 }
 
 /* What the request takes of it. */
@@ -134,7 +136,9 @@ static void give_first(const struct weir_meter_binding *binding, size_t count, c
 /* What is left in it. */
 static int64_t remaining_of(const struct meter__rate *rate, int64_t full_at, int64_t now) {
     int64_t free = rate->burst_ticks - (full_at > now ? full_at - now : 0);
-    return free > 0 ? share(free, rate->limit, rate->span_ticks) : 0;
+    if (free <= 0)
+        return 0;
+    return rate->each_ticks > EXACT_TICKS ? free / rate->each_ticks : share(free, rate->limit, rate->span_ticks);
 }
 
 /* Of one kind of rate, the one that is nearest to its end. */
@@ -146,7 +150,7 @@ struct tightest {
 
 static void tighten(struct tightest *tightest, const struct meter__rate *rate, int64_t full_at, int64_t now) {
     int64_t free = rate->burst_ticks - (full_at > now ? full_at - now : 0);
-    int64_t thousandths = free > 0 ? free / (rate->burst_ticks / 1024 + 1) : 0;
+    int64_t thousandths = free > 0 && rate->share_ticks > 0 ? free / rate->share_ticks : 0;
     if (tightest->rate == NULL || thousandths < tightest->thousandths)
         *tightest = (struct tightest){.rate = rate, .full_at = full_at, .thousandths = thousandths};
 }
@@ -235,7 +239,7 @@ bool weir_meter_admit(struct weir_meter_binding *binding, bool stream, int64_t t
         return false;
     if (binding->rate_count > 0) {
         meter__binding_ref(binding);
-        *admission = (struct weir_admission){.binding = binding, .tokens = tokens, .stream = stream};
+        *admission = (struct weir_admission){.binding = binding, .tokens = tokens > 0 ? tokens : 0, .stream = stream};
         atomic_fetch_add_explicit(&binding->meter->shards[binding->shard].concurrent, 1, memory_order_relaxed);
     }
     return true;
@@ -256,6 +260,7 @@ bool weir_meter_admit_more(struct weir_admission *admission, bool stream, int64_
 }
 
 void weir_meter_leave(struct weir_admission *admission, int64_t tokens, int64_t now_ns) {
+    tokens = tokens > 0 ? tokens : 0;
     struct weir_meter_binding *binding = admission->binding;
     if (binding == NULL)
         return;
@@ -263,11 +268,10 @@ void weir_meter_leave(struct weir_admission *admission, int64_t tokens, int64_t 
     for (size_t i = 0; i < binding->rate_count; i++) {
         const struct meter__rate *rate = &binding->rates[i];
         if (rate->kind == WEIR_LIMIT_TOKENS_PER_MINUTE) {
-            int64_t taken = cost_of(rate, admission->tokens), due = cost_of(rate, tokens);
-            if (due > taken)
-                bucket_charge(rate, due - taken, now_in_ticks(now_ns));
-            else if (taken > due)
-                bucket_give(rate, taken - due);
+            if (tokens > admission->tokens)
+                bucket_charge(rate, cost_of(rate, tokens - admission->tokens), now_in_ticks(now_ns));
+            else if (tokens < admission->tokens)
+                bucket_give(rate, cost_of(rate, admission->tokens - tokens));
         } else if (!is_bucket(rate) && concerns(rate, &asked)) {
             atomic_fetch_sub_explicit(rate->state, 1, memory_order_relaxed);
         }

@@ -55,10 +55,14 @@ static int64_t limit_with_raises(struct meter__line *line, int64_t utc_us) {
     return limit;
 }
 
-int64_t meter__line_limit(struct meter__line *line, int64_t utc_us) {
+static inline int64_t limit_of(struct meter__line *line, int64_t utc_us) {
     if (utc_us >= line->limit_from_utc_us && utc_us < line->limit_until_utc_us)
         return line->limit_now;
     return limit_with_raises(line, utc_us);
+}
+
+int64_t meter__line_limit(struct meter__line *line, int64_t utc_us) {
+    return limit_of(line, utc_us);
 }
 
 static struct meter__pot *find_or_make_pot(struct meter__account *account, const struct weir_period *period,
@@ -66,7 +70,7 @@ static struct meter__pot *find_or_make_pot(struct meter__account *account, const
     const int64_t from = period->rolling ? 0 : period->from_utc_us;
     for (struct meter__pot *pot = account->pots; pot != NULL; pot = pot->next) {
         if (pot->from_utc_us == from && pot->until_utc_us == period->until_utc_us && pot->rolling == period->rolling) {
-            pot->hard = pot->hard || hard;
+            meter__pot_set_hard(pot, pot->hard || hard);
             return pot;
         }
     }
@@ -97,8 +101,9 @@ static struct meter__pot *next_pot(struct meter__account *account, struct meter_
     return pot;
 }
 
-struct meter__pot *meter__line_pot(struct meter__account *account, struct meter__line *line, int64_t utc_us) {
-    if (line->pot != NULL && utc_us >= line->from_utc_us && utc_us < line->until_utc_us)
+/* A line without a pot has an empty period. */
+static inline struct meter__pot *pot_of(struct meter__account *account, struct meter__line *line, int64_t utc_us) {
+    if (utc_us >= line->from_utc_us && utc_us < line->until_utc_us)
         return line->pot;
     return next_pot(account, line, utc_us);
 }
@@ -209,6 +214,12 @@ static void judge_short(struct judgement *judgement, struct meter__account *acco
                         struct meter__pot *pot, int64_t need) {
     const int64_t limit = meter__line_limit(line, judgement->utc_us);
     enum verdict verdict = WAIT_FOR_STORE;
+    if (pot->known && need <= subtract(limit, used_of(pot))) {
+        /* The store gives no more than the lowest limit of the pot's lines allows: who has that one judges. */
+        bool hard = false;
+        if (need > subtract(meter__pot_limit(account, pot, judgement->utc_us, &hard), used_of(pot)))
+            return;
+    }
     if (judgement->now_ns == 0)
         judgement->now_ns = judgement->meter->outside.now_ns(judgement->meter->outside.context);
     const int64_t waited_ns = at_least_zero(judgement->waited_ms) * (METER_SECOND_NS / 1000),
@@ -238,7 +249,7 @@ static void judge(struct judgement *judgement, struct meter__account *account, i
     const int64_t utc_us = judgement->utc_us;
     for (size_t i = 0; i < account->line_count; i++) {
         struct meter__line *line = &account->lines[i];
-        struct meter__pot *pot = meter__line_pot(account, line, utc_us);
+        struct meter__pot *pot = pot_of(account, line, utc_us);
         if (pot == NULL) { /* no memory: what cannot be counted is not served */
             if (line->hard)
                 note(judgement, account, line, UNKNOWN, &no_pot, line->limit);
@@ -246,7 +257,7 @@ static void judge(struct judgement *judgement, struct meter__account *account, i
         }
         if (!line->hard || need == 0)
             continue;
-        if (pot->room < need || used_of(pot) > subtract(meter__line_limit(line, utc_us), need))
+        if (pot->room < need || used_of(pot) > subtract(limit_of(line, utc_us), need))
             judge_short(judgement, account, line, pot, need);
     }
 }
@@ -260,7 +271,8 @@ static bool take(struct weir_meter *meter, struct meter__account *account, int64
     for (struct meter__pot *pot = account->pots; pot != NULL; pot = pot->next) {
         if (!holds_time(pot, utc_us))
             continue;
-        meter__pot_age(pot, epoch);
+        if (pot->epoch != epoch)
+            meter__pot_age(pot, epoch);
         pot->touched_epoch = epoch;
         pot->room = subtract(pot->room, need);
         pot->held = add(pot->held, need);
@@ -272,17 +284,19 @@ static bool take(struct weir_meter *meter, struct meter__account *account, int64
     return wake;
 }
 
-/* What is charged stays out of the pot's room. True: somebody waits for what comes back. */
+/* What is charged stays out of the pot's room; so does what a hold charges that is older than the pot, for the ledger takes it from the pot's slice all the same. True:
+ * somebody waits for what comes back. */
 static bool give(struct meter__account *account, int64_t held, int64_t charged, int64_t utc_us, uint64_t sequence) {
     const uint64_t epoch = atomic_load_explicit(&account->meter->epoch, memory_order_relaxed);
     bool hoping = false;
     for (struct meter__pot *pot = account->pots; pot != NULL; pot = pot->next) {
-        if (!holds_time(pot, utc_us) || pot->sequence > sequence)
+        if (!holds_time(pot, utc_us))
             continue;
-        pot->held = subtract(pot->held, held);
-        pot->room = add(pot->room, subtract(held, charged));
+        const int64_t taken = pot->sequence <= sequence ? held : 0;
+        pot->held = subtract(pot->held, taken);
+        pot->room = add(pot->room, subtract(taken, charged));
         pot->touched_epoch = epoch;
-        if (pot->hoping && held > charged) {
+        if (pot->hoping && taken > charged) {
             pot->hoping = false;
             hoping = true;
         }
@@ -357,7 +371,7 @@ enum weir_reserve weir_meter_reserve(struct weir_meter_binding *binding, int64_t
     struct judgement judgement = {.meter = meter, .utc_us = utc_us, .waited_ms = waited_ms, .room = INT64_MAX};
     for (size_t i = 0; i < binding->account_count; i++) {
         struct meter__account *account = binding->accounts[i];
-        pthread_mutex_lock(&account->lock);
+        meter__lock(&account->lock);
         judge(&judgement, account, needs[account->unit]);
     }
     if (judgement.verdict == FITS) {
@@ -370,7 +384,7 @@ enum weir_reserve weir_meter_reserve(struct weir_meter_binding *binding, int64_t
         explain(&judgement, refusal);
     }
     for (size_t i = binding->account_count; i > 0; i--)
-        pthread_mutex_unlock(&binding->accounts[i - 1]->lock);
+        meter__unlock(&binding->accounts[i - 1]->lock);
     if (judgement.wake)
         meter__wake(meter);
     if (judgement.verdict != FITS) {
@@ -401,9 +415,9 @@ void weir_meter_settle(struct weir_hold *hold, int64_t cu_milli, int64_t tokens,
     bool hoping = false;
     for (size_t i = 0; i < binding->account_count; i++) {
         struct meter__account *account = binding->accounts[i];
-        pthread_mutex_lock(&account->lock);
+        meter__lock(&account->lock);
         hoping = give(account, held[account->unit], charged[account->unit], hold->utc_us, hold->sequence) || hoping;
-        pthread_mutex_unlock(&account->lock);
+        meter__unlock(&account->lock);
     }
     atomic_fetch_sub_explicit(&meter->shards[binding->shard].holds, 1, memory_order_relaxed);
     *hold = (struct weir_hold){.binding = NULL};

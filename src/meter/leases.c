@@ -114,7 +114,9 @@ static void weigh(const struct weir_meter *meter, struct meter__pot *pot, int64_
 /* True: `lease` is to be asked. `again`: it is to be looked at once more a little later. */
 static bool question_of(struct weir_meter *meter, struct meter__account *account, struct meter__pot *pot,
                         int64_t now_ns, int64_t utc_us, struct weir_lease *lease, bool *again) {
-    int64_t limit = meter__pot_limit(account, pot, utc_us, &pot->hard);
+    bool hard = false;
+    int64_t limit = meter__pot_limit(account, pot, utc_us, &hard);
+    meter__pot_set_hard(pot, hard);
     struct weir_lease asked = {.counter = {.scope = meter__scope(account->subject),
                                            .id = meter__id(account->subject),
                                            .unit = account->unit,
@@ -131,7 +133,7 @@ static bool question_of(struct weir_meter *meter, struct meter__account *account
     if (pot->uncertain && pot->surplus == INT64_MAX && pot->held == 0 && asked.wanted == 0) {
         asked.unused = INT64_MAX;
         pot->uncertain = false;
-        pot->room = 0;
+        pot->room = pot->short_by = 0;
     }
     if (!due && !pot->refresh && !pot->needing && asked.wanted == 0 && asked.unused == 0)
         return false;
@@ -143,7 +145,7 @@ static bool question_of(struct weir_meter *meter, struct meter__account *account
 static bool collect(struct weir_meter *meter, struct meter__account *account, int64_t now_ns, int64_t utc_us) {
     struct meter__flight *flight = meter->flight;
     bool again = false, fits = true;
-    pthread_mutex_lock(&account->lock);
+    meter__lock(&account->lock);
     account->queued = false;
     meter__watch(meter, account, utc_us);
     for (struct meter__pot *pot = account->pots; pot != NULL && fits; pot = pot->next) {
@@ -165,7 +167,7 @@ static bool collect(struct weir_meter *meter, struct meter__account *account, in
     }
     if (again || !fits)
         (void)meter__queue(meter, account);
-    pthread_mutex_unlock(&account->lock);
+    meter__unlock(&account->lock);
     return fits;
 }
 
@@ -175,11 +177,16 @@ static bool collect(struct weir_meter *meter, struct meter__account *account, in
 static bool apply(struct meter__pot *pot, const struct weir_lease *lease, int64_t now_ns) {
     const int64_t total = add(add(lease->spent, lease->slice), lease->others);
     bool better = !pot->known || total < pot->total || lease->granted > 0;
-    pot->room = add(pot->room, lease->granted);
-    /* What the ledger has of requests that began before there was a budget came out of the slice, too: less is left than is thought here. Where nobody is refused, nothing
-     * was granted, and what is here is only what was taken since the last answer. */
-    if (!pot->hard || pot->room > lease->slice - pot->held)
-        pot->room = lease->slice - pot->held;
+    pot->room = add(add(pot->room, pot->short_by), lease->granted);
+    pot->short_by = 0;
+    /* What the ledger has of requests that began before there was a budget came out of the slice, too: less is left than is thought here. It looks the same when the
+     * ledger has an entry whose hold is not settled here yet; so what is left out now is looked at again with the next answer. Where nobody is refused, nothing was
+     * granted, and what is here is only what was taken since the last answer. */
+    const int64_t most = lease->slice - pot->held;
+    if (pot->hard && pot->room > most)
+        pot->short_by = pot->room - most;
+    if (!pot->hard || pot->room > most)
+        pot->room = most;
     pot->least = smaller(pot->least, pot->room);
     pot->total = total;
     pot->others = lease->others;
@@ -209,7 +216,7 @@ static void on_answers(void *context, enum weir_status status, const struct weir
         struct question *question = &flight->questions[i];
         struct meter__account *account = question->account;
         struct meter__pot *pot = question->pot;
-        pthread_mutex_lock(&account->lock);
+        meter__lock(&account->lock);
         pot->in_flight = false;
         if (answered) {
             came = apply(pot, &leases[i], now_ns) || came;
@@ -226,7 +233,7 @@ static void on_answers(void *context, enum weir_status status, const struct weir
             pot->refresh = true;
             (void)meter__queue(meter, account);
         }
-        pthread_mutex_unlock(&account->lock);
+        meter__unlock(&account->lock);
     }
     flight->count = 0;
     if (!answered)
@@ -290,14 +297,16 @@ static void find_surplus(const struct weir_meter *meter, struct meter__pot *pot,
 }
 
 static bool may_leave(const struct meter__pot *pot) {
-    return pot->held == 0 && !pot->in_flight && !pot->uncertain && (!pot->hard || pot->room <= 0);
+    return pot->held == 0 && !pot->in_flight && !pot->uncertain && pot->room <= 0;
 }
 
 static void keep_account(struct weir_meter *meter, struct meter__account *account, int64_t utc_us, uint64_t epoch) {
-    pthread_mutex_lock(&account->lock);
+    meter__lock(&account->lock);
     for (struct meter__pot **at = &account->pots; *at != NULL;) {
         struct meter__pot *pot = *at;
-        int64_t limit = meter__pot_limit(account, pot, utc_us, &pot->hard);
+        bool hard = false;
+        int64_t limit = meter__pot_limit(account, pot, utc_us, &hard);
+        meter__pot_set_hard(pot, hard);
         bool quiet = pot->touched_epoch + 2 < epoch;
         if (quiet && may_leave(pot) && !is_of_a_line(account, pot)) {
             *at = pot->next;
@@ -305,14 +314,16 @@ static void keep_account(struct weir_meter *meter, struct meter__account *accoun
             continue;
         }
         at = &pot->next;
-        if (pot->hard)
+        if (pot->hard || pot->uncertain)
             find_surplus(meter, pot, limit, epoch);
+        else
+            pot->surplus = at_least_zero(pot->room); /* of a budget that was hard, or is no more */
         pot->refresh = pot->refresh || !quiet;
         if (pot->surplus > 0 || pot->refresh)
             (void)meter__queue(meter, account);
     }
     meter__watch(meter, account, utc_us);
-    pthread_mutex_unlock(&account->lock);
+    meter__unlock(&account->lock);
 }
 
 /* The lock of the table is held for some accounts at a time; only this thread takes any out of the list. */
@@ -332,11 +343,11 @@ static void keep_accounts(struct weir_meter *meter, uint64_t epoch) {
 
 static bool account_may_leave(struct meter__account *account) {
     bool may = true;
-    pthread_mutex_lock(&account->lock);
+    meter__lock(&account->lock);
     may = !account->queued;
     for (const struct meter__pot *pot = account->pots; pot != NULL; pot = pot->next)
         may = may && may_leave(pot);
-    pthread_mutex_unlock(&account->lock);
+    meter__unlock(&account->lock);
     return may;
 }
 

@@ -175,9 +175,9 @@ void weir_meter_drain(struct weir_meter *meter) {
     pthread_mutex_lock(&meter->lock);
     for (struct weir_list *link = meter->accounts.next; link != &meter->accounts; link = link->next) {
         struct meter__account *account = WEIR_CONTAINER_OF(link, struct meter__account, link);
-        pthread_mutex_lock(&account->lock);
+        meter__lock(&account->lock);
         (void)meter__queue(meter, account);
-        pthread_mutex_unlock(&account->lock);
+        meter__unlock(&account->lock);
     }
     pthread_mutex_unlock(&meter->lock);
     meter__turn(meter);
@@ -503,11 +503,11 @@ void weir_meter_state(struct weir_meter *meter, struct weir_meter_state *state) 
     state->buckets = weir_map_count(meter->subjects);
     for (struct weir_list *link = meter->accounts.next; link != &meter->accounts; link = link->next) {
         struct meter__account *account = WEIR_CONTAINER_OF(link, struct meter__account, link);
-        pthread_mutex_lock(&account->lock);
+        meter__lock(&account->lock);
         for (const struct meter__pot *pot = account->pots; pot != NULL; pot = pot->next)
             if (account->unit == WEIR_SPEND_CU_MILLI)
                 state->held_cu_milli += pot->held;
-        pthread_mutex_unlock(&account->lock);
+        meter__unlock(&account->lock);
     }
     pthread_mutex_unlock(&meter->lock);
 }

@@ -8,7 +8,7 @@
 
 #include <stdio.h>
 
-enum { MAX_EVENTS = 10000, MAX_REFUSED_KEYS = 10000, BUDGET_BYTES = 700 };
+enum { MAX_EVENTS = 10000, MAX_REFUSED_KEYS = 10000, BUDGET_BYTES = 700, TELL_AGAIN_MINUTES = 30 };
 #define MINUTE_NS (60 * METER_SECOND_NS)
 
 __extension__ typedef __int128 wide;
@@ -185,8 +185,8 @@ static void go_on(const struct weir_meter *meter, struct meter__refusals *known,
     known->streak = too_many ? known->streak + 1 : 0;
     if (known->minute + 1 < minute)
         known->streak = 0;
-    if (known->streak == 0)
-        known->told = false;
+    if (known->streak % TELL_AGAIN_MINUTES == 0)
+        known->told = false; /* what goes on is told again now and then: who looks at what is now must see it */
     known->minute = minute;
     known->count = 0;
 }

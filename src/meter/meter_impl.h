@@ -17,6 +17,7 @@
 #include "base/list.h"
 #include "base/map.h"
 #include "meter/meter.h"
+#include "meter/meter_lock.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -88,6 +89,7 @@ struct meter__pot {
     int64_t held;
     int64_t total, others;       /* last answer: spent and all slices; slices of others. used = total - room */
     int64_t need;                /* asked for by requests since the last question */
+    int64_t short_by;            /* so much more would be at hand by these books than by the last answer */
     int64_t low;                 /* below this, more is asked for ahead of need */
     int64_t least;               /* the lowest room of this epoch */
     int64_t surplus;             /* to be given back */
@@ -131,7 +133,7 @@ struct meter__line {
 
 struct meter__subject;
 struct meter__account {
-    pthread_mutex_t lock;
+    struct meter__lock lock;
     struct weir_meter *meter;
     struct meter__subject *subject;
     enum weir_spend_unit unit;
@@ -174,8 +176,9 @@ struct meter__rate {
     _Atomic int64_t *state;
     int64_t limit;       /* as defined, for all instances; shown */
     int64_t most;        /* at once: what the bucket holds, or how many may be under way, here */
-    int64_t each_ticks;  /* what one request takes of a bucket */
+    int64_t each_ticks;  /* what one request or token takes of a bucket */
     int64_t burst_ticks; /* what the bucket holds */
+    int64_t share_ticks; /* a thousandth of it, or so */
     int64_t span_ticks;  /* in which `limit` come back here */
     uint8_t kind;        /* enum weir_limit */
     uint8_t scope;
@@ -301,10 +304,13 @@ void meter__rate_init(struct meter__rate *rate, struct meter__subject *subject, 
 
 /* --- budgets.c: under the account's lock --- */
 int64_t meter__line_limit(struct meter__line *line, int64_t utc_us);
-/* The pot of that time; NULL: no memory. */
-struct meter__pot *meter__line_pot(struct meter__account *account, struct meter__line *line, int64_t utc_us);
 /* Whether lines refuse by the pot, and the lowest limit of those; INT64_MAX: none. */
 int64_t meter__pot_limit(struct meter__account *account, const struct meter__pot *pot, int64_t utc_us, bool *hard);
+/* Where it was only looked on by so far, what is under way was taken from nothing that was granted, and the books do not tell it from what comes: they are uncertain. */
+static inline void meter__pot_set_hard(struct meter__pot *pot, bool hard) {
+    pot->uncertain = pot->uncertain || (hard && !pot->hard && pot->known);
+    pot->hard = hard;
+}
 /* Where another epoch has begun, its sums move on. */
 void meter__pot_age(struct meter__pot *pot, uint64_t epoch);
 

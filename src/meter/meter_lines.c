@@ -217,7 +217,6 @@ static struct meter__account *account_new(struct weir_meter *meter, struct meter
     struct meter__account *account = weir_memory_new(1, sizeof *account);
     if (account == NULL)
         return NULL;
-    pthread_mutex_init(&account->lock, NULL);
     account->meter = meter;
     account->subject = subject;
     account->unit = unit;
@@ -237,7 +236,6 @@ void meter__account_free(struct weir_meter *meter, struct meter__account *accoun
         weir_memory_free(account->pots);
         account->pots = next;
     }
-    pthread_mutex_destroy(&account->lock);
     weir_memory_free(account);
 }
 
@@ -254,7 +252,7 @@ static enum weir_status build(struct weir_meter *meter, struct meter__subject *s
         lines_free(gathering.lines, gathering.count);
         return gathering.status;
     }
-    pthread_mutex_lock(&account->lock);
+    meter__lock(&account->lock);
     if (!same_lines(account, &gathering)) {
         for (size_t i = 0; i < gathering.count; i++)
             inherit(account, &gathering.lines[i]);
@@ -269,7 +267,7 @@ static enum weir_status build(struct weir_meter *meter, struct meter__subject *s
         if (account->pots != NULL)
             (void)meter__queue(meter, account);
     }
-    pthread_mutex_unlock(&account->lock);
+    meter__unlock(&account->lock);
     lines_free(gathering.lines, gathering.count);
     return WEIR_OK;
 }

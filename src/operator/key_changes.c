@@ -10,10 +10,10 @@ enum { ID_DIGITS = 16, DAY_S = 86400 };
 
 /* The order of identity/rules.h; what is absent allows everything and stays absent. */
 static const struct operator__member limit_members[] = {
-    {.name = "requests_per_second"}, {.name = "requests_per_minute"},
-    {.name = "tokens_per_minute"},   {.name = "concurrent_requests"},
-    {.name = "cu_milli_per_day"},    {.name = "cu_milli_per_month"},
-    {.name = "cu_milli_total"},      {.name = NULL},
+    {.name = "requests_per_second"}, {.name = "requests_per_minute"}, {.name = "tokens_per_minute"},
+    {.name = "concurrent_requests"}, {.name = "cu_milli_per_day"},    {.name = "cu_milli_per_month"},
+    {.name = "cu_milli_total"},      {.name = "requests_per_day"},    {.name = "tokens_per_day"},
+    {.name = "concurrent_streams"},  {.name = "burst_percent"},       {.name = NULL},
 };
 static const struct operator__member rule_members[] = {
     {.name = "models"},       {.name = "endpoints"}, {.name = "tools"},

@@ -308,7 +308,8 @@ enum weir_status operator__object_create(struct weir_operation_call *call, const
     return answer_object(call, kind, &change.object);
 }
 
-enum weir_status operator__object_update(struct weir_operation_call *call, const struct operator__kind *kind) {
+/* `whole`: the body is all of it; else it is merged into what is there. */
+static enum weir_status change_object(struct weir_operation_call *call, const struct operator__kind *kind, bool whole) {
     struct weir_error error = {.text = ""};
     struct weir_engine *engine = NULL;
     const struct weir_engine_ops *store = weir_operation_store(call, &engine);
@@ -322,7 +323,9 @@ enum weir_status operator__object_update(struct weir_operation_call *call, const
     if (status != WEIR_OK)
         return status;
     change.before = change.object.text;
-    yyjson_val *merged = operator__merge(arena, operator__json_read(arena, change.before), weir_operation_body(call));
+    yyjson_val *merged = weir_operation_body(call);
+    if (!whole)
+        merged = operator__merge(arena, operator__json_read(arena, change.before), merged);
     if (merged == NULL)
         return no_memory(call);
     status = prepare(&change, merged);
@@ -338,6 +341,14 @@ enum weir_status operator__object_update(struct weir_operation_call *call, const
     if (kind->after != NULL)
         weir_operation_after(call, kind->after);
     return answer_object(call, kind, &change.object);
+}
+
+enum weir_status operator__object_update(struct weir_operation_call *call, const struct operator__kind *kind) {
+    return change_object(call, kind, false);
+}
+
+enum weir_status operator__object_replace(struct weir_operation_call *call, const struct operator__kind *kind) {
+    return change_object(call, kind, true);
 }
 
 enum weir_status operator__object_drop(struct weir_operation_call *call, const struct operator__kind *kind,

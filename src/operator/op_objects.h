@@ -48,6 +48,8 @@ enum weir_status operator__object_list(struct weir_operation_call *call, const s
                                        const struct weir_object_filter *filters, size_t filter_count);
 enum weir_status operator__object_get(struct weir_operation_call *call, const struct operator__kind *kind);
 enum weir_status operator__object_update(struct weir_operation_call *call, const struct operator__kind *kind);
+/* All of it: what the body does not name is as in a new one. */
+enum weir_status operator__object_replace(struct weir_operation_call *call, const struct operator__kind *kind);
 enum weir_status operator__object_remove(struct weir_operation_call *call, const struct operator__kind *kind);
 
 /* Reads an object that must be there; fails with NOT_THERE. */

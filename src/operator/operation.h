@@ -76,7 +76,7 @@ struct weir_json_writer *weir_operation_writer(struct weir_operation_call *call)
 struct weir_buffer *weir_operation_buffer(struct weir_operation_call *call, const char *content_type);
 /* A long answer (an export): the handler is called again for the next piece once this one is on its way, with what it left here. The
  * status line and headers go out with the first piece. `state` is zeroed at the first call. */
-enum { WEIR_OPERATION_STATE_BYTES = 64, WEIR_OPERATION_PIECE_BYTES = 256 * 1024 };
+enum { WEIR_OPERATION_STATE_BYTES = 256, WEIR_OPERATION_PIECE_BYTES = 256 * 1024 };
 void *weir_operation_state(struct weir_operation_call *call);
 void weir_operation_continue(struct weir_operation_call *call); /* there is more */
 /* Run on the operations thread after the change is in the store, before the answer goes out: telling other parts of the process. */

@@ -49,12 +49,14 @@ struct weir_backup_hooks {
 };
 
 struct weir_sealing;
+struct weir_receipt_signer;
 
 struct weir_operator_settings {
-    const char *store_directory;        /* where the operations thread finds the store */
-    const char *environment;            /* "dev", "stage", "prod" */
-    const struct weir_sealing *sealing; /* NULL or without keys: secrets cannot be written */
-    struct weir_span brand;             /* "weir"; borrowed for life, as all texts here */
+    const char *store_directory;          /* where the operations thread finds the store */
+    const char *environment;              /* "dev", "stage", "prod" */
+    const struct weir_sealing *sealing;   /* NULL or without keys: secrets cannot be written */
+    struct weir_receipt_signer *receipts; /* NULL: none are given (tests) */
+    struct weir_span brand;               /* "weir"; borrowed for life, as all texts here */
     struct weir_operator_hooks hooks;
     struct weir_backup_hooks backups;
     bool local_operator;               /* dev: loopback without a token and without an Origin acts as the local owner */

@@ -483,6 +483,7 @@ static enum weir_status count_contents(struct weir_sealed_work *work, struct wei
 static const struct place places[] = {
     {"secrets", 0, step_secrets, count_secrets},
     {"contents", CONTENTS_A_BATCH, step_contents, count_contents},
+    {"receipt keys", 0, operator__reseal_receipts, operator__count_sealed_receipts},
 };
 enum { PLACE_COUNT = sizeof places / sizeof *places };
 

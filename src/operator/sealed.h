@@ -92,4 +92,10 @@ struct weir_sealed_counts {
 WEIR_MUST enum weir_status weir_sealed_count(struct weir_sealed_work *work, size_t place,
                                              struct weir_sealed_counts *counts, struct weir_error *error);
 
+/* --- sealed_receipts.c: a place of those above --- */
+enum weir_status operator__reseal_receipts(struct weir_sealed_work *work, int64_t *after, size_t batch, size_t *seen,
+                                           struct weir_reseal_counts *counts, struct weir_error *error);
+enum weir_status operator__count_sealed_receipts(struct weir_sealed_work *work, struct weir_sealed_counts *counts,
+                                                 struct weir_error *error);
+
 #endif

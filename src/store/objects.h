@@ -27,6 +27,7 @@ enum weir_object_kind {
     WEIR_OBJECT_ACCOUNT_ENTRY, /* parent: a workspace; one credit or debit, never changed */
     WEIR_OBJECT_PURCHASE,      /* parent: a workspace */
     WEIR_OBJECT_IDEMPOTENCY,   /* parent: a workspace; id: an Idempotency-Key; the answer that belongs to it */
+    WEIR_OBJECT_RECEIPT_KEY, /* what receipts are signed with; id: its thumbprint; handle "current": the one that signs */
     WEIR_OBJECT_KIND_END
 };
 

@@ -58,7 +58,8 @@ struct weir_lease {
     int64_t limit;  /* of what all may spend together; INT64_MAX: none */
     int64_t wanted; /* to be added to this instance's slice; as much of it as there is; 0: just asking */
     int64_t
-        unused; /* of this instance's slice, given back before anything else; more than it has counts as all of it */
+        unused; /* of this instance's slice, given back before anything else; more than it has counts as all of it. INT64_MAX, which says that nobody knows how
+                 * much there is: once all of this instance's journal is in the ledger, for what was charged there is part of the slice */
     /* the answer */
     int64_t granted; /* 0 to wanted */
     int64_t spent;   /* in the ledger */

@@ -271,6 +271,8 @@ enum weir_status store__sqlite_spend_each(struct weir_engine *engine, const stru
                                           struct weir_error *error);
 enum weir_status store__sqlite_usage_report(struct weir_engine *engine, const struct weir_usage_query *query,
                                             weir_usage_visit visit, void *context, struct weir_error *error);
+enum weir_status store__sqlite_usage_plan(struct weir_engine *engine, const struct weir_usage_query *query,
+                                          weir_plan_visit visit, void *context, struct weir_error *error);
 enum weir_status store__sqlite_usage_trim(struct weir_engine *engine, int64_t before_utc_us, bool *more,
                                           struct weir_error *error);
 enum weir_status store__sqlite_ledger_prune(struct weir_engine *engine, int64_t before_utc_us, bool *more,
@@ -287,6 +289,19 @@ enum weir_status store__sqlite_issued_find(struct weir_engine *engine, const str
 
 enum weir_status store__sqlite_revision_save(struct weir_engine *engine, struct weir_span hash, struct weir_span text,
                                              int64_t utc_us, uint64_t *number, struct weir_error *error);
+
+/* --- sqlite_receipts.c --- */
+enum weir_status store__sqlite_receipt_advance(struct weir_engine *engine, size_t limit, bool *more,
+                                               struct weir_error *error);
+enum weir_status store__sqlite_receipt_chain(struct weir_engine *engine, struct weir_receipt_link *cut,
+                                             struct weir_receipt_link *head, struct weir_error *error);
+enum weir_status store__sqlite_receipt_each(struct weir_engine *engine, const struct weir_ledger_query *query,
+                                            weir_receipt_visit visit, void *context, struct weir_error *error);
+enum weir_status store__sqlite_receipt_verify(struct weir_engine *engine, struct weir_receipt_check *check,
+                                              size_t limit, bool *more, struct weir_error *error);
+/* Before the entries up to `sequence` are deleted, inside the same transaction: keeps the hash that the first kept one follows. WEIR_EBUSY: the
+ * chain has not come so far (receipt_advance comes first). */
+WEIR_MUST enum weir_status store__receipts_cut(struct weir_engine *engine, int64_t sequence, struct weir_error *error);
 
 /* --- sqlite_more.c: the second row of an entry that has more than a chat completion --- */
 /* Inserts it as `sequence`, where there is anything to tell. */

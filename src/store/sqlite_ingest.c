@@ -72,7 +72,7 @@ static enum weir_status begin(struct weir_engine *engine, struct weir_error *err
     if (status == WEIR_OK)
         status = store__unsummed_note(engine, &engine->next_sequence, &unsummed, error);
     if (status == WEIR_OK)
-        status = store__sums_begin(engine, error);
+        status = store__sums_begin(engine, false, error);
     if (status != WEIR_OK)
         return store__sqlite_end(engine, status, error);
     engine->opens_remembered = any != 0;

@@ -157,18 +157,30 @@ static enum weir_status zone_bound(struct weir_engine *engine, enum store__sql w
 }
 
 struct bounds {
-    int64_t after, last;   /* sequence numbers: (after, last] */
-    int64_t key;           /* number in the dictionary; -1: any */
-    struct weir_uuid uuid; /* of the request id asked for, when it is one */
+    int64_t after, last;    /* sequence numbers: (after, last] */
+    int64_t key, workspace; /* numbers in the dictionary; -1: any */
+    struct weir_uuid uuid;  /* of the request id asked for, when it is one */
     bool is_uuid;
 };
+
+/* WEIR_ENOTFOUND: no entry has this text. */
+static enum weir_status find_text(struct weir_engine *engine, struct weir_span text, int64_t *number,
+                                  struct weir_error *error) {
+    sqlite3_stmt *statement = NULL;
+    enum weir_status status = store__sqlite_statement(engine, STORE__SQL_DICTIONARY_FIND, &statement, error);
+    if (status != WEIR_OK)
+        return status;
+    struct store__binder binder = store__binder_of(statement);
+    store__bind_text(&binder, text);
+    return store__sqlite_integer(engine, statement, "look up the ledger's dictionary", number, error);
+}
 
 /* WEIR_ENOTFOUND: nothing can match. */
 static enum weir_status bounds_of(struct weir_engine *engine, const struct weir_ledger_query *query,
                                   struct bounds *bounds, struct weir_error *error) {
     enum weir_status status = WEIR_OK;
     int64_t zone = 0;
-    *bounds = (struct bounds){.after = query->after_sequence, .last = INT64_MAX, .key = -1};
+    *bounds = (struct bounds){.after = query->after_sequence, .last = INT64_MAX, .key = -1, .workspace = -1};
     if (query->from_utc_us != 0) {
         status = zone_bound(engine, STORE__SQL_ZONE_FROM, query->from_utc_us, &zone, error);
         if (status != WEIR_OK)
@@ -183,17 +195,12 @@ static enum weir_status bounds_of(struct weir_engine *engine, const struct weir_
             return status;
         bounds->last = ((zone + 1) << STORE__ZONE_SHIFT) - 1;
     }
-    if (query->key_id.length > 0) {
-        sqlite3_stmt *statement = NULL;
-        status = store__sqlite_statement(engine, STORE__SQL_DICTIONARY_FIND, &statement, error);
-        if (status != WEIR_OK)
-            return status;
-        struct store__binder binder = store__binder_of(statement);
-        store__bind_text(&binder, query->key_id);
-        status = store__sqlite_integer(engine, statement, "look up the ledger's dictionary", &bounds->key, error);
-        if (status != WEIR_OK)
-            return status;
-    }
+    if (query->key_id.length > 0)
+        status = find_text(engine, query->key_id, &bounds->key, error);
+    if (status == WEIR_OK && query->workspace.length > 0)
+        status = find_text(engine, query->workspace, &bounds->workspace, error);
+    if (status != WEIR_OK)
+        return status;
     bounds->is_uuid = query->request_id.length > 0 && weir_uuid_parse(query->request_id, &bounds->uuid) == WEIR_OK;
     return WEIR_OK;
 }
@@ -211,11 +218,12 @@ static enum weir_status prepare_listing(struct weir_engine *engine, const struct
     const char *plus = query->request_id.length > 0 ? "+" : "";
     char sql[sizeof(columns) + 320];
     (void)snprintf(sql, sizeof(sql),
-                   "%s%s WHERE %ssequence > ?1 AND %ssequence <= ?2%s%s%s%s ORDER BY sequence%s LIMIT ?8%s",
+                   "%s%s WHERE %ssequence > ?1 AND %ssequence <= ?2%s%s%s%s%s ORDER BY sequence%s LIMIT ?8%s",
                    query->newest ? "SELECT * FROM (" : "", columns, plus, plus,
                    query->from_utc_us != 0 ? " AND start_utc_us >= ?3" : "",
                    query->until_utc_us != 0 ? " AND start_utc_us < ?4" : "", bounds->key >= 0 ? " AND key = ?5" : "",
-                   by_id, query->newest ? " DESC" : "", query->newest ? ") ORDER BY 1" : "");
+                   bounds->workspace >= 0 ? " AND +workspace = ?9" : "", by_id, query->newest ? " DESC" : "",
+                   query->newest ? ") ORDER BY 1" : "");
     if (sqlite3_prepare_v2(engine->database, sql, -1, statement, NULL) != SQLITE_OK) {
         return store__sqlite_fail(engine, "list the ledger", error);
     }
@@ -227,6 +235,8 @@ static enum weir_status prepare_listing(struct weir_engine *engine, const struct
         (void)sqlite3_bind_int64(*statement, 4, query->until_utc_us);
     if (bounds->key >= 0)
         (void)sqlite3_bind_int64(*statement, 5, bounds->key);
+    if (bounds->workspace >= 0)
+        (void)sqlite3_bind_int64(*statement, 9, bounds->workspace);
     if (bounds->is_uuid) {
         (void)sqlite3_bind_blob(*statement, 6, bounds->uuid.bytes, sizeof(bounds->uuid.bytes), SQLITE_STATIC);
     }

@@ -188,6 +188,11 @@ static const struct {
      " crashed INTEGER NOT NULL, unpriced INTEGER NOT NULL, estimated INTEGER NOT NULL, input INTEGER NOT NULL,"
      " cached INTEGER NOT NULL, cache_write INTEGER NOT NULL, output INTEGER NOT NULL, reasoning INTEGER NOT NULL,"
      " cost_cu_milli INTEGER NOT NULL, overrun_cu_milli INTEGER NOT NULL, reserved_cu_milli INTEGER NOT NULL);"},
+    /* The hash of every 64th receipt and of the last one that retention took away; `head` and `cut` are the newest one that is chained and that last
+     * one (sqlite_receipts.c). */
+    {7, 2, "the chain of receipts",
+     "CREATE TABLE receipt_checkpoint(sequence INTEGER PRIMARY KEY, hash BLOB NOT NULL);"
+     "CREATE TABLE receipt_place(name TEXT PRIMARY KEY, sequence INTEGER NOT NULL, hash BLOB NOT NULL) WITHOUT ROWID;"},
 };
 enum { MIGRATION_COUNT = sizeof(migrations) / sizeof(migrations[0]) };
 

@@ -213,9 +213,12 @@ static enum weir_status answer(struct weir_engine *engine, const struct weir_uui
 
 enum weir_status store__sqlite_lease(struct weir_engine *engine, const struct weir_uuid *instance,
                                      struct weir_lease *leases, size_t count, struct weir_error *error) {
+    bool reads = true; /* who only asks need not wait for the write lock */
+    for (size_t i = 0; i < count; i++)
+        reads = reads && leases[i].wanted == 0 && leases[i].unused == 0;
     store__unsummed_hurry(engine, 20);
     store__dictionary_trim(engine);
-    enum weir_status status = store__sqlite_begin(engine, error);
+    enum weir_status status = reads ? store__sqlite_begin_to_read(engine, error) : store__sqlite_begin(engine, error);
     if (status != WEIR_OK)
         return status;
     for (size_t i = 0; i < count && status == WEIR_OK; i++)

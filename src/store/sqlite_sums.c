@@ -8,8 +8,8 @@
 #include "base/memory.h"
 
 enum {
-    SPEND_SLOTS = 4096,
-    USAGE_SLOTS = 2048,
+    USAGE_SLOTS = 2048,    /* and twice as many of spend */
+    LARGER = 16,           /* times as many, where much is added up at once */
     OF_SLOTS = 8192,       /* numbers of usage_of that are remembered */
     MAX_TAGS = 32768,      /* of tags that are remembered */
     MAX_TAG_VALUES = 1000, /* of one name in one workspace; the others are summed up as "name=*" */
@@ -41,9 +41,10 @@ struct store__sums {
     bool has_instance, has_slices;
     size_t spend_count, usage_count, of_count;
     struct weir_map *tags;
-    uint32_t spend_used[SPEND_SLOTS], usage_used[USAGE_SLOTS];
-    struct spend_slot spend[SPEND_SLOTS];
-    struct usage_slot usage[USAGE_SLOTS];
+    size_t usage_slots, spend_slots; /* powers of 2; 0: none are there */
+    uint32_t *spend_used, *usage_used;
+    struct spend_slot *spend;
+    struct usage_slot *usage;
     struct of_slot of[OF_SLOTS];
 };
 
@@ -57,10 +58,39 @@ static void forget_tags(struct store__sums *sums) {
     weir_map_free(&sums->tags);
 }
 
+static void release_slots(struct store__sums *sums) {
+    weir_memory_free(sums->spend_used);
+    weir_memory_free(sums->usage_used);
+    weir_memory_free(sums->spend);
+    weir_memory_free(sums->usage);
+    sums->spend_used = sums->usage_used = NULL;
+    sums->spend = NULL;
+    sums->usage = NULL;
+    sums->spend_slots = sums->usage_slots = sums->spend_count = sums->usage_count = 0;
+}
+
+/* All are empty afterwards. */
+static bool make_slots(struct store__sums *sums, size_t usage_slots) {
+    const size_t spend_slots = 2 * usage_slots;
+    release_slots(sums);
+    sums->spend_used = weir_memory_new(spend_slots, sizeof(*sums->spend_used));
+    sums->usage_used = weir_memory_new(usage_slots, sizeof(*sums->usage_used));
+    sums->spend = weir_memory_new(spend_slots, sizeof(*sums->spend));
+    sums->usage = weir_memory_new(usage_slots, sizeof(*sums->usage));
+    if (sums->spend_used == NULL || sums->usage_used == NULL || sums->spend == NULL || sums->usage == NULL) {
+        release_slots(sums);
+        return false;
+    }
+    sums->spend_slots = spend_slots;
+    sums->usage_slots = usage_slots;
+    return true;
+}
+
 void store__sums_release(struct weir_engine *engine) {
     if (engine->sums == NULL)
         return;
     forget_tags(engine->sums);
+    release_slots(engine->sums);
     weir_memory_free(engine->sums);
     engine->sums = NULL;
 }
@@ -87,11 +117,12 @@ void store__sums_forget(struct weir_engine *engine) {
     forget_numbers(engine->sums);
 }
 
-enum weir_status store__sums_begin(struct weir_engine *engine, struct weir_error *error) {
+enum weir_status store__sums_begin(struct weir_engine *engine, bool much, struct weir_error *error) {
+    const size_t slots = much ? (size_t)LARGER * USAGE_SLOTS : USAGE_SLOTS;
     if (engine->sums == NULL)
         engine->sums = weir_memory_new(1, sizeof(*engine->sums));
     struct store__sums *sums = engine->sums;
-    if (sums == NULL)
+    if (sums == NULL || (sums->usage_slots != slots && !make_slots(sums, slots)))
         return weir_fail(error, WEIR_ENOMEM, "no memory for the ledger's sums");
     clear_slots(sums);
     sums->has_instance = false;
@@ -221,15 +252,15 @@ static enum weir_status add_spend(struct weir_engine *engine, enum weir_scope sc
         return WEIR_OK; /* it belongs to none */
     if (subject >= STORE__SUBJECTS_END)
         return weir_fail(error, WEIR_ELIMIT, "the ledger has more different texts than can be summed up by");
-    if (sums->spend_count > SPEND_SLOTS / 2) {
+    if (sums->spend_count > sums->spend_slots / 2) {
         enum weir_status status = store__sums_end(engine, error);
         if (status != WEIR_OK)
             return status;
     }
     int64_t place = store__place(quarter, subject);
-    size_t at = slot_of((uint64_t)place, SPEND_SLOTS);
+    size_t at = slot_of((uint64_t)place, sums->spend_slots);
     while (sums->spend[at].place != 0 && sums->spend[at].place != place)
-        at = (at + 1) & (SPEND_SLOTS - 1);
+        at = (at + 1) & (sums->spend_slots - 1);
     struct spend_slot *slot = &sums->spend[at];
     if (slot->place == 0) {
         slot->place = place;
@@ -243,14 +274,14 @@ static enum weir_status add_spend(struct weir_engine *engine, enum weir_scope sc
 static enum weir_status add_usage(struct weir_engine *engine, int64_t place, const int64_t addends[STORE__USAGE_SUMS],
                                   struct weir_error *error) {
     struct store__sums *sums = engine->sums;
-    if (sums->usage_count > USAGE_SLOTS / 2) {
+    if (sums->usage_count > sums->usage_slots / 2) {
         enum weir_status status = store__sums_end(engine, error);
         if (status != WEIR_OK)
             return status;
     }
-    size_t at = slot_of((uint64_t)place, USAGE_SLOTS);
+    size_t at = slot_of((uint64_t)place, sums->usage_slots);
     while (sums->usage[at].place != 0 && sums->usage[at].place != place)
-        at = (at + 1) & (USAGE_SLOTS - 1);
+        at = (at + 1) & (sums->usage_slots - 1);
     struct usage_slot *slot = &sums->usage[at];
     if (slot->place == 0) {
         slot->place = place;

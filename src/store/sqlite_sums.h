@@ -37,8 +37,8 @@ _Static_assert(sizeof(struct weir_usage_sums) == STORE__USAGE_SUMS * sizeof(int6
 
 /* --- sqlite_sums.c --- */
 struct store__sums;
-/* Before entries of one transaction are added. */
-WEIR_MUST enum weir_status store__sums_begin(struct weir_engine *engine, struct weir_error *error);
+/* Before entries of one transaction are added. `much`: more than a batch of ingestion. */
+WEIR_MUST enum weir_status store__sums_begin(struct weir_engine *engine, bool much, struct weir_error *error);
 /* Adds an entry, in memory; may write what has gathered before. */
 WEIR_MUST enum weir_status store__sums_add(struct weir_engine *engine, const struct weir_ledger_entry *entry,
                                            const struct store__entry_numbers *numbers, struct weir_error *error);

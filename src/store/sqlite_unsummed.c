@@ -9,7 +9,7 @@
 
 #include "base/clock.h"
 
-enum { ROWS_AT_ONCE = 1024, STEP_MS = 20 };
+enum { ROWS_AT_ONCE = 1024, STEP_MS = 100 };
 enum { FLAG_UNPRICED = 2 }; /* of the ledger */
 
 struct state {
@@ -177,7 +177,7 @@ enum weir_status store__sqlite_sums_step(struct weir_engine *engine, int64_t mil
     bool left = false;
     status = store__unsummed_note(engine, &state.next, &left, error);
     if (status == WEIR_OK)
-        status = store__sums_begin(engine, error);
+        status = store__sums_begin(engine, true, error);
     while (status == WEIR_OK && left) {
         status = work_off(engine, &left, error);
         if (weir_clock_monotonic_ns() >= until_ns)
@@ -194,8 +194,9 @@ enum weir_status store__sqlite_sums_step(struct weir_engine *engine, int64_t mil
 void store__unsummed_hurry(struct weir_engine *engine, int64_t milliseconds) {
     const int64_t until_ns = weir_clock_monotonic_ns() + milliseconds * 1000000;
     bool more = true;
+    const int64_t step_ms = milliseconds < STEP_MS ? milliseconds : STEP_MS;
     while (more && weir_clock_monotonic_ns() < until_ns) {
-        if (store__sqlite_sums_step(engine, STEP_MS, &more, NULL) != WEIR_OK)
+        if (store__sqlite_sums_step(engine, step_ms, &more, NULL) != WEIR_OK)
             return;
     }
 }

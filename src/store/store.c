@@ -196,6 +196,21 @@ static void ingest_all(struct weir_store *store, int64_t now_ns) {
     }
 }
 
+enum weir_status store__read_journal(struct weir_store *store, struct weir_error *error) {
+    const uint64_t written = written_bytes(store);
+    while (committed_bytes(store) < written) {
+        const uint64_t before = committed_bytes(store);
+        size_t records = 0;
+        enum weir_status status = store__ingest(store, store->series, store->workers, false, &records, error);
+        if (status == WEIR_OK && committed_bytes(store) == before)
+            status = weir_fail(error, WEIR_EBUSY, "the journal cannot be read on");
+        if (status != WEIR_OK)
+            return status;
+        note_turn(store, records, committed_bytes(store));
+    }
+    return WEIR_OK;
+}
+
 static void settle_dead_again(struct weir_store *store, int64_t now_ns) {
     struct weir_error error = {.status = WEIR_OK};
     store->next_dead_ns = now_ns + dead_ns;

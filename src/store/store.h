@@ -15,6 +15,7 @@
 #include "store/issued.h"
 #include "store/journal.h"
 #include "store/objects.h"
+#include "store/receipts.h"
 #include "store/records.h"
 #include "store/spend.h"
 
@@ -58,6 +59,7 @@ struct weir_key_query {
 struct weir_ledger_query {
     int64_t from_utc_us, until_utc_us; /* start time, [from, until) */
     struct weir_span key_id;
+    struct weir_span workspace;
     struct weir_span request_id; /* weir's own or the client's */
     int64_t after_sequence;      /* cursor: entries behind it */
     size_t limit;                /* 0: 100; at most 10000 */
@@ -83,6 +85,9 @@ struct weir_engine;
  * no other operation. */
 typedef enum weir_status (*weir_key_visit)(void *context, const struct weir_key_record *key);
 typedef enum weir_status (*weir_ledger_visit)(void *context, const struct weir_ledger_entry *entry);
+/* A receipt's text and the hash of it. */
+typedef enum weir_status (*weir_receipt_visit)(void *context, const struct weir_ledger_entry *entry,
+                                               struct weir_span text, const unsigned char hash[WEIR_RECEIPT_HASH_SIZE]);
 typedef enum weir_status (*weir_revision_visit)(void *context, uint64_t number, struct weir_span hash,
                                                 int64_t saved_utc_us, struct weir_span text);
 typedef enum weir_status (*weir_object_visit)(void *context, const struct weir_object *object);
@@ -92,6 +97,7 @@ typedef enum weir_status (*weir_content_visit)(void *context, const struct weir_
 typedef enum weir_status (*weir_spend_visit)(void *context, const struct weir_spend *spend);
 typedef enum weir_status (*weir_usage_visit)(void *context, const struct weir_usage_row *row);
 typedef enum weir_status (*weir_instance_visit)(void *context, const struct weir_uuid *instance);
+typedef enum weir_status (*weir_plan_visit)(void *context, struct weir_span line);
 
 /* What opening would do to the database. */
 enum { WEIR_STORE_MIGRATION_STEPS = 64 };
@@ -196,6 +202,9 @@ struct weir_engine_ops {
     /* One step of taking away sums by hour that are of before `before_utc_us` (a full day): some milliseconds. Those by day stay. */
     enum weir_status (*usage_trim)(struct weir_engine *engine, int64_t before_utc_us, bool *more,
                                    struct weir_error *error);
+    /* How usage_report would look for it: the lines of the database's own plan. It names the sums, and never the ledger. */
+    enum weir_status (*usage_plan)(struct weir_engine *engine, const struct weir_usage_query *query,
+                                   weir_plan_visit visit, void *context, struct weir_error *error);
     /* One step of taking old rows out of the ledger: at most some hundred entries that started before `before_utc_us`; sums stay. *more: another
      * step is due. */
     enum weir_status (*ledger_prune)(struct weir_engine *engine, int64_t before_utc_us, bool *more,
@@ -288,6 +297,20 @@ struct weir_engine_ops {
     /* Removes at most `limit` of those that have expired at `utc_us`. */
     enum weir_status (*content_sweep)(struct weir_engine *engine, int64_t utc_us, size_t limit, uint64_t *removed,
                                       struct weir_error *error);
+    /* --- receipts (store/receipts.h) ---
+     * One step of chaining what is in the ledger: at most `limit` entries (0: 4096, which are the most). What is chained is on the disk. *more: another
+     * step is due. */
+    enum weir_status (*receipt_advance)(struct weir_engine *engine, size_t limit, bool *more, struct weir_error *error);
+    /* The last entry that retention took away, and the newest one that is chained; of sequence 0 where there is none. */
+    enum weir_status (*receipt_chain)(struct weir_engine *engine, struct weir_receipt_link *cut,
+                                      struct weir_receipt_link *head, struct weir_error *error);
+    /* Receipts of what is chained, in order of sequence; at most 1000, and `newest` is not for this. */
+    enum weir_status (*receipt_each)(struct weir_engine *engine, const struct weir_ledger_query *query,
+                                     weir_receipt_visit visit, void *context, struct weir_error *error);
+    /* One step of comparing the ledger with its chain: at most `limit` entries (0: 10,000, which are the most). WEIR_OK when it could be read, whatever
+     * it found. *more: another step is due, with the same `check`. */
+    enum weir_status (*receipt_verify)(struct weir_engine *engine, struct weir_receipt_check *check, size_t limit,
+                                       bool *more, struct weir_error *error);
     /* Forces what was committed to the disk: it survives a power loss from here on. Asked before journal segments are
      * deleted. */
     enum weir_status (*flush)(struct weir_engine *engine, struct weir_error *error);
@@ -359,6 +382,10 @@ WEIR_MUST enum weir_status weir_store_key_insert(struct weir_store *store, struc
                                                  void *context);
 WEIR_MUST enum weir_status weir_store_key_revoke(struct weir_store *store, struct weir_loop *loop, struct weir_span id,
                                                  weir_store_reply reply, void *context);
+/* Its texts are copied. The reply has WEIR_EEXIST where the id is taken. */
+WEIR_MUST enum weir_status weir_store_object_create(struct weir_store *store, struct weir_loop *loop,
+                                                    const struct weir_object *object, weir_store_reply reply,
+                                                    void *context);
 typedef void (*weir_store_revision_reply)(void *context, enum weir_status status, uint64_t number,
                                           const struct weir_error *error);
 /* A number that is new is in the audit trail, in the same transaction: made by the system, because of `cause` (a word, static storage). */

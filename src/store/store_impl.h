@@ -68,6 +68,8 @@ struct store__operation {
     struct weir_error error;
     /* what is asked, and the answer */
     struct weir_key_record key;
+    struct weir_object object;
+    bool taken; /* of an object: its id is */
     struct weir_span id, hash, text;
     const char *cause; /* of a revision; static storage */
     uint64_t number;
@@ -107,7 +109,7 @@ struct weir_store {
     unsigned workers;
     struct store__batch batch;
     int64_t next_ingest_ns, backoff_ns, active_until_ns, next_watch_ns, next_dead_ns, next_supply_ns, next_upkeep_ns,
-        next_count_ns;
+        next_sweep_ns, next_count_ns;
     bool look_for_dead; /* another instance lived when we looked, or one's remains could not be read */
     bool running;
 
@@ -178,6 +180,9 @@ WEIR_MUST enum weir_status store__check_restored(const char *directory, struct w
 void store__catch_up(struct weir_store *store);
 /* A step of the upkeep of sums, the ledger, request records and captured contents, when one is due. */
 void store__upkeep(struct weir_store *store, int64_t now_ns);
+
+/* What was in the journal before the call is in the ledger when this gives WEIR_OK. (store.c) */
+WEIR_MUST enum weir_status store__read_journal(struct weir_store *store, struct weir_error *error);
 
 /* --- store_operations.c --- */
 /* Runs everything that is queued. */

@@ -54,7 +54,7 @@ enum weir_status store__submit(struct weir_store *store, struct store__operation
 static void reply_on_loop(struct weir_message *message) {
     struct store__operation *operation = (struct store__operation *)(void *)message;
     if (operation->reply != NULL)
-        operation->reply(operation->context, operation->status, &operation->error);
+        operation->reply(operation->context, operation->taken ? WEIR_EEXIST : operation->status, &operation->error);
     if (operation->revision_reply != NULL) {
         operation->revision_reply(operation->context, operation->status, operation->number, &operation->error);
     }
@@ -161,6 +161,32 @@ enum weir_status weir_store_key_revoke(struct weir_store *store, struct weir_loo
     operation->reply = reply;
     operation->context = context;
     operation->id = keep(&at, id);
+    return store__submit(store, operation);
+}
+
+/* --- objects --- */
+static enum weir_status run_object_create(struct weir_store *store, struct store__operation *operation,
+                                          struct weir_error *error) {
+    enum weir_status status = store->ops->object_create(store->engine, &operation->object, error);
+    operation->taken = status == WEIR_EEXIST; /* an answer, not a failure of the store */
+    return operation->taken ? WEIR_OK : status;
+}
+
+enum weir_status weir_store_object_create(struct weir_store *store, struct weir_loop *loop,
+                                          const struct weir_object *object, weir_store_reply reply, void *context) {
+    size_t bytes = object->parent.length + object->id.length + object->handle.length + object->text.length;
+    struct store__operation *operation = store__operation_new(loop, bytes);
+    if (operation == NULL)
+        return WEIR_ENOMEM;
+    char *at = operation->bytes;
+    operation->run = run_object_create;
+    operation->reply = reply;
+    operation->context = context;
+    operation->object = *object;
+    operation->object.parent = keep(&at, object->parent);
+    operation->object.id = keep(&at, object->id);
+    operation->object.handle = keep(&at, object->handle);
+    operation->object.text = keep(&at, object->text);
     return store__submit(store, operation);
 }
 
@@ -310,6 +336,12 @@ enum { MAX_LEASE_BYTES = 8 * 1024 * 1024 }; /* of one question with its ids */
 
 static enum weir_status run_lease(struct weir_store *store, struct store__operation *operation,
                                   struct weir_error *error) {
+    bool gives_all = false;
+    for (size_t i = 0; i < operation->count; i++)
+        gives_all = gives_all || operation->leases[i].unused == INT64_MAX;
+    enum weir_status status = gives_all ? store__read_journal(store, error) : WEIR_OK;
+    if (status != WEIR_OK)
+        return status;
     return store->ops->lease(store->engine, &store->instance, operation->leases, operation->count, error);
 }
 

@@ -384,6 +384,38 @@ static void write_attempts(struct exposition *exposition) {
         exposition->no_memory = true;
 }
 
+/* ---- limits ---- */
+
+/* Of budgets, or of all other limits. */
+static void write_limited(struct exposition *exposition, enum telemetry__metric metric) {
+    const struct weir_metrics *metrics = exposition->metrics;
+    bool of_budgets = metric == TELEMETRY__BUDGET_REFUSALS;
+    struct sample *first = NULL, **end = &first;
+    struct weir_map *map = weir_map_new(TELEMETRY__MAX_LIMITED);
+    bool well = map != NULL;
+    for (unsigned i = 0; well && i < metrics->workers; i++) {
+        const struct weir_metrics_set *set = &metrics->sets[i];
+        size_t count = atomic_load_explicit(&set->limited_count, memory_order_acquire);
+        for (size_t j = 0; well && j < count; j++) {
+            if ((set->limited[j].limit == NULL) != of_budgets)
+                continue;
+            weir_buffer_clear(&exposition->labels);
+            append_label(&exposition->labels, "scope", weir_span_of_string(set->limited[j].scope));
+            if (!of_budgets)
+                append_label(&exposition->labels, "limit", weir_span_of_string(set->limited[j].limit));
+            struct sample *sample = sample_of(exposition, map, weir_buffer_span(&exposition->labels), 0, &end);
+            well = sample != NULL;
+            if (well)
+                sample->value += telemetry__load(&set->limited[j].count);
+        }
+    }
+    for (const struct sample *sample = first; sample != NULL; sample = sample->next)
+        write_integer(exposition, metric, sample->labels, sample->value);
+    weir_map_free(&map);
+    if (!well)
+        exposition->no_memory = true;
+}
+
 /* ---- the operator plane ---- */
 
 static void write_operations(struct exposition *exposition) {
@@ -437,6 +469,16 @@ static void write_backup_age(struct exposition *exposition, enum telemetry__metr
         write_decimal(exposition, metric, weir_span_of("", 0), age_us > 0 ? age_us : 0, 6);
 }
 
+static void write_alerts(struct exposition *exposition, const struct weir_metrics_facts *facts) {
+    for (size_t i = 0; i < WEIR_METRICS_ALERT_KINDS; i++) {
+        char labels[32];
+        if (facts->alerts[i].kind == NULL)
+            continue;
+        snprintf(labels, sizeof labels, "kind=\"%s\"", facts->alerts[i].kind);
+        write_integer(exposition, TELEMETRY__ALERTS, weir_span_of_string(labels), (int64_t)facts->alerts[i].count);
+    }
+}
+
 /* Whole numbers without labels. */
 static bool write_fact(struct exposition *exposition, const struct weir_metrics_facts *facts,
                        enum telemetry__metric metric) {
@@ -449,6 +491,12 @@ static bool write_fact(struct exposition *exposition, const struct weir_metrics_
         {TELEMETRY__AUDIT_SINK_BEHIND, (int64_t)facts->audit_sink_behind},
         {TELEMETRY__AUDIT_SINK_FAILURES, (int64_t)facts->audit_sink_failures},
         {TELEMETRY__CONTENTS_LEFT_OUT, (int64_t)facts->contents_left_out},
+        {TELEMETRY__METER_HOLDS, facts->meter_holds},
+        {TELEMETRY__METER_HELD, facts->meter_held_cu_milli},
+        {TELEMETRY__METER_ADMISSIONS, facts->meter_admissions},
+        {TELEMETRY__METER_COUNTERS, (int64_t)facts->meter_counters},
+        {TELEMETRY__METER_QUESTIONS, (int64_t)facts->meter_questions},
+        {TELEMETRY__METER_WAITS, (int64_t)facts->meter_waits},
         {TELEMETRY__READY, (int64_t)facts->ready},
         {TELEMETRY__STORE_UP, (int64_t)facts->store_available},
         {TELEMETRY__JOURNAL_UP, (int64_t)facts->journal_available},
@@ -498,6 +546,11 @@ static void write_row(struct exposition *exposition, const struct weir_metrics_f
     case TELEMETRY__RECORDS_LEFT_OUT:
         write_integer(exposition, metric, none, sum_of(metrics, offsetof(struct weir_metrics_set, records_left_out)));
         return;
+    case TELEMETRY__BUDGET_REFUSALS:
+    case TELEMETRY__RATE_LIMITED: write_limited(exposition, metric); return;
+    case TELEMETRY__OVERRUN:
+        write_integer(exposition, metric, none, sum_of(metrics, offsetof(struct weir_metrics_set, overrun_cu_milli)));
+        return;
     case TELEMETRY__OPERATOR_REQUESTS: write_operations(exposition); return;
     case TELEMETRY__OPERATOR_LOGINS_FAILED:
         write_integer(exposition, metric, none, telemetry__load(&metrics->logins_failed));
@@ -508,6 +561,7 @@ static void write_row(struct exposition *exposition, const struct weir_metrics_f
     case TELEMETRY__WORKER_CPU: write_worker_cpu(exposition); return;
     case TELEMETRY__STORE_CPU: write_decimal(exposition, metric, none, facts->store_cpu_ns, 9); return;
     case TELEMETRY__CONTROL_CPU: write_decimal(exposition, metric, none, facts->control_cpu_ns, 9); return;
+    case TELEMETRY__ALERTS: write_alerts(exposition, facts); return;
     case TELEMETRY__BACKUP_AGE: write_backup_age(exposition, metric, facts); return;
     case TELEMETRY__BUILD_INFO: write_build_info(exposition, facts); return;
     case TELEMETRY__START_TIME: write_decimal(exposition, metric, none, facts->start_utc_us, 6); return;

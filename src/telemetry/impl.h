@@ -92,9 +92,19 @@ struct telemetry__attempts_table {
     struct telemetry__attempts *all[TELEMETRY__MAX_SERIES + TELEMETRY__MAX_FOLDED];
 };
 
+/* What limits and budgets have refused. Published as label sets are; scopes and limits are few. */
+enum { TELEMETRY__MAX_LIMITED = 64 };
+struct telemetry__limited {
+    const char *scope, *limit; /* static; limit NULL: a budget */
+    _Atomic int64_t count;
+};
+
 struct weir_metrics_set {
     char before[64]; /* neighbours' cache lines stay theirs */
-    _Atomic int64_t active_requests, active_streams, open_connections, cpu_ns, folded, records_left_out;
+    _Atomic int64_t active_requests, active_streams, open_connections, cpu_ns, folded, records_left_out,
+        overrun_cu_milli;
+    _Atomic size_t limited_count;
+    struct telemetry__limited limited[TELEMETRY__MAX_LIMITED];
     struct telemetry__series *last; /* the worker's own: what was found last time */
     size_t own_count, folded_count;
     struct telemetry__series *slots[TELEMETRY__SLOTS];

@@ -247,6 +247,30 @@ void weir_metrics_add_record_left_out(struct weir_metrics_set *set) {
     telemetry__add(&set->records_left_out, 1);
 }
 
+static bool is_limited(const struct telemetry__limited *row, const char *scope, const char *limit) {
+    if ((row->limit == NULL) != (limit == NULL) || strcmp(row->scope, scope) != 0)
+        return false;
+    return limit == NULL || strcmp(row->limit, limit) == 0;
+}
+
+void weir_metrics_add_limited(struct weir_metrics_set *set, const char *scope, const char *limit) {
+    size_t count = atomic_load_explicit(&set->limited_count, memory_order_relaxed), at = 0;
+    while (at < count && !is_limited(&set->limited[at], scope, limit))
+        at++;
+    if (at == TELEMETRY__MAX_LIMITED)
+        return;
+    if (at == count) {
+        set->limited[at].scope = scope;
+        set->limited[at].limit = limit;
+        atomic_store_explicit(&set->limited_count, count + 1, memory_order_release);
+    }
+    telemetry__add(&set->limited[at].count, 1);
+}
+
+void weir_metrics_add_overrun(struct weir_metrics_set *set, int64_t cu_milli) {
+    telemetry__add(&set->overrun_cu_milli, cu_milli);
+}
+
 void weir_metrics_set_cpu(struct weir_metrics_set *set, int64_t cpu_ns) {
     atomic_store_explicit(&set->cpu_ns, cpu_ns, memory_order_relaxed);
 }

@@ -36,6 +36,10 @@ void weir_metrics_add_attempt(struct weir_metrics_set *set, struct weir_span pro
 void weir_metrics_add_active(struct weir_metrics_set *set, int64_t requests, int64_t streams, int64_t connections);
 /* A refused request of which no record is kept. */
 void weir_metrics_add_record_left_out(struct weir_metrics_set *set);
+/* Something that was refused, or a provider that was passed over, because of a limit of that scope; `limit` NULL: because of a budget. Both are static. */
+void weir_metrics_add_limited(struct weir_metrics_set *set, const char *scope, const char *limit);
+/* What a provider reported beyond its reservation. */
+void weir_metrics_add_overrun(struct weir_metrics_set *set, int64_t cu_milli);
 /* CPU time of the worker's thread so far. */
 void weir_metrics_set_cpu(struct weir_metrics_set *set, int64_t cpu_ns);
 
@@ -46,6 +50,7 @@ void weir_metrics_add_login_failed(struct weir_metrics *metrics);
 void weir_metrics_set_operator_queue(struct weir_metrics *metrics, size_t waiting);
 
 /* Facts that are not counted per request. */
+enum { WEIR_METRICS_ALERT_KINDS = 4 };
 struct weir_metrics_facts {
     bool store_available;
     bool journal_available;
@@ -56,6 +61,9 @@ struct weir_metrics_facts {
     int64_t audit_sink_behind;
     uint64_t audit_sink_failures;
     uint64_t contents_left_out;
+    int64_t meter_holds, meter_held_cu_milli, meter_admissions;
+    size_t meter_counters;
+    uint64_t meter_questions, meter_waits;
     const char *version;
     const char *environment;
     uint64_t revision;
@@ -65,6 +73,10 @@ struct weir_metrics_facts {
     bool has_backups;      /* scheduled ones; what follows is of them */
     int64_t backup_utc_us; /* of the newest one; 0: none yet */
     uint64_t backup_bytes, backup_failures;
+    struct {
+        const char *kind; /* static; NULL: none */
+        uint64_t count;
+    } alerts[WEIR_METRICS_ALERT_KINDS];
     int64_t start_utc_us;
 };
 /* Prometheus text format 0.0.4, or OpenMetrics 1.0.0 when asked. */

@@ -346,6 +346,22 @@ def captured_key(world, value):
         assert b"[redacted:secret]" in captured(world, text, metadata={"api_key": value})
 
 
+def receipt_key(world, value):
+    """Without a sealing key the private key of receipts is a file: it is made so, and then used in every way."""
+    unsealed = world.folder / "unsealed.yaml"
+    unsealed.write_text(json.dumps({name: part for name, part in world.gateway.settings.items() if name != "secrets"}))
+    world.command("receipts", "keys", "-c", unsealed)
+    key = next((world.folder / "data").glob("receipt-key-*")).read_text().strip()
+    request_id = world.chat("all is well", model="literal").headers["x-request-id"]
+    for path in (f"/v1/receipts/{request_id}", "/v1/receipts/keys"):
+        until(lambda asked=path: world.data("GET", asked).status == 200, "the receipt")
+    for path in ("/api/v1/receipts", f"/api/v1/receipts/{request_id}", "/api/v1/receipts/keys", "/api/v1/receipts/export"):
+        assert world.plane("GET", path).status == 200
+    for words in (("keys",), ("export",), ("show", request_id), ("verify", "--store")):
+        assert world.command("receipts", *words, "-c", world.gateway.config).returncode == 0
+    return key
+
+
 PLANTED = [
     Plant("provider: literal credential", through_the_echo),
     Plant("provider: credential of a variable", lambda world, value: None),
@@ -372,6 +388,7 @@ PLANTED = [
     Plant("settings: a broken reload", broken_reload),
     Plant("settings: the environment", environment),
     Plant("settings: explained", explained),
+    Plant("store: the private key of receipts", receipt_key),
     Plant("client: a captured prompt", captured_prompt, own=True),
     Plant("client: a key in a captured prompt", captured_key, own=True),
 ]
@@ -441,9 +458,9 @@ def trail(world):
 
 
 def data_folder(world):
-    """The database, its log, the journal, backups: everything but the file that is there to hold a token."""
+    """The database, its log, the journal, backups: everything but the files that are there to hold a token and a key."""
     for path in sorted((world.folder / "data").rglob("*")):
-        if path.is_file() and path.name != "owner-token":
+        if path.is_file() and path.name != "owner-token" and not path.name.startswith("receipt-key-"):
             yield f"the file {path.relative_to(world.folder)}", path.read_bytes(), set()
 
 

@@ -194,6 +194,40 @@ def purchase(action, body=None):
     return prepare
 
 
+def budget_of(operator, **more):
+    number = path_of.count = getattr(path_of, "count", 0) + 1
+    return operator.post("/api/v1/budgets", {"name": f"audited {number}", "scope": "global", "window": "month", "limit_cu_milli": 10**12, **more}).json()["id"]
+
+
+def budget(method, path="", body=None, confirm=False):
+    def prepare(operator):
+        made = budget_of(operator)
+        return lambda: operator.request(method, f"/api/v1/budgets/{made}{path}" + (f"?confirm={made}" if confirm else ""), body)
+    return prepare
+
+
+def raise_end(operator):
+    path = f"/api/v1/budgets/{budget_of(operator)}/raises"
+    made = operator.post(path, {"kind": "top_up", "amount_cu_milli": 5}).json()["id"]
+    return lambda: operator.delete(f"{path}/{made}")
+
+
+def budget_reset(operator):
+    """Of a budget of which something is used."""
+    made = budget_of(operator)
+    operator.gateway.chat()
+    until(lambda: operator.get(f"/api/v1/budgets/{made}").json()["used_cu_milli"] > 0, "the use of the budget")
+    return lambda: operator.post(f"/api/v1/budgets/{made}/reset?confirm={made}")
+
+
+def limit(method, body=None, confirm=False):
+    def prepare(operator):
+        made = operator.post("/api/v1/limits", {"scope": "global", "requests_per_day": 10**9}).json()["id"]
+        return lambda: operator.request(method, f"/api/v1/limits/{made}" + (f"?confirm={made}" if confirm else ""), body)
+    return prepare
+
+
+MONTH = {"scope": "global", "window": "month", "limit_cu_milli": 10**12}
 W, T, U = "/api/v1/workspaces/{workspace}", "/api/v1/workspaces/{workspace}/teams", "/api/v1/workspaces/{workspace}/users"
 CHANGES = {
     "keys.create": change("POST", "/api/v1/keys", {"name": "one more"}),
@@ -233,4 +267,15 @@ CHANGES = {
     "purchases.reject": purchase("reject", {"reason": "no money came"}),
     "accounts.adjust": change("POST", W + "/account/adjust", {"amount_cu_milli": 1, "reason": "audited"}),
     "backups.create": change("POST", "/api/v1/backups"),
+    "budgets.create": change("POST", "/api/v1/budgets", MONTH),
+    "budgets.update": budget("PATCH", body={"limit_cu_milli": 10**13}),
+    "budgets.replace": budget("PUT", body=MONTH),
+    "budgets.delete": budget("DELETE", confirm=True),
+    "budgets.raise": budget("POST", "/raises", {"kind": "raise", "amount_cu_milli": 5, "duration": "1h"}),
+    "budgets.raise_delete": raise_end,
+    "budgets.reset": budget_reset,
+    "limits.create": change("POST", "/api/v1/limits", {"scope": "global", "requests_per_day": 10**9}),
+    "limits.update": limit("PATCH", {"requests_per_day": 10**8}),
+    "limits.delete": limit("DELETE", confirm=True),
+    "receipts.keys_rotate": change("POST", "/api/v1/receipts/keys/rotate"),
 }

@@ -48,6 +48,25 @@ static void check_call(const struct weir_call *call) {
     require(call->guess.input >= 0 && call->guess.output >= 0 && call->guess.units >= 0);
 }
 
+/* A clamped call says so in the member that bounds its output, and stays JSON. */
+static void check_clamped(const struct weir_format *format, struct weir_arena *arena, struct weir_call *call,
+                          struct weir_span body) {
+    static const struct weir_json_want wants[] = {{"max_tokens"}, {"max_completion_tokens"}, {"max_output_tokens"}};
+    struct weir_json_found found[3];
+    struct weir_json_splice splice = {.count = 0};
+    bool told = false;
+    if (call->output_limit_name == NULL)
+        return;
+    call->clamped_output_tokens = 77;
+    require(format->edit_call(arena, call, call->model, &splice) == WEIR_OK);
+    struct weir_buffer sent = spliced(&splice, body);
+    require(weir_json_scan(weir_buffer_span(&sent), wants, 3, found, NULL, NULL) == WEIR_OK);
+    for (size_t i = 0; i < 3; i++)
+        told = told || weir_span_equal(found[i].value, WEIR_SPAN("77"));
+    require(told);
+    weir_buffer_release(&sent);
+}
+
 static void fuzz_call(const struct weir_format *format, struct weir_arena *arena, struct weir_span body) {
     static const struct weir_json_want wants[] = {{"model"}, {"stream_options.include_usage"}};
     static const struct weir_span model = {.at = "up\"stream/\xC3\xA9", .length = 12};
@@ -74,6 +93,7 @@ static void fuzz_call(const struct weir_format *format, struct weir_arena *arena
     splice.count = 0; /* nothing is changed where nothing has to be */
     require(format->edit_call(arena, &call, call.model, &splice) == WEIR_OK);
     require(splice.count == 0 || (chats && call.stream && !call.wants_usage));
+    check_clamped(format, arena, &call, body);
 }
 
 /* Fields are lines, "name=value"; lines that begin with '@' are files. */

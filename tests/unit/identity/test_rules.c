@@ -104,7 +104,8 @@ static void all_members_are_read(void **state) {
                           "\"capabilities\":[\"inference\"],\"addresses\":[\"192.0.2.0/24\",\"2001:db8::1\"],"
                           "\"limits\":{\"requests_per_second\":1,\"requests_per_minute\":2,\"tokens_per_minute\":3,"
                           "\"concurrent_requests\":4,\"cu_milli_per_day\":5,\"cu_milli_per_month\":0,"
-                          "\"cu_milli_total\":9223372036854775807}}");
+                          "\"cu_milli_total\":9223372036854775807,\"requests_per_day\":6,\"tokens_per_day\":7,"
+                          "\"concurrent_streams\":8,\"burst_percent\":150}}");
     assert_true(allows(&rules->models, "gpt-4o-mini") && allows(&rules->models, "a/b"));
     assert_false(allows(&rules->models, "embeddings"));
     assert_true(allows(&rules->endpoints, "embeddings"));
@@ -122,7 +123,7 @@ static void all_members_are_read(void **state) {
         assert_int_equal(weir_address_parse(weir_span_of_string(addresses[i].address), &address), WEIR_OK);
         assert_int_equal(weir_networks_contain(&rules->addresses, &address), addresses[i].allowed);
     }
-    static const int64_t limits[WEIR_RULE_LIMIT_COUNT] = {1, 2, 3, 4, 5, 0, INT64_MAX};
+    static const int64_t limits[WEIR_RULE_LIMIT_COUNT] = {1, 2, 3, 4, 5, 0, INT64_MAX, 6, 7, 8, 150};
     for (size_t i = 0; i < WEIR_RULE_LIMIT_COUNT; i++)
         assert_true(rules->limits[i] == limits[i]);
     assert_string_equal(weir_rule_limit_name(WEIR_RULE_TOKENS_PER_MINUTE), "tokens_per_minute");

@@ -98,12 +98,12 @@ def main():
                             stdout=subprocess.PIPE, check=True).stdout.splitlines()
     assert len(answer) == len(questions) >= 20 * 2000, len(questions)
     wrong, compared = [], 0
-    for (name, at), line in zip(questions, answer):
+    for number, ((name, at), line) in enumerate(zip(questions, answer)):
         zone = zoneinfo.ZoneInfo(name)
         ours = [int(word) for word in line.split()]
         if ours[0] != offset(zone, at):
             wrong.append(f"{name} {at}: offset {ours[0]}, should be {offset(zone, at)}")
-        if at >= 0:
+        if at >= 0 and number % 4 == 0:  # looking at clocks takes its time
             compared += 1
             if ours[1:] != windows(zone, at):
                 wrong.append(f"{name} {at}: day, week, month {ours[1:]}, should be {windows(zone, at)}")

@@ -26,7 +26,7 @@ struct notes {
 struct tally {
     unsigned char ok[MAX_REQUESTS], crashed[MAX_REQUESTS];
     size_t entries;
-    int64_t last;
+    int64_t last, cost_cu_milli, tokens;
 };
 
 static struct weir_store *store_open(const char *scratch, unsigned workers) {
@@ -45,7 +45,26 @@ static struct weir_store *store_open(const char *scratch, unsigned workers) {
     return store;
 }
 
+static struct weir_lease lease_of(enum weir_spend_unit unit, int64_t wanted) {
+    return (struct weir_lease){
+        .counter = {.scope = WEIR_SCOPE_WORKSPACE, .id = WEIR_SPAN("default"), .unit = unit, .until_utc_us = INT64_MAX},
+        .limit = INT64_MAX,
+        .wanted = wanted};
+}
+
 /* --- the child --- */
+/* Slices of everything, so that what is ingested has something to be taken from. */
+static void take_slices(const char *scratch, const struct weir_store *store) {
+    struct weir_engine *engine = NULL;
+    struct weir_error error = {.status = WEIR_OK};
+    struct weir_lease leases[] = {lease_of(WEIR_SPEND_CU_MILLI, 1000000000), lease_of(WEIR_SPEND_REQUESTS, 100),
+                                  lease_of(WEIR_SPEND_TOKENS, 5)};
+    if (weir_store_direct_open(scratch, "dev", false, &engine, &error) != WEIR_OK ||
+        weir_engine_sqlite.lease(engine, weir_store_instance(store), leases, 3, &error) != WEIR_OK)
+        abort();
+    weir_store_direct_close(&engine);
+}
+
 struct worker {
     struct weir_journal *journal;
     struct notes *notes;
@@ -89,6 +108,7 @@ static void *worker_main(void *argument) {
 static void child_main(const char *scratch, struct notes *notes, unsigned round) {
     struct worker workers[WORKERS];
     struct weir_store *store = store_open(scratch, WORKERS);
+    take_slices(scratch, store);
     for (unsigned i = 0; i < WORKERS; i++) {
         workers[i] = (struct worker){.journal = weir_store_journal(store, i),
                                      .notes = notes,
@@ -133,6 +153,8 @@ static enum weir_status tally_entry(void *context, const struct weir_ledger_entr
     }
     tally->entries++;
     tally->last = entry->sequence;
+    tally->cost_cu_milli += entry->cost_cu_milli;
+    tally->tokens += entry->usage.input + entry->usage.output;
     return WEIR_OK;
 }
 
@@ -147,6 +169,16 @@ static struct tally *tally_of(const char *scratch) {
         const struct weir_ledger_query query = {.after_sequence = tally->last, .limit = 10000};
         assert_int_equal(weir_engine_sqlite.ledger_each(engine, &query, tally_entry, tally, &error), WEIR_OK);
     } while (tally->entries != before);
+    /* The sums are those of the entries, and no slice outlives its instance. */
+    struct weir_lease leases[] = {lease_of(WEIR_SPEND_CU_MILLI, 0), lease_of(WEIR_SPEND_REQUESTS, 0),
+                                  lease_of(WEIR_SPEND_TOKENS, 0)};
+    const struct weir_uuid nobody = {{1}};
+    assert_int_equal(weir_engine_sqlite.lease(engine, &nobody, leases, 3, &error), WEIR_OK);
+    assert_true(leases[0].spent == tally->cost_cu_milli);
+    assert_true(leases[1].spent == (int64_t)tally->entries);
+    assert_true(leases[2].spent == tally->tokens);
+    for (size_t i = 0; i < 3; i++)
+        assert_true(leases[i].others == 0);
     weir_store_direct_close(&engine);
     return tally;
 }

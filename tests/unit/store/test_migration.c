@@ -79,6 +79,37 @@ static void make_old(struct fixture *fixture, int version) {
     (void)sqlite3_close(database);
 }
 
+struct summed {
+    int64_t cost_cu_milli, entries;
+};
+static enum weir_status add_cost(void *context, const struct weir_ledger_entry *entry) {
+    struct summed *sums = context;
+    sums->cost_cu_milli += entry->cost_cu_milli;
+    sums->entries++;
+    return WEIR_OK;
+}
+static enum weir_status note_usage(void *context, const struct weir_usage_row *row) {
+    struct summed *sums = context;
+    sums->cost_cu_milli += row->sums.cost_cu_milli;
+    sums->entries += row->sums.requests;
+    return WEIR_OK;
+}
+
+/* The sums are those of all entries, of whoever has written them. */
+static void assert_sums(struct fixture *fixture, int64_t count) {
+    struct summed ledger = {.entries = 0}, usage = {.entries = 0};
+    const struct weir_ledger_query all = {.limit = 10000};
+    const struct weir_usage_query query = {.until_utc_us = INT64_MAX, .by = WEIR_USAGE_BY_KEY};
+    const struct weir_uuid nobody = {{1}};
+    struct weir_lease lease = {.counter = {.scope = WEIR_SCOPE_GLOBAL, .until_utc_us = INT64_MAX}};
+    check(fixture, fixture->ops->ledger_each(fixture->engine, &all, add_cost, &ledger, &fixture->error), WEIR_OK);
+    check(fixture, fixture->ops->usage_report(fixture->engine, &query, note_usage, &usage, &fixture->error), WEIR_OK);
+    check(fixture, fixture->ops->lease(fixture->engine, &nobody, &lease, 1, &fixture->error), WEIR_OK);
+    assert_true(ledger.entries == count && ledger.cost_cu_milli > 0);
+    assert_true(usage.entries == count && usage.cost_cu_milli == ledger.cost_cu_milli);
+    assert_true(lease.spent == ledger.cost_cu_milli);
+}
+
 static void what_was_there_is_there(void **state) {
     struct fixture *fixture = *state;
     const struct weir_engine_ops *ops = fixture->ops;
@@ -94,6 +125,7 @@ static void what_was_there_is_there(void **state) {
             assert_true(key.created_utc_us == 20 && key.expires_utc_us == 30 && key.revoked_utc_us == 40);
             assert_true(key.version == 1 && key.change == 2 && key.number == 2 && !key.end_streams);
             assert_true(key.team.length == 0 && key.user.length == 0 && key.family.length == 0);
+            assert_sums(fixture, 1);
             assert_true(key.rules.length == 0 && key.tags.length == 0 && key.updated_utc_us == 0);
 
             /* Each workspace that a key names is one. */
@@ -335,6 +367,7 @@ static void use_as_the_release_before(struct fixture *fixture, struct old_progra
     const struct weir_ledger_query query = {.after_sequence = next - 1, .limit = 1};
     check(fixture, fixture->ops->ledger_each(fixture->engine, &query, note_sequence, &entry, &fixture->error), WEIR_OK);
     assert_true(entry.sequence == next && entry.cost_cu_milli == 8 && entry.usage.input_audio == 1);
+    assert_sums(fixture, next);
 }
 
 static void the_release_before_runs_on_it(void **state) {
