@@ -26,9 +26,9 @@ import machine  # noqa: E402
 import page  # noqa: E402
 from results import print_rows  # noqa: E402
 from sides import Direct, Nginx, Upstream, Weir  # noqa: E402
-from subjects import answers, bodies, keys, latency, memory, records, refusals, start, streams  # noqa: E402
+from subjects import answers, bodies, keys, latency, memory, records, refusals, start, streams, usage  # noqa: E402
 
-SUBJECTS = [answers, streams, latency, bodies, keys, records, refusals, memory, start]
+SUBJECTS = [answers, streams, latency, bodies, keys, records, usage, refusals, memory, start]
 PAGE = ROOT / "docs/performance.md"
 
 
@@ -92,7 +92,7 @@ class Bench:
 
 def build_generator():
     """The open-loop load generator, in a build directory of its own."""
-    subprocess.run(["tools/build_in", "build-bench", "--targets", "bench/open_loop bench/records", "-Dbuildtype=release", "-Dbench=true"], cwd=ROOT,
+    subprocess.run(["tools/build_in", "build-bench", "--targets", "bench/open_loop bench/records bench/usage", "-Dbuildtype=release", "-Dbench=true"], cwd=ROOT,
                    check=True)
     return ROOT / "build-bench/bench/open_loop"
 

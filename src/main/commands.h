@@ -7,6 +7,7 @@ int main__budget(int argc, char **argv);
 int main__limit(int argc, char **argv);
 int main__key(int argc, char **argv);
 int main__operator(int argc, char **argv);
+int main__billing(int argc, char **argv);
 int main__ledger(int argc, char **argv);
 int main__receipts(int argc, char **argv);
 int main__requests(int argc, char **argv);
@@ -17,6 +18,8 @@ int main__metrics(int argc, char **argv);
 int main__secrets(int argc, char **argv);
 int main__backup(int argc, char **argv);
 int main__restore(int argc, char **argv);
+int main__usage(int argc, char **argv);
+int main__reconcile(int argc, char **argv);
 int main__store(int argc, char **argv);
 
 #endif

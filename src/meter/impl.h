@@ -18,6 +18,8 @@ extern const size_t meter__builtin_prices_length;
 
 /* "2026-11-01": four, two and two digits, with a month and a day that can be. */
 bool meter__is_date(struct weir_span text);
+/* The length of a "-YYYY-MM-DD" or "-YYYYMMDD" at a model's end, or 0. */
+size_t meter__date_ending(struct weir_span model);
 /* Not empty, within `most` bytes, without control bytes. */
 bool meter__is_name(struct weir_span text, size_t most);
 

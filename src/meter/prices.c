@@ -429,8 +429,7 @@ static const struct weir_price *find_model(const struct weir_prices *prices, str
     return price != NULL || provider.length == 0 ? price : find_exactly(prices, weir_span_of("", 0), model, variant);
 }
 
-/* The length of a "-YYYY-MM-DD" or "-YYYYMMDD" at the end, or 0. */
-static size_t date_ending(struct weir_span model) {
+size_t meter__date_ending(struct weir_span model) {
     if (model.length > 11 && model.at[model.length - 11] == '-' &&
         meter__is_date(weir_span_from(model, model.length - 10)))
         return 11;
@@ -447,7 +446,7 @@ static const struct weir_price *find_dated(const struct weir_prices *prices, str
     const struct weir_price *price = find_model(prices, provider, model, variant);
     if (price != NULL)
         return price;
-    size_t ending = date_ending(model);
+    size_t ending = meter__date_ending(model);
     return ending > 0 ? find_model(prices, provider, weir_span_first(model, model.length - ending), variant) : NULL;
 }
 

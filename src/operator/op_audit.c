@@ -191,7 +191,7 @@ enum weir_status operator__audit_admin(struct weir_operation_call *call) {
 static const char *channel_of(const struct weir_audit_entry *entry) {
     static const struct {
         const char *kind, *channel;
-    } rows[] = {{"token", "api"}, {"session", "console"}, {"system", "system"}, {"unknown", "api"}};
+    } rows[] = {{"token", "api"}, {"key", "api"}, {"session", "console"}, {"system", "system"}, {"unknown", "api"}};
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
         if (weir_span_equal(entry->actor_kind, weir_span_of_string(rows[i].kind)))
             return rows[i].channel;

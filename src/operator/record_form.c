@@ -3,6 +3,7 @@
 
 #include "base/clock.h"
 #include "base/reasons.h"
+#include "operator/csv.h"
 
 static const char *reason_name(unsigned reason) {
     return reason != 0 && reason < WEIR_REASON_COUNT ? weir_reason_row((enum weir_reason)reason)->name : NULL;
@@ -258,20 +259,6 @@ void weir_record_write_match(struct weir_json_writer *writer, const struct weir_
 }
 
 /* --- CSV --- */
-/* A spreadsheet takes what begins with one of these for a formula, behind blanks too, and runs it. */
-static void csv_text(struct weir_buffer *out, struct weir_span text) {
-    struct weir_span trimmed = weir_span_trim(text);
-    weir_buffer_append_byte(out, '"');
-    if (trimmed.length > 0 && memchr("=+-@|%", trimmed.at[0], 6) != NULL)
-        weir_buffer_append_byte(out, '\'');
-    for (size_t i = 0; i < text.length; i++) {
-        if (text.at[i] == '"')
-            weir_buffer_append_byte(out, '"');
-        weir_buffer_append_byte(out, (unsigned char)text.at[i] < 0x20 ? ' ' : text.at[i]);
-    }
-    weir_buffer_append(out, WEIR_SPAN("\","));
-}
-
 void weir_record_csv_head(struct weir_buffer *out) {
     weir_buffer_append(out,
                        WEIR_SPAN("id,started_at,duration_us,workspace,key_id,endpoint,model,provider,upstream_model,"
@@ -298,8 +285,10 @@ void weir_record_write_csv(struct weir_buffer *out, const struct weir_record *re
                                       entry->tags,
                                       entry->path,
                                       entry->detail};
-    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
-        csv_text(out, texts[i]);
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
+        weir_csv_text(out, texts[i]);
+        weir_buffer_append_byte(out, ',');
+    }
     const char *reason = reason_name(entry->reason);
     weir_buffer_printf(out, "%s,%u,%s,%s,%s,%s,%s,%zu,%lld,%lld,%lld,%llu\r\n", entry->stream ? "true" : "false",
                        entry->status, weir_outcome_name((enum weir_outcome)entry->outcome),

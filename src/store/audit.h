@@ -19,8 +19,8 @@ struct weir_audit_entry {
     int64_t sequence; /* 1, 2, 3, …: the store gives it */
     int64_t utc_us;
     struct weir_span
-        actor_kind;            /* "operator", "token", "session", "local" (this machine's user), "system", "unknown" */
-    struct weir_span actor_id; /* the operator's id; "" when unknown */
+        actor_kind; /* "operator", "token", "session", "key" (of the data plane), "local" (this machine's user), "system", "unknown" */
+    struct weir_span actor_id;   /* the operator's id; "" when unknown */
     struct weir_span actor_name; /* login name or address of the person */
     struct weir_span actor_role;
     struct weir_span actor_address; /* "" for the command line */

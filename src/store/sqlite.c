@@ -363,6 +363,7 @@ const struct weir_engine_ops weir_engine_sqlite = {
     .sums_step = store__sqlite_sums_step,
     .spend_each = store__sqlite_spend_each,
     .usage_report = store__sqlite_usage_report,
+    .usage_plan = store__sqlite_usage_plan,
     .usage_trim = store__sqlite_usage_trim,
     .ledger_prune = store__sqlite_ledger_prune,
     .record_settings = store__sqlite_record_settings,

@@ -271,6 +271,8 @@ enum weir_status store__sqlite_spend_each(struct weir_engine *engine, const stru
                                           struct weir_error *error);
 enum weir_status store__sqlite_usage_report(struct weir_engine *engine, const struct weir_usage_query *query,
                                             weir_usage_visit visit, void *context, struct weir_error *error);
+enum weir_status store__sqlite_usage_plan(struct weir_engine *engine, const struct weir_usage_query *query,
+                                          weir_plan_visit visit, void *context, struct weir_error *error);
 enum weir_status store__sqlite_usage_trim(struct weir_engine *engine, int64_t before_utc_us, bool *more,
                                           struct weir_error *error);
 enum weir_status store__sqlite_ledger_prune(struct weir_engine *engine, int64_t before_utc_us, bool *more,

@@ -296,12 +296,19 @@ static enum weir_status hours_kept_from(struct weir_engine *engine, int64_t *hou
     return WEIR_OK;
 }
 
-static enum weir_status add_all(struct report *report) {
-    const struct weir_usage_query *query = report->query;
+/* The stretches of sums that answer a question: hours, whole days, hours. */
+struct stretch {
+    enum store__sql which;
+    int64_t first, end;
+    int64_t a_time; /* so many of them are one of what the report is by */
+};
+enum { STRETCHES = 3 };
+
+static void find_stretches(const struct weir_usage_query *query, struct stretch stretches[STRETCHES]) {
     const int64_t first = query->from_utc_us / HOUR_US < HOURS_END ? query->from_utc_us / HOUR_US : HOURS_END,
                   end = query->until_utc_us / HOUR_US < HOURS_END ? query->until_utc_us / HOUR_US : HOURS_END;
     const bool by_hour = (query->by & WEIR_USAGE_BY_HOUR) != 0;
-    int64_t first_day = (first + HOURS_A_DAY - 1) / HOURS_A_DAY, end_day = end / HOURS_A_DAY, kept = 0;
+    int64_t first_day = (first + HOURS_A_DAY - 1) / HOURS_A_DAY, end_day = end / HOURS_A_DAY;
     if (by_hour || first_day >= end_day) {
         /* No whole day is in it: two stretches of hours that meet. */
         first_day = end_day = (end + HOURS_A_DAY - 1) / HOURS_A_DAY;
@@ -309,17 +316,24 @@ static enum weir_status add_all(struct report *report) {
     int64_t head_end = first_day * HOURS_A_DAY < end ? first_day * HOURS_A_DAY : end;
     int64_t tail = end_day * HOURS_A_DAY > head_end ? end_day * HOURS_A_DAY : head_end;
     int64_t a_time = by_hour ? 1 : HOURS_A_DAY;
+    stretches[0] = (struct stretch){STORE__SQL_USAGE_HOUR_EACH, first, head_end, a_time};
+    stretches[1] = (struct stretch){STORE__SQL_USAGE_DAY_EACH, first_day, end_day, 1};
+    stretches[2] = (struct stretch){STORE__SQL_USAGE_HOUR_EACH, tail, end, a_time};
+}
+
+static enum weir_status add_all(struct report *report) {
+    struct stretch stretches[STRETCHES];
+    int64_t kept = 0;
+    find_stretches(report->query, stretches);
     enum weir_status status = hours_kept_from(report->engine, &kept, report->error);
-    if (status == WEIR_OK && ((first < head_end && first < kept) || (tail < end && tail < kept))) {
-        return weir_fail(report->error, WEIR_ELIMIT,
-                         "usage by hour is not kept for so long: ask for whole days, or for later hours");
+    for (size_t i = 0; i < STRETCHES && status == WEIR_OK; i++) {
+        const struct stretch *stretch = &stretches[i];
+        if (stretch->which == STORE__SQL_USAGE_HOUR_EACH && stretch->first < stretch->end && stretch->first < kept)
+            return weir_fail(report->error, WEIR_ELIMIT,
+                             "usage by hour is not kept for so long: ask for whole days, or for later hours");
     }
-    if (status == WEIR_OK)
-        status = add_rows(report, STORE__SQL_USAGE_HOUR_EACH, first, head_end, a_time);
-    if (status == WEIR_OK)
-        status = add_rows(report, STORE__SQL_USAGE_DAY_EACH, first_day, end_day, 1);
-    if (status == WEIR_OK)
-        status = add_rows(report, STORE__SQL_USAGE_HOUR_EACH, tail, end, a_time);
+    for (size_t i = 0; i < STRETCHES && status == WEIR_OK; i++)
+        status = add_rows(report, stretches[i].which, stretches[i].first, stretches[i].end, stretches[i].a_time);
     return status == WEIR_OK ? give(report) : status;
 }
 
@@ -354,6 +368,42 @@ enum weir_status store__sqlite_usage_report(struct weir_engine *engine, const st
     weir_memory_free(report.touched);
     weir_map_free(&report.by_key);
     return status;
+}
+
+/* --- how it is found --- */
+static enum weir_status plan_of(struct weir_engine *engine, enum store__sql which, weir_plan_visit visit, void *context,
+                                struct weir_error *error) {
+    enum { DETAIL = 3 };
+    sqlite3_stmt *planned = NULL, *statement = NULL;
+    char sql[1024];
+    enum weir_status status = store__sqlite_statement(engine, which, &planned, error);
+    if (status != WEIR_OK)
+        return status;
+    int length = snprintf(sql, sizeof sql, "EXPLAIN QUERY PLAN %s", sqlite3_sql(planned));
+    weir_bug_on(length < 0 || (size_t)length >= sizeof sql);
+    status = store__sqlite_prepare(engine, sql, "explain a report of usage", &statement, error);
+    int code = SQLITE_DONE;
+    while (status == WEIR_OK && (code = sqlite3_step(statement)) == SQLITE_ROW)
+        status = visit(context, store__column_span(statement, DETAIL));
+    if (status == WEIR_OK && code != SQLITE_DONE)
+        status = store__sqlite_fail(engine, "explain a report of usage", error);
+    (void)sqlite3_finalize(statement);
+    return status;
+}
+
+enum weir_status store__sqlite_usage_plan(struct weir_engine *engine, const struct weir_usage_query *query,
+                                          weir_plan_visit visit, void *context, struct weir_error *error) {
+    struct report report = {.engine = engine, .query = query, .error = error};
+    struct stretch stretches[STRETCHES];
+    enum weir_status status = check(&report);
+    if (status == WEIR_OK)
+        status = plan_of(engine, report.of_tags ? STORE__SQL_USAGE_OF_TAG_EACH : STORE__SQL_USAGE_OF_EACH, visit,
+                         context, error);
+    find_stretches(query, stretches);
+    for (size_t i = 0; i < STRETCHES && status == WEIR_OK; i++)
+        if (stretches[i].first < stretches[i].end)
+            status = plan_of(engine, stretches[i].which, visit, context, error);
+    return status == WEIR_END ? WEIR_OK : status;
 }
 
 /* --- old sums by hour --- */

@@ -97,6 +97,7 @@ typedef enum weir_status (*weir_content_visit)(void *context, const struct weir_
 typedef enum weir_status (*weir_spend_visit)(void *context, const struct weir_spend *spend);
 typedef enum weir_status (*weir_usage_visit)(void *context, const struct weir_usage_row *row);
 typedef enum weir_status (*weir_instance_visit)(void *context, const struct weir_uuid *instance);
+typedef enum weir_status (*weir_plan_visit)(void *context, struct weir_span line);
 
 /* What opening would do to the database. */
 enum { WEIR_STORE_MIGRATION_STEPS = 64 };
@@ -201,6 +202,9 @@ struct weir_engine_ops {
     /* One step of taking away sums by hour that are of before `before_utc_us` (a full day): some milliseconds. Those by day stay. */
     enum weir_status (*usage_trim)(struct weir_engine *engine, int64_t before_utc_us, bool *more,
                                    struct weir_error *error);
+    /* How usage_report would look for it: the lines of the database's own plan. It names the sums, and never the ledger. */
+    enum weir_status (*usage_plan)(struct weir_engine *engine, const struct weir_usage_query *query,
+                                   weir_plan_visit visit, void *context, struct weir_error *error);
     /* One step of taking old rows out of the ledger: at most some hundred entries that started before `before_utc_us`; sums stay. *more: another
      * step is due. */
     enum weir_status (*ledger_prune)(struct weir_engine *engine, int64_t before_utc_us, bool *more,

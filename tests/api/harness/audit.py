@@ -3,7 +3,9 @@ import json
 import pathlib
 import socket
 import threading
+import uuid
 
+from .plain import call
 from .waiting import PATIENCE, until
 
 
@@ -181,6 +183,17 @@ def content(operator):
     return lambda: operator.delete(f"{path}?confirm={request_id}")
 
 
+def purchase(action, body=None):
+    """Of a workspace whose key has asked for one."""
+    def prepare(operator):
+        path = path_of(operator, W)
+        made = key_of(operator, workspace=path.split("/")[-1], rules={"capabilities": ["billing"]})["key"]
+        bought = call(operator.gateway.address, "POST", "/v1/billing/purchases",
+                      {"authorization": f"Bearer {made}", "idempotency-key": str(uuid.uuid4())}, {"cu": 1}).json()
+        return lambda: operator.post(f"/api/v1/purchases/{bought['id']}/{action}", body)
+    return prepare
+
+
 def budget_of(operator, **more):
     number = path_of.count = getattr(path_of, "count", 0) + 1
     return operator.post("/api/v1/budgets", {"name": f"audited {number}", "scope": "global", "window": "month", "limit_cu_milli": 10**12, **more}).json()["id"]
@@ -250,6 +263,9 @@ CHANGES = {
     "secrets.put": secret("PUT", "audited-secret", {"value": "a value that nobody sees"}),
     "secrets.delete": secret("DELETE", "audited-other", confirm=True),
     "requests.content_delete": content,
+    "purchases.approve": purchase("approve"),
+    "purchases.reject": purchase("reject", {"reason": "no money came"}),
+    "accounts.adjust": change("POST", W + "/account/adjust", {"amount_cu_milli": 1, "reason": "audited"}),
     "backups.create": change("POST", "/api/v1/backups"),
     "budgets.create": change("POST", "/api/v1/budgets", MONTH),
     "budgets.update": budget("PATCH", body={"limit_cu_milli": 10**13}),
