@@ -373,7 +373,7 @@ int main__receipts(int argc, char **argv) {
          "verify: no file but the ledger itself, against the chain of its receipts"},
     };
     const struct main__command command = {
-        "weir receipts export|show REQUEST_ID|verify FILE|keys [options]",
+        "weir receipts export [options]\n       weir receipts show REQUEST_ID [options]\n       weir receipts verify FILE|--store [options]\n       weir receipts keys [options]",
         "Receipts of what was charged: signed, each following from the one before. Exports them, shows those of a request, verifies a\n"
         "file of them (- is standard input) without any settings or store, and lists the public keys. Works while a server runs.",
         all,

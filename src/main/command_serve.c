@@ -244,12 +244,15 @@ static enum weir_status open_store(struct main__server *server, struct weir_rand
     return weir_store_new(&settings, random, &server->store, error);
 }
 
-/* Keys, and which workspaces are suspended, are there before the first request can come. */
+/* Keys, limits and budgets, and which workspaces are suspended, are there before the first request can come. */
 static enum weir_status load_keys(struct main__server *server, struct weir_error *error) {
     int64_t until_ns = weir_clock_monotonic_ns() + (int64_t)KEYS_WAIT_MS * 1000000;
     const struct main__key_watch *watch = &server->key_watch;
     if (main__keys_open(server) != WEIR_OK)
         return weir_fail(error, WEIR_ENOMEM, "no memory for keys");
+    enum weir_status status = main__meter_open(server, error);
+    if (status != WEIR_OK)
+        return status;
     on_watch(server);
     while (!(watch->has_keys && watch->has_objects && server->meter_has_objects) &&
            weir_clock_monotonic_ns() < until_ns) {
@@ -285,6 +288,14 @@ static enum weir_status open_receipts(struct main__server *server, struct weir_e
     enum weir_status status = weir_receipt_signer_new(&settings, &server->receipts, error);
     server->gateway.receipts = server->receipts;
     return status;
+}
+
+/* What says who issued what, and what proves what was used. */
+static enum weir_status open_proofs(struct main__server *server, struct weir_error *error) {
+    server->gateway.issued = weir_issued_new(KEPT_ISSUED_IDS);
+    if (server->gateway.issued == NULL)
+        return weir_fail(error, WEIR_ENOMEM, "no memory");
+    return open_receipts(server, error);
 }
 
 static enum weir_status start_backups(struct main__server *server, struct weir_error *error) {
@@ -429,9 +440,6 @@ static enum weir_status boot(struct main__server *server, struct weir_arena *are
         status = weir_keys_new(server->worker_count, &server->gateway.keys);
     if (status == WEIR_OK)
         status = weir_metrics_new(server->worker_count, &server->gateway.metrics);
-    server->gateway.issued = weir_issued_new(KEPT_ISSUED_IDS);
-    if (status == WEIR_OK && server->gateway.issued == NULL)
-        status = weir_fail(error, WEIR_ENOMEM, "no memory");
     server->gateway.spool_directory = server->settings.data_dir;
     server->gateway.store = server->store;
     if (status == WEIR_OK && server->demo)
@@ -443,9 +451,7 @@ static enum weir_status boot(struct main__server *server, struct weir_arena *are
     if (status == WEIR_OK)
         status = open_sealing(server, error);
     if (status == WEIR_OK)
-        status = open_receipts(server, error);
-    if (status == WEIR_OK)
-        status = main__meter_open(server, error);
+        status = open_proofs(server, error);
     if (status == WEIR_OK)
         status = load_keys(server, error); /* workspaces, too: what is captured depends on the sealing key */
     if (status == WEIR_OK)

@@ -103,9 +103,10 @@ static void watch_thresholds(struct weir_meter *meter, struct meter__account *ac
         percents = line->definition->is.budget.alert_percents;
         count = line->definition->is.budget.alert_count;
     }
+    if (pot->until_utc_us <= utc_us)
+        return; /* requests that began before its end still go there, and nobody can do anything about it any more */
     /* What the ledger has, and what was charged here since. */
-    const int64_t spent = pot->total - pot->others - pot->room - pot->held,
-                  limit = meter__line_limit(line, utc_us < line->until_utc_us ? utc_us : line->until_utc_us - 1);
+    const int64_t spent = pot->total - pot->others - pot->room - pot->held, limit = meter__line_limit(line, utc_us);
     if (line->told_from_utc_us != pot->from_utc_us) {
         line->told_from_utc_us = pot->from_utc_us;
         line->told_percent = 0;

@@ -349,7 +349,7 @@ def captured_key(world, value):
 def receipt_key(world, value):
     """Without a sealing key the private key of receipts is a file: it is made so, and then used in every way."""
     unsealed = world.folder / "unsealed.yaml"
-    unsealed.write_text(json.dumps({name: part for name, part in world.gateway.settings.items() if name != "secrets"}))
+    unsealed.write_text(json.dumps({**world.gateway.settings, "secrets": {"sealing_key": "file:not-there"}}))
     world.command("receipts", "keys", "-c", unsealed)
     key = next((world.folder / "data").glob("receipt-key-*")).read_text().strip()
     request_id = world.chat("all is well", model="literal").headers["x-request-id"]

@@ -8,7 +8,7 @@ import openai
 import pytest
 
 from harness.keys import set_rules, settle
-from harness.limits import (TOKEN, answers, body_of, completion, held, in_effect, metered, metered_settings, prices, put_limit, remove_object, send,
+from harness.limits import (answers, body_of, completion, held, in_effect, metered, metered_settings, prices, put_limit, remove_object, send,
                             LIMIT)
 from harness.plain import RawConnection, call
 from harness.processes import Gateway
@@ -270,8 +270,7 @@ def test_tokens_a_day(limited, upstream):
     statuses = [send(limited, key, body).status for _ in range(6)]
     assert statuses[:3] == [200] * 3 and statuses[-1] == 429  # a request is let in where its worst case fits
     refusal(send(limited, key, body), "daily_limit_exceeded", window="day", limit_name="tokens_per_day", limit=1000)
-    entries = [entry for entry in limited.wait_ledger(3) if entry["input_tokens"] == 100]
-    assert sum(200 for _ in entries) <= 1000
+    assert 200 * statuses.count(200) <= 1000 and len(upstream.calls) == statuses.count(200)
 
 
 def owned_key(gateway, operator, **more):
@@ -372,7 +371,6 @@ def test_refusals_are_counted_and_recorded(limited, operator, upstream):
     before = limited.metrics().get(name, 0)
     refused = send(limited, key)
     assert limited.metrics()[name] == before + 1
-    assert TOKEN > 0
     record = until(lambda: [row for row in operator.get("/api/v1/requests?limit=100").json()["data"]
                             if row["id"] == refused.headers["x-request-id"]], "the refused request's record")[0]
     assert record["reason"] == "rate_limited"

@@ -32,9 +32,12 @@ static void inside(struct weir_span segment, struct weir_span span) {
 static void check_spans(struct weir_span segment, const struct weir_journal_record *record) {
     if (record->kind == WEIR_JOURNAL_OPEN) {
         const struct weir_journal_open *open = &record->open;
-        const struct weir_span spans[] = {open->key_id,        open->workspace,         open->endpoint,
-                                          open->model,         open->provider,          open->upstream_model,
-                                          open->price_version, open->client_request_id, open->tags};
+        const struct weir_span spans[] = {open->key_id,        open->workspace,
+                                          open->endpoint,      open->model,
+                                          open->provider,      open->upstream_model,
+                                          open->price_version, open->client_request_id,
+                                          open->tags,          open->team,
+                                          open->user,          open->family};
         for (size_t i = 0; i < sizeof(spans) / sizeof(spans[0]); i++)
             inside(segment, spans[i]);
         return;
@@ -53,7 +56,10 @@ static void check_spans(struct weir_span segment, const struct weir_journal_reco
                                       entry->client_address,
                                       entry->session_id,
                                       entry->path,
-                                      entry->detail};
+                                      entry->detail,
+                                      entry->team,
+                                      entry->user,
+                                      entry->family};
     for (size_t i = 0; i < sizeof(spans) / sizeof(spans[0]); i++)
         inside(segment, spans[i]);
     demand(entry->attempt_count <= WEIR_MAX_ATTEMPTS);

@@ -68,6 +68,25 @@ static void thresholds_are_told_once_a_period(void **state) {
     }
 }
 
+/* Of a window that moves: once more when what was spent had fallen clearly below it. */
+static void thresholds_of_a_rolling_window(void **state) {
+    (void)state;
+    give_object(world, WEIR_OBJECT_BUDGET, "", "bud_1",
+                "{\"scope\":\"key\",\"scope_id\":\"*\",\"window\":\"24h\",\"limit_cu_milli\":100}");
+    struct weir_meter_caller caller = caller_of("key_a");
+    struct weir_meter_binding *binding = bind_caller(world, &caller);
+    for (size_t i = 0; i < 3; i++) {
+        spend(binding, 60);
+        spend(binding, 0);
+        assert_int_equal(world->told_count, i + 1);
+        assert_int_equal(world->told[i].percent, 50);
+        world->utc_us += DAY_US + HOUR_US;
+        spend(binding, 0);
+        assert_int_equal(world->told_count, i + 1);
+    }
+    weir_meter_unbind(&binding);
+}
+
 /* What another instance spends is told here, too. */
 static void a_soft_budget_is_looked_at_now_and_then(void **state) {
     (void)state;
@@ -339,6 +358,7 @@ static void a_bucket_is_small(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(thresholds_are_told_once_a_period, setup, teardown),
+        cmocka_unit_test_setup_teardown(thresholds_of_a_rolling_window, setup, teardown),
         cmocka_unit_test_setup_teardown(a_soft_budget_is_looked_at_now_and_then, setup, teardown),
         cmocka_unit_test_setup_teardown(exceeded_is_told_once_a_period, setup, teardown),
         cmocka_unit_test_setup_teardown(overruns_and_runaway_clients, setup, teardown),
