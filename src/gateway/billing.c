@@ -149,7 +149,7 @@ static void on_done(void *context, enum weir_status status, const struct weir_er
         return;
     const struct weir_log *log = weir_loop_log(request->worker->loop);
     if (task->amount_differs)
-        weir_log(log, WEIR_LOG_ERROR, "payment_amount_differs", WEIR_LOG_S("event", task->event_id),
+        weir_log(log, WEIR_LOG_ERROR, "payment_amount_differs", WEIR_LOG_S("webhook_id", task->event_id),
                  WEIR_LOG_T("effect", "nothing was credited; the payment system and the purchase do not agree"));
     if (status == WEIR_OK) {
         gateway__resume(request, answer(request, task));
