@@ -129,7 +129,8 @@ static bool question_of(struct weir_meter *meter, struct meter__account *account
     meter__pot_age(pot, atomic_load_explicit(&meter->epoch, memory_order_relaxed));
     weigh(meter, pot, limit, &asked);
     if (pot->need == 0 && pot->known && pot->total >= limit)
-        asked.wanted = 0; /* nobody waits, and nothing is to be had: not again and again while others of the account hope */
+        asked.wanted =
+            0; /* nobody waits, and nothing is to be had: not again and again while others of the account hope */
     bool hopes = pot->hoping && pot->others > 0, due = hopes && now_ns - pot->answered_ns >= METER_PACE_NS;
     *again = *again || (hopes && !due);
     if ((pot->uncertain || pot->doubtful) && pot->surplus == INT64_MAX && pot->held == 0 && asked.wanted == 0) {
