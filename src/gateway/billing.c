@@ -8,7 +8,8 @@
 #include "base/memory.h"
 #include "json/schema.h"
 
-enum { TASK_BYTES = 8 * 1024 * 1024, ANSWER_BYTES = 4 * 1024 * 1024 };
+/* The largest answer is one of usage: 10,000 rows with names of some hundred bytes. */
+enum { TASK_BYTES = 20 * 1024 * 1024, ANSWER_BYTES = 8 * 1024 * 1024 };
 
 /* --- on the store thread --- */
 

@@ -348,6 +348,37 @@ def test_what_was_used_is_in_balance_and_usage(buyer, gateway):
         assert buyer.call("GET", f"usage?{query}").status == 400
 
 
+def test_usage_is_told_whole_or_not_at_all(make_gateway, sim):
+    from harness.operator import Operator
+    instance = make_gateway(sim)
+    buyer = Buyer(instance, Operator(instance))
+    assert call(instance.address, "POST", "/v1/chat/completions", {"authorization": f"Bearer {buyer.key}"},
+                {"model": "sim-small", "messages": [{"role": "user", "content": "hello"}]}).status == 200
+    until(lambda: buyer.call("GET", "usage").json()["data"], "the request in the usage")
+    instance.stop()
+    path, = (instance.folder / "data").glob("*.db")
+    day = 20371  # 2025-10-10
+    with sqlite3.connect(path) as connection:
+        number, = connection.execute("SELECT max(number) FROM usage_of WHERE tag IS NULL").fetchone()
+        last, = connection.execute("SELECT max(number) FROM usage_of").fetchone()
+        for i in range(1, 10002):
+            model = connection.execute("INSERT INTO dictionary(text) VALUES(?)", [f"many-{i}"]).lastrowid
+            connection.execute("INSERT INTO usage_of SELECT ?, key, user, team, workspace, provider, ?, upstream_model, endpoint, NULL FROM usage_of WHERE number = ?",
+                               [last + i, model, number])
+            connection.execute("INSERT INTO usage_day VALUES(?, 1, 0, 0, 0, 0, 0, 1, 0, 0, 1, 0, 1, 0, 1)", [day << 32 | last + i])
+        connection.execute("INSERT OR REPLACE INTO meta VALUES('usage_hours_from', ?)", [(day + 1) * 24])
+    instance.start()
+    asked = "usage?from=2025-10-10&until=2025-10-11"
+    assert buyer.call("GET", asked).json()["data"][0]["requests"] == 10001
+    refused = buyer.call("GET", f"{asked}&group_by=model")
+    assert (refused.status, reason(refused)) == (400, "parameter_invalid") and "10000" in refused.json()["error"]["message"]
+    with sqlite3.connect(path) as connection:
+        connection.execute("DELETE FROM usage_day WHERE place = ?", [day << 32 | last + 1])
+    assert len(buyer.call("GET", f"{asked}&group_by=model").json()["data"]) == 10000
+    refused = buyer.call("GET", "usage?from=2025-10-10T05:00:00Z&until=2025-10-11")
+    assert (refused.status, reason(refused)) == (400, "parameter_invalid")
+
+
 # --- plans ---
 
 def test_an_upgrade_is_in_effect_at_once(buyer, operator):
