@@ -529,3 +529,29 @@ def test_a_server_without_the_secret_does_not_start(make_gateway, sim):
     instance = make_gateway(sim, start=False, billing={"payment": "webhook"})
     told = instance.command("config", "check", instance.config, check=False)
     assert told.returncode != 0 and "billing.webhook_secret" in told.stdout + told.stderr
+
+
+# --- weir billing ---
+
+def test_the_command_line_does_the_same(buyer, gateway, operator):
+    def billing(*words, check=True):
+        return gateway.command("billing", *words, *gateway.file_words, check=check)
+
+    first, second = (buyer.post("purchases", {"cu_milli": number}).json()["id"] for number in (700, 800))
+    assert "700 milli-CU" in billing("approve", first).stderr
+    assert "already approved" in billing("approve", first).stderr
+    assert billing("reject", second, check=False).returncode == 2
+    billing("reject", second, "--reason", "no money")
+    assert billing("approve", second, check=False).returncode == 1
+    rows = [json.loads(line) for line in billing("purchases", "--workspace", buyer.workspace, "--json").stdout.splitlines()]
+    assert [(row["id"], row["state"]) for row in rows] == [(first, "approved"), (second, "rejected")]
+    assert second in billing("purchases", "--state", "rejected").stdout and first not in billing("purchases", "--state", "rejected").stdout
+    billing("adjust", buyer.workspace, "50", "--reason", "a gift")
+    billing("adjust", buyer.workspace, "250", "--take", "--reason", "a mistake")
+    assert billing("adjust", buyer.workspace, "1000", "--take", "--reason", "x", check=False).returncode == 1
+    assert billing("adjust", "nobody", "1", "--reason", "x", check=False).returncode == 1
+    assert [json.loads(line)["amount_cu_milli"] for line in billing("entries", buyer.workspace, "--json").stdout.splitlines()] == [700, 50, -250]
+    assert json.loads(billing("balance", buyer.workspace, "--json").stdout) == buyer.balance()
+    assert buyer.balance()["credits_cu_milli"] == 500
+    told = {(entry["action"], entry["actor_kind"]) for entry in operator.get(f"/api/v1/audit-logs?org_id={buyer.workspace}").json()["data"]}
+    assert {("purchases.approve", "local"), ("purchases.reject", "local"), ("accounts.adjust", "local")} <= told
