@@ -178,7 +178,7 @@ static enum weir_reserve hold(struct weir_request *request, const struct asked *
     outcome = weir_meter_reserve(asked->model, cost, tokens, request->start_utc_us, waited_ms, &meter->model_hold,
                                  refusal);
     if (outcome != WEIR_RESERVED)
-        weir_meter_settle(&meter->caller_hold, 0, 0, 0);
+        weir_meter_undo(&meter->caller_hold);
     return outcome;
 }
 
