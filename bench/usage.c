@@ -151,15 +151,16 @@ struct subject {
 
 static void time_report(const char *directory, const struct subject *subject, uint64_t count, int64_t cost_cu_milli) {
     struct weir_error error = {.text = ""};
-    double values[TIMES];
+    double values[TIMES], cpu[TIMES];
     char words[128];
     struct counted counted = {.rows = 0};
     for (unsigned i = 0; i < TIMES; i++) {
         struct weir_engine *engine = NULL;
         counted = (struct counted){.rows = 0};
         must(weir_store_direct_open(directory, "dev", false, &engine, &error), &error);
-        int64_t began_ns = weir_clock_monotonic_ns();
+        int64_t began_ns = weir_clock_monotonic_ns(), began_cpu_ns = weir_clock_thread_cpu_ns();
         must(ops->usage_report(engine, &subject->query, count_one, &counted, &error), &error);
+        cpu[i] = (double)(weir_clock_thread_cpu_ns() - began_cpu_ns) / 1e6;
         values[i] = (double)(weir_clock_monotonic_ns() - began_ns) / 1e6;
         if (i == 0)
             must(ops->usage_plan(engine, &subject->query, print_plan, NULL, &error), &error);
@@ -171,6 +172,7 @@ static void time_report(const char *directory, const struct subject *subject, ui
     }
     (void)snprintf(words, sizeof words, "%s (%zu rows)", subject->measure, counted.rows);
     print(words, "ms", values, TIMES);
+    print(words, "ms of CPU", cpu, TIMES);
 }
 
 int main(int argc, char **argv) {

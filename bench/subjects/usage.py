@@ -15,7 +15,7 @@ METHOD = f"""\
 A program writes {COUNT:,} entries through the engine as the store's thread does: a month of traffic of 2,000 keys, of which a tenth does a third, each with three of twelve
 models; a quarter has two tags. Then it asks for reports, 25 times each, every time on a new connection; it fails where a report of everything is not, to the
 milli-CU, what was written. Reports read the sums by day, and by hour at the edges, never the ledger: the query plans are asserted in the tests, and printed. The
-bytes are those of the database's pages, its free ones left out."""
+time is that of the wall, and beside it that of the CPU, which a busy machine changes less. The bytes are those of the database's pages, its free ones left out."""
 
 
 def sizes(path):

@@ -8,7 +8,8 @@
 #include "base/memory.h"
 #include "json/schema.h"
 
-enum { TASK_BYTES = 8 * 1024 * 1024, ANSWER_BYTES = 4 * 1024 * 1024 };
+/* The largest answer is one of usage: 10,000 rows with names of some hundred bytes. */
+enum { TASK_BYTES = 20 * 1024 * 1024, ANSWER_BYTES = 8 * 1024 * 1024 };
 
 /* --- on the store thread --- */
 
@@ -149,7 +150,7 @@ static void on_done(void *context, enum weir_status status, const struct weir_er
         return;
     const struct weir_log *log = weir_loop_log(request->worker->loop);
     if (task->amount_differs)
-        weir_log(log, WEIR_LOG_ERROR, "payment_amount_differs", WEIR_LOG_S("event", task->event_id),
+        weir_log(log, WEIR_LOG_ERROR, "payment_amount_differs", WEIR_LOG_S("webhook_id", task->event_id),
                  WEIR_LOG_T("effect", "nothing was credited; the payment system and the purchase do not agree"));
     if (status == WEIR_OK) {
         gateway__resume(request, answer(request, task));

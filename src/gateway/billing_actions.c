@@ -218,13 +218,16 @@ static bool read_time(struct gateway__billing_task *task, const char *name, int6
 struct usage {
     struct weir_json_writer *writer;
     unsigned by;
+    size_t rows;
 };
 
 static enum weir_status write_usage(void *context, const struct weir_usage_row *row) {
-    const struct usage *usage = context;
+    struct usage *usage = context;
     const struct weir_usage_sums *sums = &row->sums;
     struct weir_json_writer *writer = usage->writer;
     char time[WEIR_TIMESTAMP_SIZE];
+    if (usage->rows++ == MOST_ROWS) /* one more tells that there are more, and nothing is told of a part */
+        return WEIR_END;
     weir_json_write_object(writer);
     for (size_t i = 0; i < GROUP_COUNT; i++) {
         if ((usage->by & (unsigned)groups[i].dimension) == 0)
@@ -256,7 +259,7 @@ static enum weir_status get_usage(struct gateway__billing_task *task, struct wei
     struct weir_period month = weir_window_period(WEIR_WINDOW_MONTH, NULL, turn->now_utc_us);
     struct weir_usage_query query = {.from_utc_us = month.from_utc_us,
                                      .until_utc_us = (turn->now_utc_us / HOUR_US + 1) * HOUR_US,
-                                     .limit = MOST_ROWS};
+                                     .limit = MOST_ROWS + 1};
     struct usage usage = {.writer = writer};
     if (!read_time(task, "from", &query.from_utc_us))
         return refuse(task, WEIR_REASON_PARAMETER_INVALID, "from", "a date, or a time that is a full hour");
@@ -278,6 +281,12 @@ static enum weir_status get_usage(struct gateway__billing_task *task, struct wei
     status = turn->ops->usage_report(turn->engine, &query, write_usage, &usage, turn->error);
     weir_json_write_end(writer);
     weir_json_write_end(writer);
+    if (status == WEIR_ELIMIT)
+        return refuse(task, WEIR_REASON_PARAMETER_INVALID, "from",
+                      "usage by hour is not kept for so long: ask for whole days, or for later hours");
+    if (status == WEIR_OK && usage.rows > MOST_ROWS)
+        return refuse(task, WEIR_REASON_PARAMETER_INVALID, "group_by",
+                      "there are more than 10000 rows: ask for a shorter time, or for fewer groups");
     return status;
 }
 

@@ -277,7 +277,7 @@ static enum weir_status open_sealing(struct main__server *server, struct weir_er
         weir_log(log_of(server), WEIR_LOG_WARNING, "sealing_key_missing",
                  WEIR_LOG_T("problem", problem.text[0] != '\0' ? problem.text : "secrets.sealing_key is not set"),
                  WEIR_LOG_T("effect", "secrets are read-only: none can be written, none that is sealed can be opened"));
-    return WEIR_OK;
+    return main__billing_open(server, error); /* which may name a sealed one */
 }
 
 static enum weir_status open_receipts(struct main__server *server, struct weir_error *error) {
@@ -452,8 +452,6 @@ static enum weir_status boot(struct main__server *server, struct weir_arena *are
         status = open_sealing(server, error);
     if (status == WEIR_OK)
         status = open_proofs(server, error);
-    if (status == WEIR_OK)
-        status = main__billing_open(server, error);
     if (status == WEIR_OK)
         status = load_keys(server, error); /* workspaces, too: what is captured depends on the sealing key */
     if (status == WEIR_OK)

@@ -67,14 +67,13 @@ static void on_step(void *context, enum weir_status status, const struct weir_er
     struct main__billing *billing = context;
     struct main__server *server = WEIR_CONTAINER_OF(billing, struct main__server, billing);
     billing->is_running = false;
-    if (status != WEIR_OK) /* the rest of them comes later; what was done is done */
+    if (status != WEIR_OK) /* what was done is done */
         weir_log(&server->gateway.log, WEIR_LOG_ERROR, "billing_work_failed", WEIR_LOG_T("problem", error->text));
     else if (billing->changes > 0)
         weir_log(&server->gateway.log, WEIR_LOG_INFO, "billing_work", WEIR_LOG_I("changes", billing->changes));
-    if (status != WEIR_OK || billing->cursor == 0) {
-        billing->cursor = 0;
+    if (status != WEIR_OK ||
+        billing->cursor == 0) /* it goes on behind what could be done: one bad workspace hides none */
         billing->next_ns = next_round_ns();
-    }
 }
 
 void main__billing_turn(struct main__server *server) {
@@ -104,4 +103,5 @@ enum weir_status main__billing_open(struct main__server *server, struct weir_err
 
 void main__billing_release(struct main__server *server) {
     weir_secret_free(&server->billing.secret);
+    weir_found_models_free(&server->gateway.found_models);
 }

@@ -150,14 +150,19 @@ WEIR_MUST enum weir_status weir_purchase_reject(struct weir_billing_turn *turn, 
 
 /* --- plans --- */
 enum weir_plan_change { WEIR_PLAN_UPGRADE, WEIR_PLAN_DOWNGRADE, WEIR_PLAN_CANCEL_DOWNGRADE };
-/* An upgrade is in effect at once; a downgrade from the next month on, until it is cancelled. PLAN_CHANGE_REFUSED, FIELD_INVALID. *balance is how it stands then. */
+/* An upgrade is in effect at once; a downgrade from the next month on, until it is cancelled. PLAN_CHANGE_REFUSED, FIELD_INVALID. *balance is how it stands
+ * then. Months that are over are closed first and a downgrade that is due is made, also where the change itself is refused. */
 WEIR_MUST enum weir_status weir_plan_change(struct weir_billing_turn *turn, enum weir_plan_change change,
                                             struct weir_span workspace, struct weir_span plan,
                                             struct weir_balance *balance);
 
+/* Closes the months that are over. Before another hand changes the plan: they were months of the one that held in them. OBJECT_NOT_FOUND. */
+WEIR_MUST enum weir_status weir_account_close_months(struct weir_billing_turn *turn, struct weir_span workspace);
+
 /* --- periodic work --- */
 /* Looks at up to `limit` workspaces behind *cursor (0: from the start): closes months that are over, puts right what late entries have changed of the last
- * ones, and changes plans whose time has come. *cursor is where it came to; 0 again when all were seen. Opens its own transactions. */
+ * ones, and changes plans whose time has come. *cursor is where it came to; 0 again when all were seen. Opens its own transactions. A workspace whose texts
+ * cannot be read, or whose month was corrected too often, is told of in what is returned (WEIR_ECORRUPT, WEIR_ELIMIT) and holds up none of the others. */
 WEIR_MUST enum weir_status weir_billing_sweep(struct weir_billing_turn *turn, size_t limit, int64_t *cursor,
                                               size_t *changes);
 

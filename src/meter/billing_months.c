@@ -117,6 +117,14 @@ enum weir_status meter__close_months(struct weir_billing_turn *turn, const struc
     return status;
 }
 
+enum weir_status weir_account_close_months(struct weir_billing_turn *turn, struct weir_span id) {
+    struct meter__workspace workspace;
+    size_t changes = 0;
+    enum weir_status status = meter__workspace_read(turn, id, &workspace);
+    return status == WEIR_OK && turn->reason == WEIR_REASON_NONE ? meter__close_months(turn, &workspace, &changes)
+                                                                 : status;
+}
+
 /* --- all workspaces, a few at a time --- */
 
 struct page {
@@ -162,9 +170,15 @@ enum weir_status weir_billing_sweep(struct weir_billing_turn *turn, size_t limit
     if (page.ids == NULL)
         return meter__no_memory(turn);
     enum weir_status status = turn->ops->object_list(turn->engine, &query, keep_id, &page, turn->error);
-    for (size_t i = 0; i < page.count && status == WEIR_OK; i++)
+    enum weir_status failed = WEIR_OK;
+    for (size_t i = 0; i < page.count && status == WEIR_OK; i++) {
         status = sweep_one(turn, page.ids[i], changes);
+        if (status == WEIR_ECORRUPT || status == WEIR_ELIMIT) { /* its own trouble */
+            failed = status;
+            status = WEIR_OK;
+        }
+    }
     if (status == WEIR_OK)
         *cursor = page.count == limit ? page.last : 0;
-    return status;
+    return status == WEIR_OK ? failed : status;
 }

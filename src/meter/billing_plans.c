@@ -241,10 +241,24 @@ static enum weir_status change_to(struct weir_billing_turn *turn, struct meter__
     return save(turn, workspace, workspace->plan.id, wanted, month.until_utc_us, "workspaces.plan_downgrade");
 }
 
+/* What is due comes first, for the periodic work may not have been there yet: a month that is over was one of the plan that held in it, and a downgrade whose
+ * time has come is no more to be cancelled. */
+static enum weir_status settle_due(struct weir_billing_turn *turn, struct weir_span id,
+                                   struct meter__workspace *workspace) {
+    size_t closed = 0;
+    bool changed = false;
+    enum weir_status status = meter__workspace_read(turn, id, workspace);
+    if (status == WEIR_OK && turn->reason == WEIR_REASON_NONE)
+        status = meter__close_months(turn, workspace, &closed);
+    if (status == WEIR_OK && turn->reason == WEIR_REASON_NONE)
+        status = meter__plan_apply(turn, workspace, &changed);
+    return status == WEIR_OK && changed ? meter__workspace_read(turn, id, workspace) : status;
+}
+
 enum weir_status weir_plan_change(struct weir_billing_turn *turn, enum weir_plan_change change, struct weir_span id,
                                   struct weir_span plan, struct weir_balance *balance) {
     struct meter__workspace workspace;
-    enum weir_status status = meter__workspace_read(turn, id, &workspace);
+    enum weir_status status = settle_due(turn, id, &workspace);
     if (status != WEIR_OK || turn->reason != WEIR_REASON_NONE)
         return status;
     status = change == WEIR_PLAN_CANCEL_DOWNGRADE ? cancel(turn, &workspace)

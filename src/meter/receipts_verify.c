@@ -350,7 +350,7 @@ static void take_receipt(struct weir_receipt_verifier *verifier, struct weir_spa
     verifier->doubtful = !good;
     if (!in_place && good)
         return; /* a good receipt in a wrong place: the next one follows from the line before */
-    if (!good && sequence != verifier->last.sequence + 1)
+    if (!good && (sequence <= 0 || sequence - 1 != verifier->last.sequence))
         return; /* it does not say where it belongs */
     weir_receipt_end_add(&verifier->end, sequence, hash);
     verifier->last = (struct weir_receipt_link){.sequence = sequence};

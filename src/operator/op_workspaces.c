@@ -1,6 +1,7 @@
 /* Workspaces: the tenants that own keys, teams and users, and have a plan. */
 #include "operator/operations_table.h"
 #include "operator/key_changes.h"
+#include "operator/op_billing.h"
 #include "operator/op_objects.h"
 #include "operator/operations_table.h"
 #include "secrets/sealing.h"
@@ -87,8 +88,23 @@ static enum weir_status drop_schedule(struct operator__change *change) {
                                   : weir_operation_store_failed(change->call, WEIR_ENOMEM, "the workspace", NULL);
 }
 
+/* Months that are over were months of the plan before. */
+static enum weir_status close_months(struct operator__change *change) {
+    struct weir_error error = {.text = ""};
+    yyjson_val *before = change->before.length > 0
+                             ? operator__json_read(weir_operation_arena(change->call), change->before)
+                             : NULL;
+    if (before == NULL || weir_span_equal(operator__field(before, "plan"), operator__field(change->fields, "plan")))
+        return WEIR_OK;
+    struct weir_billing_turn turn = operator__billing_turn(change->call, &error);
+    enum weir_status status = weir_account_close_months(&turn, change->object.id);
+    return operator__billing_end(change->call, &turn, status, "the account");
+}
+
 static enum weir_status check_workspace(struct operator__change *change) {
     enum weir_status status = check_plan(change);
+    if (status == WEIR_OK)
+        status = close_months(change);
     if (status == WEIR_OK)
         status = drop_schedule(change);
     return status == WEIR_OK ? check_capture(change) : status;

@@ -43,8 +43,13 @@ def paid_gateway(weir_binary, sim, module_folder):
 class Buyer:
     """A workspace of its own with a key that may use billing."""
 
-    def __init__(self, gateway, operator, plan="free", capabilities=("inference", "billing")):
+    def __init__(self, gateway, operator, plan="basic", capabilities=("inference", "billing")):
         self.gateway, self.operator = gateway, operator
+        if not hasattr(gateway, "plans_made"):  # as the usual ones, without their limits by the second
+            gateway.plans_made = True
+            for name, included, price in (("basic", 10, 0), ("other", 29, 29), ("better", 99, 99)):
+                operator.post("/api/v1/plans", {"id": name, "name": name, "cu_milli_per_month": included * MILLION, "price_cu_milli_per_month": price * MILLION},
+                              status=201)
         self.workspace = f"buyer-{next(NUMBERS)}"
         operator.post("/api/v1/workspaces", {"id": self.workspace, "plan": plan}, status=201)
         self.key = operator.post("/api/v1/keys", {"name": self.workspace, "workspace": self.workspace, "rules": {"capabilities": list(capabilities)}},
@@ -108,7 +113,7 @@ def test_a_purchase_becomes_credits(buyer, operator):
     again = operator.post(f"/api/v1/purchases/{purchase['id']}/approve").json()
     assert again == approved
     balance = buyer.balance()
-    assert (balance["plan"], balance["included_cu_milli"], balance["credits_cu_milli"]) == ("free", 10 * MILLION, 5000)
+    assert (balance["plan"], balance["included_cu_milli"], balance["credits_cu_milli"]) == ("basic", 10 * MILLION, 5000)
     assert balance["remaining_cu_milli"] == 10 * MILLION + 5000
     entry, = buyer.entries()
     assert (entry["kind"], entry["amount_cu_milli"], entry["balance_after_cu_milli"], entry["purchase"]) == ("purchase", 5000, 5000, purchase["id"])
@@ -183,7 +188,7 @@ def test_one_that_waited_too_long_has_expired(gateway, operator, buyer):
 
 # --- Idempotency-Key ---
 
-@pytest.mark.parametrize("path, body", [("purchases", {"cu": 1}), ("plan/upgrade", {"plan": "startup"}), ("plan/downgrade", {"plan": "free"}),
+@pytest.mark.parametrize("path, body", [("purchases", {"cu": 1}), ("plan/upgrade", {"plan": "better"}), ("plan/downgrade", {"plan": "basic"}),
                                         ("plan/cancel-downgrade", None)])
 def test_a_key_is_needed_and_a_uuid_v4(buyer, path, body):
     missing = buyer.call("POST", path, body)
@@ -207,7 +212,7 @@ def test_the_same_again_is_answered_byte_for_byte(buyer):
 def test_another_request_with_the_key_is_refused(buyer, gateway, operator):
     key = str(uuid.uuid4())
     assert buyer.post("purchases", {"cu": 1}, key).status == 201
-    for path, body in (("purchases", {"cu": 2}), ("purchases", {"cu_milli": 1000}), ("plan/upgrade", {"plan": "startup"})):
+    for path, body in (("purchases", {"cu": 2}), ("purchases", {"cu_milli": 1000}), ("plan/upgrade", {"plan": "better"})):
         other = buyer.post(path, body, key)
         assert (other.status, reason(other), other.json()["error_code"]) == (422, "idempotency_key_mismatch", "WEIR_IDEMPOTENCY_KEY_MISMATCH")
     assert len(buyer.purchases()) == 1
@@ -220,11 +225,11 @@ def test_a_refusal_of_the_operation_is_kept_too(buyer):
     key = str(uuid.uuid4())
     first = buyer.post("plan/cancel-downgrade", None, key)
     assert (first.status, reason(first)) == (409, "plan_change_refused")
-    buyer.post("plan/upgrade", {"plan": "startup"})
-    buyer.post("plan/downgrade", {"plan": "free"})
+    buyer.post("plan/upgrade", {"plan": "better"})
+    buyer.post("plan/downgrade", {"plan": "basic"})
     again = buyer.post("plan/cancel-downgrade", None, key)  # it could be done now, and is not
     assert (again.status, again.body, again.headers["idempotency-replayed"]) == (409, first.body, "true")
-    assert buyer.call("GET", "plan").json()["plan_next"] == "free"
+    assert buyer.call("GET", "plan").json()["plan_next"] == "basic"
 
 
 def test_fifty_at_once_are_one(buyer):
@@ -343,40 +348,71 @@ def test_what_was_used_is_in_balance_and_usage(buyer, gateway):
         assert buyer.call("GET", f"usage?{query}").status == 400
 
 
+def test_usage_is_told_whole_or_not_at_all(make_gateway, sim):
+    from harness.operator import Operator
+    instance = make_gateway(sim)
+    buyer = Buyer(instance, Operator(instance))
+    assert call(instance.address, "POST", "/v1/chat/completions", {"authorization": f"Bearer {buyer.key}"},
+                {"model": "sim-small", "messages": [{"role": "user", "content": "hello"}]}).status == 200
+    until(lambda: buyer.call("GET", "usage").json()["data"], "the request in the usage")
+    instance.stop()
+    path, = (instance.folder / "data").glob("*.db")
+    day = 20371  # 2025-10-10
+    with sqlite3.connect(path) as connection:
+        number, = connection.execute("SELECT max(number) FROM usage_of WHERE tag IS NULL").fetchone()
+        last, = connection.execute("SELECT max(number) FROM usage_of").fetchone()
+        for i in range(1, 10002):
+            model = connection.execute("INSERT INTO dictionary(text) VALUES(?)", [f"many-{i}"]).lastrowid
+            connection.execute("INSERT INTO usage_of SELECT ?, key, user, team, workspace, provider, ?, upstream_model, endpoint, NULL FROM usage_of WHERE number = ?",
+                               [last + i, model, number])
+            connection.execute("INSERT INTO usage_day VALUES(?, 1, 0, 0, 0, 0, 0, 1, 0, 0, 1, 0, 1, 0, 1)", [day << 32 | last + i])
+        connection.execute("INSERT OR REPLACE INTO meta VALUES('usage_hours_from', ?)", [(day + 1) * 24])
+    instance.start()
+    asked = "usage?from=2025-10-10&until=2025-10-11"
+    assert buyer.call("GET", asked).json()["data"][0]["requests"] == 10001
+    refused = buyer.call("GET", f"{asked}&group_by=model")
+    assert (refused.status, reason(refused)) == (400, "parameter_invalid") and "10000" in refused.json()["error"]["message"]
+    with sqlite3.connect(path) as connection:
+        connection.execute("DELETE FROM usage_day WHERE place = ?", [day << 32 | last + 1])
+    assert len(buyer.call("GET", f"{asked}&group_by=model").json()["data"]) == 10000
+    refused = buyer.call("GET", "usage?from=2025-10-10T05:00:00Z&until=2025-10-11")
+    assert (refused.status, reason(refused)) == (400, "parameter_invalid")
+
+
 # --- plans ---
 
 def test_an_upgrade_is_in_effect_at_once(buyer, operator):
-    changed = buyer.post("plan/upgrade", {"plan": "startup"})
-    assert (changed.status, changed.json()["plan"], changed.json()["requests_per_second"]) == (200, "startup", 50)
-    assert operator.get(f"/api/v1/workspaces/{buyer.workspace}").json()["plan"] == "startup"
+    changed = buyer.post("plan/upgrade", {"plan": "better"})
+    assert (changed.status, changed.json()["plan"], changed.json()["requests_per_second"]) == (200, "better", None)
+    assert operator.get(f"/api/v1/workspaces/{buyer.workspace}").json()["plan"] == "better"
     assert buyer.balance()["included_cu_milli"] == 99 * MILLION
     told = operator.get(f"/api/v1/audit-logs?org_id={buyer.workspace}&action=workspaces.plan_upgrade").json()["data"]
-    assert (told[0]["changes"]["before"]["plan"], told[0]["changes"]["after"]["plan"]) == ("free", "startup")
+    assert (told[0]["changes"]["before"]["plan"], told[0]["changes"]["after"]["plan"]) == ("basic", "better")
 
 
 def test_a_downgrade_waits_for_the_month_and_can_be_cancelled(buyer, operator):
-    buyer.post("plan/upgrade", {"plan": "startup"})
-    scheduled = buyer.post("plan/downgrade", {"plan": "free"}).json()
-    assert (scheduled["plan"], scheduled["plan_next"], scheduled["plan_next_at"]) == ("startup", "free", buyer.balance()["reset_at"])
+    buyer.post("plan/upgrade", {"plan": "better"})
+    scheduled = buyer.post("plan/downgrade", {"plan": "basic"}).json()
+    assert (scheduled["plan"], scheduled["plan_next"], scheduled["plan_next_at"]) == ("better", "basic", buyer.balance()["reset_at"])
     shown = operator.get(f"/api/v1/workspaces/{buyer.workspace}").json()
-    assert (shown["plan_next"], shown["plan_next_at"]) == ("free", scheduled["plan_next_at"])
+    assert (shown["plan_next"], shown["plan_next_at"]) == ("basic", scheduled["plan_next_at"])
     # What operators change besides leaves it, another plan does away with it.
-    assert operator.patch(f"/api/v1/workspaces/{buyer.workspace}", {"notes": "n"}).json()["plan_next"] == "free"
+    assert operator.patch(f"/api/v1/workspaces/{buyer.workspace}", {"notes": "n"}).json()["plan_next"] == "basic"
     cancelled = buyer.post("plan/cancel-downgrade").json()
-    assert (cancelled["plan"], cancelled["plan_next"]) == ("startup", None)
+    assert (cancelled["plan"], cancelled["plan_next"]) == ("better", None)
     assert reason(buyer.post("plan/cancel-downgrade")) == "plan_change_refused"
-    buyer.post("plan/downgrade", {"plan": "free"})
-    assert operator.patch(f"/api/v1/workspaces/{buyer.workspace}", {"plan": "developer"}).json()["plan_next"] is None
+    buyer.post("plan/downgrade", {"plan": "basic"})
+    assert operator.patch(f"/api/v1/workspaces/{buyer.workspace}", {"plan": "other"}).json()["plan_next"] is None
 
 
 def test_only_what_is_asked_for_is_done(buyer):
-    for path, plan, status, code in (("upgrade", "free", 409, "plan_change_refused"), ("upgrade", "nope", 400, "field_invalid"),
-                                     ("downgrade", "startup", 409, "plan_change_refused"), ("downgrade", "free", 409, "plan_change_refused")):
+    for path, plan, status, code in (("upgrade", "basic", 409, "plan_change_refused"), ("upgrade", "nope", 400, "field_invalid"),
+                                     ("downgrade", "better", 409, "plan_change_refused"), ("downgrade", "basic", 409, "plan_change_refused")):
         answer = buyer.post(f"plan/{path}", {"plan": plan})
         assert (answer.status, reason(answer)) == (status, code), (path, plan)
-    assert buyer.call("GET", "plan").json()["plan"] == "free"
+    assert buyer.call("GET", "plan").json()["plan"] == "basic"
     assert buyer.post("plan/upgrade", {}).status == 400
-    assert buyer.post("plan/cancel-downgrade", {"plan": "free"}).status == 400
+    assert buyer.post("plan/cancel-downgrade", {"plan": "basic"}).status == 400
 
 
 def test_a_plan_of_ones_own_has_its_place(buyer, operator):
@@ -388,17 +424,17 @@ def test_a_plan_of_ones_own_has_its_place(buyer, operator):
 def test_months_are_closed_and_plans_changed_when_their_time_has_come(make_gateway, sim):
     from harness.operator import Operator
     instance = make_gateway(sim)
-    buyer = Buyer(instance, Operator(instance), plan="startup")
+    buyer = Buyer(instance, Operator(instance), plan="better")
     operator = buyer.operator
     operator.post(f"/api/v1/workspaces/{buyer.workspace}/account/adjust", {"amount_cu_milli": 1000, "reason": "x"}, status=201)
-    buyer.post("plan/downgrade", {"plan": "free"})
+    buyer.post("plan/downgrade", {"plan": "basic"})
     instance.stop()
     path, = (instance.folder / "data").glob("*.db")
     with sqlite3.connect(path) as connection:
         connection.execute("UPDATE object SET text = json_set(text, '$.plan_next_at', '2026-01-01T00:00:00Z') WHERE id = ? AND kind = 2", [buyer.workspace])
         connection.execute("UPDATE object SET created_utc_us = created_utc_us - 86400000000 * 40 WHERE id = ? AND kind = 14", [buyer.workspace])
     instance.start()
-    plan = until(lambda: next((p for p in [buyer.call("GET", "plan").json()] if p["plan"] == "free"), None), "the downgrade")
+    plan = until(lambda: next((p for p in [buyer.call("GET", "plan").json()] if p["plan"] == "basic"), None), "the downgrade")
     assert plan["plan_next"] is None
     closes = until(lambda: [entry for entry in buyer.entries() if entry["kind"] == "month_close"], "the close of the month")
     assert [close["amount_cu_milli"] for close in closes] == [0] * len(closes) and 1 <= len(closes) <= 2

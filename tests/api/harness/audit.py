@@ -183,6 +183,17 @@ def content(operator):
     return lambda: operator.delete(f"{path}?confirm={request_id}")
 
 
+def purchase(action, body=None):
+    """Of a workspace whose key has asked for one."""
+    def prepare(operator):
+        path = path_of(operator, W)
+        made = key_of(operator, workspace=path.split("/")[-1], rules={"capabilities": ["billing"]})["key"]
+        bought = call(operator.gateway.address, "POST", "/v1/billing/purchases",
+                      {"authorization": f"Bearer {made}", "idempotency-key": str(uuid.uuid4())}, {"cu": 1}).json()
+        return lambda: operator.post(f"/api/v1/purchases/{bought['id']}/{action}", body)
+    return prepare
+
+
 def budget_of(operator, **more):
     number = path_of.count = getattr(path_of, "count", 0) + 1
     return operator.post("/api/v1/budgets", {"name": f"audited {number}", "scope": "global", "window": "month", "limit_cu_milli": 10**12, **more}).json()["id"]
@@ -217,17 +228,6 @@ def limit(method, body=None, confirm=False):
 
 
 MONTH = {"scope": "global", "window": "month", "limit_cu_milli": 10**12}
-def purchase(action, body=None):
-    """Of a workspace whose key has asked for one."""
-    def prepare(operator):
-        path = path_of(operator, W)
-        made = key_of(operator, workspace=path.split("/")[-1], rules={"capabilities": ["billing"]})["key"]
-        bought = call(operator.gateway.address, "POST", "/v1/billing/purchases",
-                      {"authorization": f"Bearer {made}", "idempotency-key": str(uuid.uuid4())}, {"cu": 1}).json()
-        return lambda: operator.post(f"/api/v1/purchases/{bought['id']}/{action}", body)
-    return prepare
-
-
 W, T, U = "/api/v1/workspaces/{workspace}", "/api/v1/workspaces/{workspace}/teams", "/api/v1/workspaces/{workspace}/users"
 CHANGES = {
     "keys.create": change("POST", "/api/v1/keys", {"name": "one more"}),

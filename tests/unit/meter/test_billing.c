@@ -222,6 +222,55 @@ static void a_downgrade_comes_behind_the_months_close(void **state) {
                      WEIR_REASON_PLAN_CHANGE_REFUSED);
 }
 
+/* The periodic work comes a moment after a month's end; who changes the plan in that moment gains nothing by it. */
+static void a_plan_that_changes_behind_a_months_end_is_none_of_that_month(void **state) {
+    struct fixture *fixture = *state;
+    struct weir_balance balance;
+    make_world(fixture);
+    give(fixture, 5000000, november - 10 * DAY);
+    charge(fixture, 13000000, november - 5 * DAY); /* 3,000,000 above the small plan, nothing above the large one */
+    assert_int_equal(change(fixture, WEIR_PLAN_UPGRADE, "large", november + 1, &balance), WEIR_REASON_NONE);
+    assert_int_equal(account_of(fixture).consumed_cu_milli, 3000000);
+    assert_int_equal(sweep(fixture, november + DAY), 0);
+    assert_int_equal(account_of(fixture).consumed_cu_milli, 3000000);
+}
+
+static void a_downgrade_that_is_due_is_not_cancelled(void **state) {
+    struct fixture *fixture = *state;
+    struct weir_balance balance;
+    make_world(fixture);
+    assert_int_equal(change(fixture, WEIR_PLAN_UPGRADE, "large", november - 9 * DAY, &balance), WEIR_REASON_NONE);
+    assert_int_equal(change(fixture, WEIR_PLAN_DOWNGRADE, "small", november - 8 * DAY, &balance), WEIR_REASON_NONE);
+    assert_int_equal(change(fixture, WEIR_PLAN_CANCEL_DOWNGRADE, "", november, &balance),
+                     WEIR_REASON_PLAN_CHANGE_REFUSED);
+    assert_int_equal(sweep(fixture, november), 0); /* it was made then */
+    assert_int_equal(change(fixture, WEIR_PLAN_UPGRADE, "large", november + 1, &balance), WEIR_REASON_NONE);
+    assert_spans_equal(balance.plan, WEIR_SPAN("large"));
+    assert_int_equal(balance.plan_next.length, 0);
+}
+
+static void one_bad_account_holds_up_no_other(void **state) {
+    struct fixture *fixture = *state;
+    struct weir_billing_turn turn = turn_of(fixture, november);
+    int64_t cursor = 0;
+    size_t changes = 0, all = 0;
+    enum weir_status worst = WEIR_OK;
+    make(fixture, WEIR_OBJECT_WORKSPACE, "aaa", "{\"name\":\"A\",\"plan\":\"small\"}");
+    make(fixture, WEIR_OBJECT_ACCOUNT, "aaa", "{\"a\":\"\\u0000\"}"); /* what a damaged file may give */
+    make_world(fixture);
+    give(fixture, 5000000, november - 10 * DAY);
+    charge(fixture, 12000000, november - 5 * DAY);
+    turn.context = &turn;
+    do {
+        enum weir_status status = weir_billing_sweep(&turn, 1, &cursor, &changes);
+        worst = status != WEIR_OK ? status : worst;
+        all += changes;
+    } while (cursor != 0);
+    assert_int_equal(worst, WEIR_ECORRUPT);
+    assert_int_equal(all, 1);
+    assert_int_equal(account_of(fixture).consumed_cu_milli, 2000000);
+}
+
 /* --- purchases, killed at each step --- */
 
 /* The engine with a bomb: the process dies before or after the n-th step. A child has its own. */
@@ -566,6 +615,9 @@ int main(void) {
         HERE(a_month_within_the_plan_takes_nothing),
         HERE(balance_counts_credits_behind_the_plan),
         HERE(a_downgrade_comes_behind_the_months_close),
+        HERE(a_plan_that_changes_behind_a_months_end_is_none_of_that_month),
+        HERE(a_downgrade_that_is_due_is_not_cancelled),
+        HERE(one_bad_account_holds_up_no_other),
         HERE(a_purchase_is_made_once_wherever_the_process_dies),
         HERE(a_purchase_is_credited_once_wherever_the_process_dies),
         cmocka_unit_test(keys_are_uuids_of_version_4),

@@ -143,6 +143,38 @@ static struct file export_of(const struct signer *signer, int64_t first, size_t 
     return file;
 }
 
+/* Whoever brings the keys can sign any number: behind the largest one there is none. */
+static void the_largest_number_is_followed_by_none(void **state) {
+    struct signer signer = signer_of('s');
+    struct file file = export_of(&signer, 1, 1, 1);
+    struct weir_receipt_link link = {.sequence = 0};
+    struct weir_ledger_entry entry = entry_of(1);
+    struct weir_buffer text, out;
+    struct weir_json_writer writer;
+    char signature[WEIR_RECEIPT_SIGNATURE_SIZE];
+    (void)state;
+    file.count = 1;
+    entry.sequence = INT64_MAX;
+    weir_buffer_init(&text, WEIR_RECEIPT_MAX_BYTES);
+    weir_buffer_init(&out, WEIR_MIB);
+    for (int i = 0; i < 2; i++) { /* the second one with a signature of something else */
+        assert_int_equal(weir_receipt_follow(&link, &entry, &text), WEIR_OK);
+        assert_int_equal(weir_receipt_sign(signer.signing, WEIR_RECEIPT_OF_ENTRY,
+                                           i == 0 ? weir_buffer_span(&text) : WEIR_SPAN("x"), signature),
+                         WEIR_OK);
+        weir_json_writer_init(&writer, &out);
+        weir_receipt_write_signed(&writer, weir_buffer_span(&text), link.hash, signer.public.id, signature);
+        put(&file, &out);
+        entry.sequence = INT64_MIN;
+    }
+    struct found found = verify(&file);
+    assert_true(found.count >= 2 && found.lines[0] == 3 && found.lines[found.count - 1] == 3);
+    assert_non_null(strstr(found.words[0], "the signature is not that of the key"));
+    weir_buffer_release(&text);
+    weir_buffer_release(&out);
+    weir_secret_free(&signer.signing);
+}
+
 static void take_out(struct file *file, size_t line) {
     memmove(file->lines[line], file->lines[line + 1], (file->count - line - 1) * LINE_SIZE);
     file->count--;
@@ -591,6 +623,7 @@ int main(void) {
         cmocka_unit_test(every_member_counts),
         cmocka_unit_test(lines_count),
         cmocka_unit_test(a_chain_that_forks_is_found),
+        cmocka_unit_test(the_largest_number_is_followed_by_none),
         cmocka_unit_test(keys_come_in_three_forms),
         cmocka_unit_test(a_wrong_key_is_refused),
         cmocka_unit_test(a_key_in_a_file),

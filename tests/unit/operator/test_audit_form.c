@@ -1,6 +1,7 @@
 /* The outward form of audit entries: JSON, CSV that no spreadsheet runs, heads; and what a sink's setting may be. */
 #include "base/limits.h"
 #include "operator/audit_form.h"
+#include "operator/csv.h"
 #include "operator/trail.h"
 
 #include <setjmp.h>
@@ -34,6 +35,28 @@ static void json(void **state) {
         strstr(out.at, "\"changes\":{\"before\":null,\"after\":{\"a\":\"x,\\\"y\\\"\"}},\"request_metadata\":null"));
     assert_non_null(strstr(out.at, "\"result\":\"failure\""));
     weir_buffer_release(&out);
+}
+
+/* Other tables than the trail's: control characters become blanks, and what they stood before is still no formula. */
+static void csv_texts(void **state) {
+    (void)state;
+    static const char *const texts[][2] = {{"x", "\"x\""},
+                                           {"a\"b", "\"a\"\"b\""},
+                                           {"a\nb", "\"a b\""},
+                                           {" =x", "\"' =x\""},
+                                           {"\r\n@x", "\"'  @x\""},
+                                           {"\x01=x", "\"' =x\""},
+                                           {"\v \x1f-x", "\"'   -x\""},
+                                           {"\x01", "\" \""},
+                                           {"", "\"\""}};
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
+        struct weir_buffer out;
+        weir_buffer_init(&out, WEIR_MIB);
+        weir_csv_text(&out, weir_span_of_string(texts[i][0]));
+        weir_buffer_append_byte(&out, '\0');
+        assert_string_equal(out.at, texts[i][1]);
+        weir_buffer_release(&out);
+    }
 }
 
 static void csv(void **state) {
@@ -109,7 +132,7 @@ static void sinks(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(json), cmocka_unit_test(csv), cmocka_unit_test(heads),
-                                       cmocka_unit_test(sinks)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(json), cmocka_unit_test(csv), cmocka_unit_test(csv_texts),
+                                       cmocka_unit_test(heads), cmocka_unit_test(sinks)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
