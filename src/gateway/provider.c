@@ -145,7 +145,7 @@ static enum gateway__next admit(struct weir_request *request, const struct weir_
     }
     if (!weir_meter_admit(binding, gateway__is_stream(request), gateway__likely_tokens(request),
                           weir_loop_now_ns(request->worker->loop), &meter->provider, &rates, &refusal)) {
-        weir_meter_settle(&hold, 0, 0, 0);
+        weir_meter_undo(&hold);
         return pass_over_limit(request, &refusal);
     }
     put_aside(request);

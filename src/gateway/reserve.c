@@ -155,7 +155,8 @@ static enum weir_status bind(struct weir_request *request, struct asked *asked) 
     asked->model = NULL;
     if (status != WEIR_OK)
         return status;
-    if (request->endpoint->place == PLACE_OF_MODEL)
+    /* Also where an id has told the model: the ledger has the request under its name. */
+    if (request->call.model.length > 0)
         status = gateway__bind_name(request->worker, WEIR_SCOPE_MODEL, request->call.model, &asked->model);
     if (weir_meter_binding_is_empty(asked->caller))
         asked->caller = NULL;
@@ -178,7 +179,7 @@ static enum weir_reserve hold(struct weir_request *request, const struct asked *
     outcome = weir_meter_reserve(asked->model, cost, tokens, request->start_utc_us, waited_ms, &meter->model_hold,
                                  refusal);
     if (outcome != WEIR_RESERVED)
-        weir_meter_settle(&meter->caller_hold, 0, 0, 0);
+        weir_meter_undo(&meter->caller_hold);
     return outcome;
 }
 

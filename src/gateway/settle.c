@@ -63,7 +63,15 @@ static void fill_usage(struct weir_request *request, enum weir_usage_source sour
         fill_units(request);
 }
 
+/* As much as everybody who pays holds of it: of a later attempt's provider that may be less than of the caller, whom the dearest candidate's price bounds. */
+static int64_t most_that_is_held(const struct weir_request *request) {
+    const struct weir_hold *provider = &request->meter.provider_hold;
+    int64_t most = request->reserved_cu_milli;
+    return provider->binding != NULL && provider->cu_milli < most ? provider->cu_milli : most;
+}
+
 static void fill_entry(struct weir_request *request, enum weir_usage_source source, int64_t cost_cu_milli) {
+    const int64_t most = most_that_is_held(request);
     const struct weir_published *published = request->held->published;
     struct weir_ledger_entry *entry = &request->entry;
     entry->request_id = request->id;
@@ -84,7 +92,7 @@ static void fill_entry(struct weir_request *request, enum weir_usage_source sour
     entry->start_utc_us = request->start_utc_us;
     entry->end_utc_us = weir_loop_utc_us(request->worker->loop);
     entry->reserved_cu_milli = request->reserved_cu_milli;
-    entry->cost_cu_milli = cost_cu_milli < request->reserved_cu_milli ? cost_cu_milli : request->reserved_cu_milli;
+    entry->cost_cu_milli = cost_cu_milli < most ? cost_cu_milli : most;
     entry->overrun_cu_milli = cost_cu_milli - entry->cost_cu_milli;
     entry->usage = request->usage;
     entry->revision = published->revision->number;

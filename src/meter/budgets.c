@@ -286,7 +286,8 @@ static bool take(struct weir_meter *meter, struct meter__account *account, int64
 
 /* What is charged stays out of the pot's room; so does what a hold charges that is older than the pot, for the ledger takes it from the pot's slice all the same. True:
  * somebody waits for what comes back. */
-static bool give(struct meter__account *account, int64_t held, int64_t charged, int64_t utc_us, uint64_t sequence) {
+static bool give(struct meter__account *account, int64_t held, int64_t charged, int64_t utc_us, uint64_t sequence,
+                 bool wakes) {
     const uint64_t epoch = atomic_load_explicit(&account->meter->epoch, memory_order_relaxed);
     bool hoping = false;
     for (struct meter__pot *pot = account->pots; pot != NULL; pot = pot->next) {
@@ -296,7 +297,9 @@ static bool give(struct meter__account *account, int64_t held, int64_t charged, 
         pot->held = subtract(pot->held, taken);
         pot->room = add(pot->room, subtract(taken, charged));
         pot->touched_epoch = epoch;
-        if (pot->hoping && taken > charged) {
+        /* More than was granted: whether it left the slice or found none there is not to be seen from here. */
+        pot->uncertain = pot->uncertain || (charged > taken && pot->room < 0);
+        if (wakes && pot->hoping && taken > charged) {
             pot->hoping = false;
             hoping = true;
         }
@@ -401,12 +404,7 @@ enum weir_reserve weir_meter_reserve(struct weir_meter_binding *binding, int64_t
     return WEIR_RESERVED;
 }
 
-/* A provider may report more tokens than could be: the ledger has them, but no slice was ever there for them. */
-static int64_t at_most(int64_t amount, int64_t most) {
-    return amount < 0 ? 0 : amount < most ? amount : most;
-}
-
-void weir_meter_settle(struct weir_hold *hold, int64_t cu_milli, int64_t tokens, int64_t requests) {
+static void end_hold(struct weir_hold *hold, int64_t cu_milli, int64_t tokens, int64_t requests, bool wakes) {
     struct weir_meter_binding *binding = hold->binding;
     if (binding == NULL)
         return;
@@ -414,14 +412,15 @@ void weir_meter_settle(struct weir_hold *hold, int64_t cu_milli, int64_t tokens,
     const int64_t held[METER_UNITS] = {[WEIR_SPEND_CU_MILLI] = hold->cu_milli,
                                        [WEIR_SPEND_REQUESTS] = hold->requests,
                                        [WEIR_SPEND_TOKENS] = hold->tokens},
-                  charged[METER_UNITS] = {[WEIR_SPEND_CU_MILLI] = at_most(cu_milli, hold->cu_milli),
-                                          [WEIR_SPEND_REQUESTS] = at_most(requests, hold->requests),
-                                          [WEIR_SPEND_TOKENS] = at_most(tokens, hold->tokens)};
+                  charged[METER_UNITS] = {[WEIR_SPEND_CU_MILLI] = at_least_zero(cu_milli),
+                                          [WEIR_SPEND_REQUESTS] = at_least_zero(requests),
+                                          [WEIR_SPEND_TOKENS] = at_least_zero(tokens)};
     bool hoping = false;
     for (size_t i = 0; i < binding->account_count; i++) {
         struct meter__account *account = binding->accounts[i];
         meter__lock(&account->lock);
-        hoping = give(account, held[account->unit], charged[account->unit], hold->utc_us, hold->sequence) || hoping;
+        hoping = give(account, held[account->unit], charged[account->unit], hold->utc_us, hold->sequence, wakes) ||
+                 hoping;
         meter__unlock(&account->lock);
     }
     atomic_fetch_sub_explicit(&meter->shards[binding->shard].holds, 1, memory_order_relaxed);
@@ -431,4 +430,12 @@ void weir_meter_settle(struct weir_hold *hold, int64_t cu_milli, int64_t tokens,
         meter__wake(meter);
     }
     weir_meter_unbind(&binding);
+}
+
+void weir_meter_settle(struct weir_hold *hold, int64_t cu_milli, int64_t tokens, int64_t requests) {
+    end_hold(hold, cu_milli, tokens, requests, true);
+}
+
+void weir_meter_undo(struct weir_hold *hold) {
+    end_hold(hold, 0, 0, 0, false);
 }

@@ -159,6 +159,9 @@ WEIR_MUST enum weir_reserve weir_meter_reserve(struct weir_meter_binding *bindin
 /* What is charged of each, as the ledger will have it: 0 to what is held of milli-CU; tokens may be more than were held. The rest is free again, and the hold
  * empty. Legal on an empty one. */
 void weir_meter_settle(struct weir_hold *hold, int64_t cu_milli, int64_t tokens, int64_t requests);
+/* Gives back a hold that never stood, because another budget did not agree. Wakes nobody: two that wait for one another's room would wake each other on and
+ * on, and whoever waits asks again after a moment by itself. Legal on an empty one. */
+void weir_meter_undo(struct weir_hold *hold);
 /* Counts what a provider reported beyond its reservation: an alarm follows. */
 void weir_meter_note_overrun(struct weir_meter *meter, const struct weir_meter_caller *caller, int64_t cu_milli);
 /* One 429 of this key, of ours. */

@@ -224,7 +224,7 @@ void meter__forget_refusals(struct weir_meter *meter, int64_t now_ns) {
             continue;
         (void)weir_map_remove(meter->refusals, key);
         weir_memory_free(known);
-        cursor = 0; /* places have moved */
+        cursor--; /* what stood behind it may have moved here */
     }
     pthread_mutex_unlock(&meter->queue_lock);
 }

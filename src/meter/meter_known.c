@@ -238,15 +238,25 @@ static enum weir_status take_definition(struct weir_meter *meter, const struct w
     if (!key_of((char)object->kind, weir_span_of(parent_and_id, object->parent.length + object->id.length), bytes,
                 &key))
         return WEIR_OK;
-    struct meter__definition *old = weir_map_remove(meter->definitions, key);
+    /* What needs memory comes first: where there is none, what was known before stays. */
     enum weir_status status = WEIR_OK;
+    void *before = NULL;
+    if (made != NULL) {
+        status = link_to_target(meter, made);
+        if (status == WEIR_OK && weir_map_put(meter->definitions, made->key, made, &before) != WEIR_OK) {
+            unlink_from_target(meter, made);
+            status = WEIR_ENOMEM;
+        }
+        if (status != WEIR_OK) {
+            meter__definition_unref(made);
+            return weir_fail(error, status, "no memory for a definition");
+        }
+    } else {
+        before = weir_map_remove(meter->definitions, key);
+    }
+    struct meter__definition *old = before;
     if (old != NULL)
         unlink_from_target(meter, old);
-    if (made != NULL) {
-        status = weir_map_put(meter->definitions, made->key, made, NULL);
-        if (status == WEIR_OK)
-            status = link_to_target(meter, made);
-    }
     if (status == WEIR_OK && old != NULL)
         status = concern(meter, old);
     if (status == WEIR_OK && made != NULL)

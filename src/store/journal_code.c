@@ -120,6 +120,7 @@ void store__open_encode(const struct weir_journal_open *open, char *out) {
 enum {
     CLOSE_CLIENT_REQUEST_ID = 0,
     CLOSE_WORKSPACE = 3,
+    CLOSE_MODEL = 5,
     CLOSE_PROVIDER = 6,
     CLOSE_UPSTREAM_MODEL = 7,
     CLOSE_PATH = 12,
@@ -163,6 +164,7 @@ static size_t close_limit(enum store__brevity brevity, size_t index) {
     switch (index) {
     case CLOSE_CLIENT_REQUEST_ID: return WEIR_MAX_CLIENT_REQUEST_ID_BYTES;
     case CLOSE_WORKSPACE:
+    case CLOSE_MODEL:
     case CLOSE_PROVIDER:
     case CLOSE_UPSTREAM_MODEL:
     case CLOSE_TEAM:
@@ -176,6 +178,13 @@ static size_t close_limit(enum store__brevity brevity, size_t index) {
 static bool issued_fits(struct weir_span id, enum store__brevity brevity) {
     return id.length > 0 &&
            id.length <= (brevity == STORE__FULL ? (size_t)STORE__MAX_STRING_BYTES : (size_t)STORE__SHORT_ISSUED_BYTES);
+}
+
+/* Of an attempt's provider: its budget is charged what the attempt cost. */
+static size_t attempt_provider_limit(const struct weir_ledger_attempt *attempt, enum store__brevity brevity) {
+    if (brevity == STORE__FULL)
+        return STORE__MAX_STRING_BYTES;
+    return attempt->cost_cu_milli != 0 ? STORE__SHORT_STRING_BYTES : 0;
 }
 
 static size_t issued_size(const struct weir_ledger_entry *entry, enum store__brevity brevity) {
@@ -209,8 +218,8 @@ size_t store__close_payload_size(const struct weir_ledger_entry *entry, enum sto
     size_t limit = brevity == STORE__FULL ? STORE__MAX_STRING_BYTES : 0;
     for (size_t i = 0; i < entry->attempt_count; i++) {
         const struct weir_ledger_attempt *attempt = &entry->attempts[i];
-        size += STORE__ATTEMPT_FIXED_BYTES + 6 + cut(attempt->provider, limit) + cut(attempt->upstream_model, limit) +
-                cut(attempt->upstream_request_id, limit);
+        size += STORE__ATTEMPT_FIXED_BYTES + 6 + cut(attempt->provider, attempt_provider_limit(attempt, brevity)) +
+                cut(attempt->upstream_model, limit) + cut(attempt->upstream_request_id, limit);
     }
     return size;
 }
@@ -253,7 +262,7 @@ void store__close_encode(const struct weir_ledger_entry *entry, enum store__brev
         out = put8(out, attempt->reused_connection ? 1 : 0);
         if (owned)
             out = put64_signed(out, attempt->cost_cu_milli);
-        out = put_string(out, attempt->provider, limit);
+        out = put_string(out, attempt->provider, attempt_provider_limit(attempt, brevity));
         out = put_string(out, attempt->upstream_model, limit);
         out = put_string(out, attempt->upstream_request_id, limit);
     }

@@ -24,7 +24,7 @@ enum {
     /* Of a close that is written into the room kept back for it: */
     STORE__SHORT_STRING_BYTES = 64,
     STORE__SHORT_NAME_BYTES =
-        200, /* workspace, provider and upstream model: issued ids belong to them, so they are whole; team and user: budgets do */
+        200, /* workspace, provider and upstream model: issued ids belong to them, so they are whole; model, team and user: budgets do */
     STORE__SHORT_ISSUED_BYTES = 128, /* an id that was given out: without it its client loses what it stands for */
     STORE__USAGE_BYTES = 81,
     STORE__OPEN_FIXED_BYTES = 42 + STORE__USAGE_BYTES,
@@ -40,14 +40,14 @@ enum {
                                (STORE__CLOSE_STRINGS + (int)WEIR_MAX_ISSUED) * (2 + STORE__MAX_STRING_BYTES) +
                                (int)WEIR_MAX_ATTEMPTS * (STORE__ATTEMPT_FIXED_BYTES + STORE__ATTEMPT_COST_BYTES +
                                                          STORE__ATTEMPT_STRINGS * (2 + STORE__MAX_STRING_BYTES)),
-    /* Path and detail are left out of it. The client's request id is kept in full: it is at most WEIR_MAX_CLIENT_REQUEST_ID_BYTES long, twice the short
+    /* Path and detail are left out of it, and of attempts all texts but the provider's name where the attempt cost something. The client's request id is kept in full: it is at most WEIR_MAX_CLIENT_REQUEST_ID_BYTES long, twice the short
      * string. */
     STORE__SHORT_CLOSE_PAYLOAD = STORE__CLOSE_FIXED_BYTES + STORE__CLOSE_STRINGS * (2 + STORE__SHORT_STRING_BYTES) -
                                  2 * STORE__SHORT_STRING_BYTES + STORE__SHORT_STRING_BYTES +
-                                 5 * (STORE__SHORT_NAME_BYTES - STORE__SHORT_STRING_BYTES) +
+                                 6 * (STORE__SHORT_NAME_BYTES - STORE__SHORT_STRING_BYTES) +
                                  (int)WEIR_MAX_ISSUED * (2 + STORE__SHORT_ISSUED_BYTES) +
                                  (int)WEIR_MAX_ATTEMPTS * (STORE__ATTEMPT_FIXED_BYTES + STORE__ATTEMPT_COST_BYTES +
-                                                           STORE__ATTEMPT_STRINGS * 2),
+                                                           STORE__ATTEMPT_STRINGS * 2 + STORE__SHORT_STRING_BYTES),
 };
 #define STORE__END_MARK 0xFFFFFFFFU
 

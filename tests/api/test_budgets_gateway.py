@@ -8,10 +8,10 @@ import openai
 import pytest
 
 from harness.keys import set_rules, settle
-from harness.limits import (BUDGET, TOKEN, answers, body_of, completion, held, in_effect, metered_settings, prices, put_budget, remove_object,
+from harness.limits import (BUDGET, TOKEN, answers, body_of, completion, held, in_effect, metered_settings, prices, put_budget, put_limit, remove_object,
                             send, worst_case)
 from harness.limits import metered as overrides
-from harness.plain import RawConnection
+from harness.plain import RawConnection, call
 from harness.processes import Gateway
 from harness.upstream import Upstream, provider
 from harness.waiting import until
@@ -465,6 +465,42 @@ def test_what_an_attempt_may_have_cost_is_its_providers_affair(pair):
     put_budget(gateway, "bud_here", "provider", "here", limit=guess + worst_case(body))
     until(lambda: len(gateway.entry_of(send(gateway, key, body).headers["x-request-id"])["attempts"]) == 1, "room at the provider")
     assert family
+
+
+def test_a_later_attempt_charges_no_more_than_its_provider_holds(pair):
+    gateway, first, second = pair
+    body = body_of()
+    rows = prices("plain", per_token=10 * TOKEN)["rows"] + prices("plain", provider_name="there")["rows"]
+    (gateway.folder / "prices.json").write_text(json.dumps({"format": "weir-prices-1", "rows": rows}))
+    gateway.restart()
+    first.handler = lambda asked: (asked.read(), asked.answer({"error": {"message": "no"}}, status=500))
+    second.handler = answers(5 * worst_case(body) // TOKEN, 0)  # more than it could be, and less than the caller holds for the dearer one
+    put_budget(gateway, "bud_there", "provider", "there", limit=worst_case(body))
+    answer = send(gateway, gateway.key, body)
+    assert answer.status == 200 and len(second.calls) == 1
+    entry = gateway.entry_of(answer.headers["x-request-id"])
+    assert (entry["provider"], entry["cost_cu_milli"], entry["overrun_cu_milli"]) == ("there", worst_case(body), 4 * worst_case(body)), entry
+    nothing_is_held(gateway)
+
+
+def test_what_a_provider_keeps_counts_for_the_model_that_made_it(make_metered, upstream):
+    """The ledger has such requests under the model's name; what counts them must not count less."""
+    def handler(asked):
+        asked.read()
+        asked.answer({"id": "resp_kept", "object": "response", "created_at": 1, "model": "plain", "status": "completed", "output": [],
+                      "usage": {"input_tokens": 1, "output_tokens": 1, "total_tokens": 2}})
+
+    upstream.handler = handler
+    gateway = make_metered(upstream)
+    put_limit(gateway, "lim_plain", "model", "plain", requests_per_day=3)
+    made = send(gateway, gateway.key, json.dumps({"model": "plain", "input": "Hi", "max_output_tokens": 10}).encode(), path="/v1/responses")
+    assert made.status == 200, made
+    heads = {"authorization": f"Bearer {gateway.key}"}
+    told = [call(gateway.address, "GET", "/v1/responses/resp_kept", heads) for _ in range(3)]
+    assert [answer.status for answer in told] == [200, 200, 429], told
+    assert told[2].json()["error_code"] == "WEIR_DAILY_LIMIT_EXCEEDED" or told[2].json()["error"]["code"] == "daily_limit_exceeded"
+    assert len(upstream.calls) == 3
+    nothing_is_held(gateway)
 
 
 def test_an_unpriced_target_is_passed_over_under_its_providers_hard_budget(pair):

@@ -523,6 +523,54 @@ static void definitions_that_change_while_something_is_held(void **state) {
     weir_meter_unbind(&binding);
 }
 
+/* A charge that nothing was granted for may meet a slice in the ledger or none; what is asked too much for it comes back. */
+static void a_charge_from_before_the_budget_leaves_no_slack(void **state) {
+    (void)state;
+    struct weir_meter_refusal refusal;
+    struct weir_hold old, hold;
+    give_object(world, WEIR_OBJECT_BUDGET, "", "bud_1", BUDGET("key", "key_a", "day", "10000", ""));
+    struct weir_meter_binding *binding = bind_key("key_a");
+    assert_int_equal(reserve(world, binding, 400, 0, &old, &refusal), WEIR_RESERVED);
+    give_object(world, WEIR_OBJECT_BUDGET, "", "bud_2", BUDGET("key", "key_a", "month", "500", ""));
+    world->manual = true;
+    assert_int_equal(weir_meter_reserve(binding, 10, 0, world->utc_us, 0, &hold, &refusal), WEIR_RESERVE_WAIT);
+    weir_meter_settle(&old, 100, 0, 1);
+    model_ingest(store, 1, WEIR_SCOPE_KEY, "key_a", world->utc_us, 100, 0);
+    world->manual = false;
+    (void)world_answer(world);
+    meter__turn(world->meter);
+    assert_int_equal(spend(binding, "key_a", 10, 10, &refusal), WEIR_RESERVED);
+    world_advance(world, 120000);
+    assert_int_equal(model_out(store), 0);
+    assert_int_equal(spend(binding, "key_a", 390, 390, &refusal), WEIR_RESERVED);
+    assert_int_equal(spend(binding, "key_a", 1, 1, &refusal), WEIR_RESERVE_REFUSED);
+    weir_meter_unbind(&binding);
+}
+
+/* Two requests that each hold what the other waits for must not wake each other on and on. */
+static void a_hold_that_never_stood_wakes_nobody(void **state) {
+    (void)state;
+    give_object(world, WEIR_OBJECT_BUDGET, "", "bud_1",
+                BUDGET("key", "key_a", "month", "100", ",\"on_exceeded\":\"wait\",\"wait_ms\":5000"));
+    struct weir_meter_binding *binding = bind_key("key_a");
+    struct weir_meter_refusal refusal;
+    struct weir_hold hold, other;
+    assert_int_equal(reserve(world, binding, 60, 0, &hold, &refusal), WEIR_RESERVED);
+    assert_int_equal(weir_meter_reserve(binding, 60, 0, world->utc_us, 100, &other, &refusal), WEIR_RESERVE_WAIT);
+    meter__turn(world->meter);
+    const size_t rooms = world->rooms;
+    weir_meter_undo(&hold);
+    meter__turn(world->meter);
+    assert_int_equal(world->rooms, rooms);
+    assert_null(hold.binding);
+    assert_int_equal(reserve(world, binding, 40, 0, &hold, &refusal), WEIR_RESERVED);
+    weir_meter_settle(&hold, 40, 0, 1); /* nothing comes back */
+    assert_int_equal(reserve(world, binding, 60, 0, &other, &refusal), WEIR_RESERVED);
+    weir_meter_undo(&other);
+    weir_meter_undo(&other);
+    weir_meter_unbind(&binding);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(nothing_applies, setup, teardown),
@@ -545,6 +593,8 @@ int main(void) {
         cmocka_unit_test_setup_teardown(two_instances_share_a_budget, setup, teardown),
         cmocka_unit_test_setup_teardown(a_budget_made_while_requests_are_under_way, setup, teardown),
         cmocka_unit_test_setup_teardown(definitions_that_change_while_something_is_held, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_charge_from_before_the_budget_leaves_no_slack, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_hold_that_never_stood_wakes_nobody, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

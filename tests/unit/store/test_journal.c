@@ -330,7 +330,7 @@ static void check_promise(size_t segment_count, size_t size) {
             break;
     }
     assert_false(weir_journal_ready(&journal));
-    assert_true(opened > 20);
+    assert_true(opened > 10);
     for (uint64_t i = 0; i < opened; i++) {
         struct weir_ledger_entry entry = sample_entry(i);
         entry.model = entry.provider = entry.tags = weir_span_of(text, sizeof(text));
@@ -343,7 +343,11 @@ static void check_promise(size_t segment_count, size_t size) {
         for (size_t k = 0; k < WEIR_MAX_ATTEMPTS; k++) {
             entry.attempts[k] = entry.attempts[0];
             entry.attempts[k].upstream_request_id = weir_span_of(text, sizeof(text));
+            entry.attempts[k].provider = weir_span_of(text, STORE__SHORT_STRING_BYTES);
+            entry.attempts[k].cost_cu_milli = 1 + (int64_t)k;
         }
+        entry.model = entry.team = entry.user = weir_span_of(text, 200);
+        entry.family = weir_span_of(text, STORE__SHORT_STRING_BYTES);
         assert_int_equal(weir_journal_append_close(&journal, &entry), WEIR_OK);
     }
     struct weir_ledger_entry extra = sample_entry(opened);
@@ -364,6 +368,14 @@ static void check_promise(size_t segment_count, size_t size) {
                 assert_int_equal(record.close.workspace.length, 200);
                 assert_int_equal(record.close.provider.length, 200);
                 assert_int_equal(record.close.upstream_model.length, 200);
+                /* Whose budgets are charged, too. */
+                assert_int_equal(record.close.model.length, 200);
+                assert_int_equal(record.close.team.length, 200);
+                assert_int_equal(record.close.user.length, 200);
+                for (size_t k = 0; k < WEIR_MAX_ATTEMPTS; k++) {
+                    assert_int_equal(record.close.attempts[k].provider.length, STORE__SHORT_STRING_BYTES);
+                    assert_true(record.close.attempts[k].cost_cu_milli == 1 + (int64_t)k);
+                }
                 assert_int_equal(record.close.issued_count, WEIR_MAX_ISSUED);
                 for (size_t k = 0; k < WEIR_MAX_ISSUED; k++)
                     assert_spans_equal(record.close.issued[k], weir_span_of(text, 128));
