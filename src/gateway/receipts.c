@@ -136,8 +136,8 @@ static enum gateway__next ask(struct weir_request *request) {
     question->about_keys = about_keys;
     question->arena = weir_arena_new(0, MAX_ANSWER_BYTES);
     /* An empty one would be everybody's. */
-    bool fits = request->key->workspace.length > 0 &&
-                weir_span_to_string(request->key->workspace, question->workspace, sizeof question->workspace) == WEIR_OK;
+    bool fits = request->key->workspace.length > 0 && weir_span_to_string(request->key->workspace, question->workspace,
+                                                                          sizeof question->workspace) == WEIR_OK;
     if (!fits || (!about_keys && !read_asked(request, question))) {
         release(question);
         return gateway__fail(request, WEIR_REASON_RECEIPT_NOT_FOUND, NULL, NULL);

@@ -162,6 +162,23 @@ def test_a_purchase_is_of_its_workspace_alone(buyer, gateway, operator):
     assert other.call("GET", f"purchases/{purchase['id']}").status == 404
 
 
+def test_who_takes_the_name_of_a_former_workspace_does_not_come_by_its_books(gateway, operator):
+    for spend in (lambda one: one.post("purchases", {"cu": 5}).json()["id"],
+                  lambda one: operator.post(f"/api/v1/workspaces/{one.workspace}/account/adjust", {"amount_cu_milli": 7, "reason": "x"}, status=201)):
+        former = Buyer(gateway, operator)
+        spend(former)
+        for key in operator.all(f"/api/v1/keys?workspace={former.workspace}"):
+            operator.post(f"/api/v1/keys/{key['id']}/revoke?confirm={key['id']}")
+        operator.delete(f"/api/v1/workspaces/{former.workspace}?confirm={former.workspace}")
+        refused = operator.post("/api/v1/workspaces", {"id": former.workspace}, status=400)
+        assert refused.json()["details"]["field"] == "id"
+    former = Buyer(gateway, operator)  # one that never had any may come back
+    for key in operator.all(f"/api/v1/keys?workspace={former.workspace}"):
+        operator.post(f"/api/v1/keys/{key['id']}/revoke?confirm={key['id']}")
+    operator.delete(f"/api/v1/workspaces/{former.workspace}?confirm={former.workspace}")
+    operator.post("/api/v1/workspaces", {"id": former.workspace}, status=201)
+
+
 def test_purchases_are_listed_in_pages(buyer):
     ids = [buyer.post("purchases", {"cu": 1}).json()["id"] for _ in range(5)]
     found, cursor = [], ""

@@ -132,7 +132,7 @@ static void sinks(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(json), cmocka_unit_test(csv), cmocka_unit_test(csv_texts), cmocka_unit_test(heads),
-                                       cmocka_unit_test(sinks)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(json), cmocka_unit_test(csv), cmocka_unit_test(csv_texts),
+                                       cmocka_unit_test(heads), cmocka_unit_test(sinks)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
