@@ -461,6 +461,26 @@ def test_months_are_closed_and_plans_changed_when_their_time_has_come(make_gatew
     assert [entry for entry in buyer.entries() if entry["kind"] == "month_close"] == closes
 
 
+def test_all_of_many_workspaces_are_looked_at(make_gateway, sim):
+    from harness.operator import Operator
+    instance = make_gateway(sim)
+    operator = Operator(instance)
+    names = [f"many-{i}" for i in range(45)]
+    for name in names:
+        operator.post("/api/v1/workspaces", {"id": name, "plan": "startup"}, status=201)
+    instance.stop()
+    path, = (instance.folder / "data").glob("*.db")
+    with sqlite3.connect(path) as connection:
+        changed = connection.execute("UPDATE object SET text = json_set(text, '$.plan_next', 'free', '$.plan_next_at', '2026-01-01T00:00:00Z')"
+                                     " WHERE id LIKE 'many-%' AND kind = 2").rowcount
+    assert changed == len(names)
+    instance.start()
+    operator = Operator(instance)
+    until(lambda: {one["plan"] for one in operator.all("/api/v1/workspaces") if one["id"] in names} == {"free"}, "all plans")
+    told = operator.all("/api/v1/audit-logs?action=workspaces.plan_changed")
+    assert sorted(one["resource_id"] for one in told) == sorted(names)
+
+
 # --- payments ---
 
 def event(gateway, body, secret=SECRET, at=None, identity=None, signature=None):
