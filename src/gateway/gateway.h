@@ -8,6 +8,7 @@
 
 #include "base/option.h"
 #include "config/revision.h"
+#include "gateway/found_models.h"
 #include "identity/key.h"
 #include "identity/keys.h"
 #include "meter/meter.h"
@@ -95,6 +96,7 @@ struct weir_gateway {
     int64_t content_retention_us;         /* of what is captured */
     struct weir_receipt_signer *receipts; /* NULL: none are given */
     struct weir_issued_table *issued;
+    struct weir_found_models *found_models;   /* that providers listed lately; NULL: not known */
     const struct weir_secret *webhook_secret; /* of payments; NULL: none, and no payment's word is believed */
     const char *spool_directory;              /* for forms that are too large for memory */
     struct weir_log log;

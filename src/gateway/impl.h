@@ -49,6 +49,7 @@ struct weir_worker {
     struct gateway__held *live;
     struct weir_list pools;    /* struct gateway__pool */
     struct weir_list requests; /* in flight */
+    struct weir_list syncs;    /* struct gateway__sync (models_sync.c) */
     struct weir_list lookups;  /* struct gateway__lookup: the store has yet to answer */
     struct weir_list parked;   /* requests that wait for room in a budget (park.c) */
     struct gateway__bindings *bindings;
@@ -438,6 +439,11 @@ enum gateway__next gateway__billing_plan_upgrade(struct weir_request *request);
 enum gateway__next gateway__billing_plan_downgrade(struct weir_request *request);
 enum gateway__next gateway__billing_plan_cancel(struct weir_request *request);
 enum gateway__next gateway__billing_payment(struct weir_request *request);
+
+/* --- models_sync.c --- */
+enum gateway__next gateway__models_sync(struct weir_request *request);
+/* At the worker's end, while its loop still turns. */
+void gateway__syncs_free(struct weir_worker *worker);
 
 /* --- form.c --- */
 /* Begins to take the body as a form. WEIR_EINVAL: no boundary; WEIR_ENOMEM. */

@@ -46,7 +46,23 @@ static void write_model(struct weir_json_writer *writer, struct weir_span id, st
     weir_json_write_end(writer);
 }
 
-/* Configured models, then those that the price file knows of the provider that takes every name; of all these what the key may use. */
+/* One name after the other of what the provider that takes every name has listed: those that stand nowhere else. */
+struct found_writer {
+    struct weir_request *request;
+    struct weir_json_writer *writer;
+};
+
+static void write_found(void *context, struct weir_span name) {
+    const struct found_writer *found = context;
+    const struct weir_published *published = found->request->held->published;
+    const struct weir_provider *provider = published->revision->catch_all;
+    if (weir_prices_find(published->prices, provider->price_name, name) == NULL &&
+        weir_revision_model(published->revision, name) == NULL && gateway__model_allowed(found->request, name))
+        write_model(found->writer, name, provider->name, published->revision->created_utc_us);
+}
+
+/* Configured models, then those that the price file knows of the provider that takes every name, then what else that one has listed; of all these what the
+ * key may use. */
 enum gateway__next gateway__answer_models(struct weir_request *request) {
     const struct weir_revision *revision = request->held->published->revision;
     const struct weir_prices *prices = request->held->published->prices;
@@ -70,11 +86,19 @@ enum gateway__next gateway__answer_models(struct weir_request *request) {
             weir_revision_model(revision, price->model) == NULL && gateway__model_allowed(request, price->model))
             write_model(&writer, price->model, revision->catch_all->name, revision->created_utc_us);
     }
+    struct found_writer found = {.request = request, .writer = &writer};
+    if (revision->catch_all != NULL && request->worker->gateway->found_models != NULL)
+        weir_found_models_each(request->worker->gateway->found_models, revision->catch_all->name, write_found, &found);
     weir_json_write_end(&writer);
     weir_json_write_end(&writer);
     gateway__answer_body(request, 200, json_type, weir_buffer_span(&body));
     weir_buffer_release(&body);
     return NEXT;
+}
+
+static bool is_found(const struct weir_request *request, struct weir_span provider, struct weir_span name) {
+    struct weir_found_models *found = request->worker->gateway->found_models;
+    return found != NULL && weir_found_models_has(found, provider, name);
 }
 
 enum gateway__next gateway__answer_model(struct weir_request *request) {
@@ -92,7 +116,8 @@ enum gateway__next gateway__answer_model(struct weir_request *request) {
     if (weir_route_candidates(revision, asked, 0, &candidates) != WEIR_OK || candidates.count == 0 ||
         (candidates.model == NULL &&
          weir_prices_find(request->held->published->prices, candidates.at[0].provider->price_name,
-                          candidates.at[0].model) == NULL))
+                          candidates.at[0].model) == NULL &&
+         !is_found(request, candidates.at[0].provider->name, candidates.at[0].model)))
         return gateway__fail(request, WEIR_REASON_MODEL_NOT_FOUND, "model", "'%.*s'",
                              (int)(length < 100 ? length : 100), name);
     struct weir_json_writer writer;

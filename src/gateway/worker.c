@@ -176,6 +176,8 @@ static void release(struct weir_worker *worker) {
            !weir_list_is_empty(&worker->requests)) /* those whose client was gone already */
         gateway__request_free(WEIR_CONTAINER_OF(worker->requests.next, struct weir_request, link));
     gateway__requests_free_spare(worker);
+    if (worker->syncs.next != NULL)
+        gateway__syncs_free(worker);
     gateway__bindings_free(&worker->bindings);
     if (worker->live != NULL)
         gateway__held_unref(worker->live);
@@ -232,6 +234,7 @@ enum weir_status weir_worker_start(const struct weir_gateway *gateway, unsigned 
     made->metrics = weir_metrics_of(gateway->metrics, index);
     weir_list_init(&made->pools);
     weir_list_init(&made->requests);
+    weir_list_init(&made->syncs);
     weir_list_init(&made->lookups);
     weir_list_init(&made->parked);
     weir_list_init(&made->spare_requests);

@@ -105,4 +105,5 @@ enum weir_status main__billing_open(struct main__server *server, struct weir_err
 
 void main__billing_release(struct main__server *server) {
     weir_secret_free(&server->billing.secret);
+    weir_found_models_free(&server->gateway.found_models);
 }

@@ -142,12 +142,23 @@ static void read_workspace(struct main__server *server, const struct weir_object
     yyjson_doc_free(document);
 }
 
+/* What a provider listed when it was asked for its models. */
+static void take_found_models(struct main__server *server, const struct weir_object *object) {
+    struct weir_span prefix = WEIR_SPAN(WEIR_FOUND_MODELS_PREFIX);
+    if (object->kind != WEIR_OBJECT_MARK || object->removed || !weir_span_starts_with(object->id, prefix))
+        return;
+    if (weir_found_models_set(server->gateway.found_models, weir_span_from(object->id, prefix.length), object->text) !=
+        WEIR_OK)
+        weir_log(log_of(server), WEIR_LOG_ERROR, "found_models_not_loaded", WEIR_LOG_S("mark", object->id));
+}
+
 static void on_objects(void *context, const struct weir_object *objects, size_t count) {
     struct main__server *server = context;
     for (size_t i = 0; i < count; i++) {
         const struct weir_object *object = &objects[i];
         bool suspended = false;
         unsigned capture = 0;
+        take_found_models(server, object);
         if (object->kind != WEIR_OBJECT_WORKSPACE)
             continue;
         if (!object->removed)
@@ -196,7 +207,7 @@ enum weir_status main__keys_open(struct main__server *server) {
     struct main__key_watch *watch = &server->key_watch;
     pthread_condattr_t monotonic;
     watch->checked = weir_memory_new(server->worker_count, sizeof *watch->checked);
-    if (watch->checked == NULL)
+    if (watch->checked == NULL || weir_found_models_new(&server->gateway.found_models) != WEIR_OK)
         return WEIR_ENOMEM;
     watch->message.run = run_pass_on;
     (void)pthread_condattr_init(&monotonic);

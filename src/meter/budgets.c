@@ -401,6 +401,11 @@ enum weir_reserve weir_meter_reserve(struct weir_meter_binding *binding, int64_t
     return WEIR_RESERVED;
 }
 
+/* A provider may report more tokens than could be: the ledger has them, but no slice was ever there for them. */
+static int64_t at_most(int64_t amount, int64_t most) {
+    return amount < 0 ? 0 : amount < most ? amount : most;
+}
+
 void weir_meter_settle(struct weir_hold *hold, int64_t cu_milli, int64_t tokens, int64_t requests) {
     struct weir_meter_binding *binding = hold->binding;
     if (binding == NULL)
@@ -409,9 +414,9 @@ void weir_meter_settle(struct weir_hold *hold, int64_t cu_milli, int64_t tokens,
     const int64_t held[METER_UNITS] = {[WEIR_SPEND_CU_MILLI] = hold->cu_milli,
                                        [WEIR_SPEND_REQUESTS] = hold->requests,
                                        [WEIR_SPEND_TOKENS] = hold->tokens},
-                  charged[METER_UNITS] = {[WEIR_SPEND_CU_MILLI] = at_least_zero(cu_milli),
-                                          [WEIR_SPEND_REQUESTS] = at_least_zero(requests),
-                                          [WEIR_SPEND_TOKENS] = at_least_zero(tokens)};
+                  charged[METER_UNITS] = {[WEIR_SPEND_CU_MILLI] = at_most(cu_milli, hold->cu_milli),
+                                          [WEIR_SPEND_REQUESTS] = at_most(requests, hold->requests),
+                                          [WEIR_SPEND_TOKENS] = at_most(tokens, hold->tokens)};
     bool hoping = false;
     for (size_t i = 0; i < binding->account_count; i++) {
         struct meter__account *account = binding->accounts[i];

@@ -128,11 +128,14 @@ static bool question_of(struct weir_meter *meter, struct meter__account *account
         asked.counter.from_utc_us = weir_window_period(WEIR_WINDOW_ROLLING_24H, NULL, utc_us).from_utc_us;
     meter__pot_age(pot, atomic_load_explicit(&meter->epoch, memory_order_relaxed));
     weigh(meter, pot, limit, &asked);
+    if (pot->need == 0 && pot->known && pot->total >= limit)
+        asked.wanted =
+            0; /* nobody waits, and nothing is to be had: not again and again while others of the account hope */
     bool hopes = pot->hoping && pot->others > 0, due = hopes && now_ns - pot->answered_ns >= METER_PACE_NS;
     *again = *again || (hopes && !due);
-    if (pot->uncertain && pot->surplus == INT64_MAX && pot->held == 0 && asked.wanted == 0) {
+    if ((pot->uncertain || pot->doubtful) && pot->surplus == INT64_MAX && pot->held == 0 && asked.wanted == 0) {
         asked.unused = INT64_MAX;
-        pot->uncertain = false;
+        pot->uncertain = pot->doubtful = false;
         pot->room = pot->short_by = 0;
     }
     if (!due && !pot->refresh && !pot->needing && asked.wanted == 0 && asked.unused == 0)
@@ -185,6 +188,8 @@ static bool apply(struct meter__pot *pot, const struct weir_lease *lease, int64_
     const int64_t most = lease->slice - pot->held;
     if (pot->hard && pot->room > most)
         pot->short_by = pot->room - most;
+    /* The store may also have more: what the ledger does not have yet, which the next answer shows, or what was lost sight of. */
+    pot->doubtful = pot->hard && pot->room != most;
     if (!pot->hard || pot->room > most)
         pot->room = most;
     pot->least = smaller(pot->least, pot->room);
@@ -292,12 +297,12 @@ static void find_surplus(const struct weir_meter *meter, struct meter__pot *pot,
     else
         pot->surplus = at_least_zero(smaller(pot->least, pot->room) -
                                      target_of(meter, pot, limit, add(pot->taken, pot->taken)) / 2);
-    if (pot->uncertain && pot->held == 0 && pot->touched_epoch + METER_LINGER_EPOCHS < epoch)
+    if ((pot->uncertain || pot->doubtful) && pot->held == 0 && pot->touched_epoch + METER_LINGER_EPOCHS < epoch)
         pot->surplus = INT64_MAX;
 }
 
 static bool may_leave(const struct meter__pot *pot) {
-    return pot->held == 0 && !pot->in_flight && !pot->uncertain && pot->room <= 0;
+    return pot->held == 0 && !pot->in_flight && !pot->uncertain && !pot->doubtful && pot->room <= 0;
 }
 
 static void keep_account(struct weir_meter *meter, struct meter__account *account, int64_t utc_us, uint64_t epoch) {
@@ -314,7 +319,7 @@ static void keep_account(struct weir_meter *meter, struct meter__account *accoun
             continue;
         }
         at = &pot->next;
-        if (pot->hard || pot->uncertain)
+        if (pot->hard || pot->uncertain || pot->doubtful)
             find_surplus(meter, pot, limit, epoch);
         else
             pot->surplus = at_least_zero(pot->room); /* of a budget that was hard, or is no more */

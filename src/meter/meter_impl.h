@@ -85,6 +85,7 @@ struct meter__pot {
     bool hoping;    /* somebody waits for holds to end */
     bool refresh;   /* is to be asked about */
     bool uncertain; /* a question failed after it was sent: the store may think that more is out than is */
+    bool doubtful;  /* the last answer does not agree with these books */
     int64_t room;   /* granted, neither held nor charged */
     int64_t held;
     int64_t total, others;       /* last answer: spent and all slices; slices of others. used = total - room */

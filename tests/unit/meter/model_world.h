@@ -135,7 +135,8 @@ struct model_world {
     struct weir_zones *zones;
     int64_t utc_us, now_ns;
     bool store_is_down, journal_waits, clock_may_go_back;
-    bool at_rest; /* questions are answered at once, and well */
+    bool provider_lies; /* it reports more tokens than there can be */
+    bool at_rest;       /* questions are answered at once, and well */
     struct weir_uuid observer;
     struct model_instance instances[INSTANCES];
     struct model_budget budgets[MAX_BUDGETS];

@@ -408,7 +408,8 @@ static void check_grant(struct model_world *world, const struct model_request *r
     for (size_t i = 0; i < world->budget_count; i++) {
         const struct model_budget *budget = &world->budgets[i];
         bool rolls = budget->window == WEIR_WINDOW_ROLLING_24H;
-        if (!budget->hard || (request->governed >> i & 1) == 0 || (rolls && world->clock_may_go_back))
+        if (!budget->hard || (request->governed >> i & 1) == 0 || (rolls && world->clock_may_go_back) ||
+            (budget->unit == WEIR_SPEND_TOKENS && world->provider_lies))
             continue;
         struct weir_period period = weir_window_period(budget->window, budget->zone,
                                                        rolls ? world->utc_us : request->start_utc_us);
@@ -500,6 +501,8 @@ static void end_request(struct model_instance *instance) {
                                                                 : between(chance, 0, request->amount[0]);
     request->charged[WEIR_SPEND_REQUESTS] = 1;
     request->charged[WEIR_SPEND_TOKENS] = between(chance, 0, request->amount[WEIR_SPEND_TOKENS]);
+    if (instance->world->provider_lies && happens(chance, 10))
+        request->charged[WEIR_SPEND_TOKENS] += between(chance, 1, 5000);
     request->state = CLOSED;
     if (happens(chance, 80)) /* else the journal is read before the meter hears of it */
         settle(request, request->charged);
@@ -562,7 +565,8 @@ static void check_store(struct model_world *world) {
                     ingested);
         model_failed(world, "what was spent is not the sum over the ledger");
     }
-    if (!budget->hard || !budget->initial || period.rolling)
+    if (!budget->hard || !budget->initial || period.rolling ||
+        (budget->unit == WEIR_SPEND_TOKENS && world->provider_lies))
         return;
     int64_t all = model_sum(world, budget->scope, id, budget->unit, period.from_utc_us, period.until_utc_us,
                             ALL_REQUESTS, 0);
@@ -841,6 +845,7 @@ static void open_world(struct model_world *world, uint64_t seed) {
     MUST(world, world->ops->open(world->location, "dev", &world->engine, &world->error));
     MUST(world, weir_zones_new(NULL, &world->zones));
     world->clock_may_go_back = happens(&world->chance, 50);
+    world->provider_lies = happens(&world->chance, 40);
     /* Near the end of a month in one of the years, so that periods end. */
     world->utc_us = between(&world->chance, 1767000000, 1830000000) * MODEL_SECOND_US;
     if (happens(&world->chance, 50)) {
