@@ -8,9 +8,9 @@
 #include "gateway/impl.h"
 #include "http/url.h"
 #include "json/write.h"
-#include "meter/receipts_signer.h"
+#include "meter/receipts_export.h"
 
-enum { MAX_ANSWER_BYTES = 256 * 1024, ADVANCED_ROWS = 2048, MATCHES = 1000, WAITS = 3 };
+enum { MAX_ANSWER_BYTES = 256 * 1024, ADVANCED_ROWS = 2048, WAITS = 3 };
 
 /* How long is waited before it is looked for again. */
 static const int64_t waits_ms[WAITS] = {60, 150, 400};
@@ -23,7 +23,8 @@ struct question {
     char asked[WEIR_MAX_CLIENT_REQUEST_ID_BYTES + 1], workspace[WEIR_MAX_CLIENT_REQUEST_ID_BYTES + 1];
     struct weir_arena *arena;
     /* what was found */
-    bool found, own, unsignable;
+    bool found, unsignable;
+    int64_t sequence;
     unsigned char hash[WEIR_RECEIPT_HASH_SIZE];
     struct weir_span text;
     struct weir_buffer answer;
@@ -40,27 +41,24 @@ static void release(void *context) {
 static enum weir_status take_receipt(void *context, const struct weir_ledger_entry *entry, struct weir_span text,
                                      const unsigned char hash[WEIR_RECEIPT_HASH_SIZE]) {
     struct question *question = context;
-    struct weir_uuid asked;
-    bool own = weir_uuid_parse(weir_span_of_string(question->asked), &asked) == WEIR_OK &&
-               memcmp(&asked, &entry->request_id, sizeof asked) == 0;
-    if (question->own && !own)
-        return WEIR_OK; /* weir's own id names one request; a client's id may name several: then the newest counts */
+    if (entry->sequence != question->sequence)
+        return WEIR_END;
     question->found = true;
-    question->own = own;
     memcpy(question->hash, hash, sizeof question->hash);
-    weir_arena_reset(question->arena);
     return weir_arena_dup(question->arena, text, &question->text);
 }
 
 static enum weir_status look(struct question *question, const struct weir_engine_ops *ops, struct weir_engine *engine,
                              struct weir_json_writer *writer, struct weir_error *error) {
-    const struct weir_ledger_query query = {.request_id = weir_span_of_string(question->asked),
-                                            .workspace = weir_span_of_string(question->workspace),
-                                            .limit = MATCHES};
+    struct weir_ledger_query query = {.limit = 1};
     bool behind = false;
     /* One step: where the chain is far behind, the store's upkeep brings it on. */
     enum weir_status status = ops->receipt_advance(engine, ADVANCED_ROWS, &behind, error);
     if (status == WEIR_OK)
+        status = weir_receipt_find(ops, engine, weir_span_of_string(question->asked),
+                                   weir_span_of_string(question->workspace), &question->sequence, error);
+    query.after_sequence = question->sequence - 1;
+    if (status == WEIR_OK && question->sequence > 0)
         status = ops->receipt_each(engine, &query, take_receipt, question, error);
     if (status == WEIR_OK && question->found)
         status = weir_receipt_signer_write(question->signer, question->text, question->hash, writer);
@@ -137,8 +135,9 @@ static enum gateway__next ask(struct weir_request *request) {
     question->signer = gateway->receipts;
     question->about_keys = about_keys;
     question->arena = weir_arena_new(0, MAX_ANSWER_BYTES);
-    bool fits = weir_span_to_string(request->key->workspace, question->workspace, sizeof question->workspace) ==
-                WEIR_OK;
+    /* An empty one would be everybody's. */
+    bool fits = request->key->workspace.length > 0 && weir_span_to_string(request->key->workspace, question->workspace,
+                                                                          sizeof question->workspace) == WEIR_OK;
     if (!fits || (!about_keys && !read_asked(request, question))) {
         release(question);
         return gateway__fail(request, WEIR_REASON_RECEIPT_NOT_FOUND, NULL, NULL);

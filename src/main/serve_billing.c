@@ -71,9 +71,11 @@ static void on_step(void *context, enum weir_status status, const struct weir_er
         weir_log(&server->gateway.log, WEIR_LOG_ERROR, "billing_work_failed", WEIR_LOG_T("problem", error->text));
     else if (billing->changes > 0)
         weir_log(&server->gateway.log, WEIR_LOG_INFO, "billing_work", WEIR_LOG_I("changes", billing->changes));
-    if (status != WEIR_OK ||
-        billing->cursor == 0) /* it goes on behind what could be done: one bad workspace hides none */
+    /* Behind a failure it goes on where it came to: one bad workspace hides none. */
+    if (status != WEIR_OK || billing->cursor == 0)
         billing->next_ns = next_round_ns();
+    else /* at once: until a month is closed, what it used up of the credits could be spent a second time */
+        main__billing_turn(server);
 }
 
 void main__billing_turn(struct main__server *server) {

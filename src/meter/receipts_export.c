@@ -3,7 +3,7 @@
 
 #include "json/write.h"
 
-enum { ADVANCES = 4, PAGE = 200 };
+enum { ADVANCES = 4, PAGE = 200, MATCHES = 1000 };
 
 enum weir_status weir_receipt_prepare(const struct weir_engine_ops *store, struct weir_engine *engine,
                                       struct weir_receipt_signer *signer, bool *behind, struct weir_error *error) {
@@ -113,5 +113,35 @@ enum weir_status weir_receipt_export_step(const struct weir_engine_ops *store, s
         return status;
     status = write_end(&exporting);
     *done = status == WEIR_OK;
+    return status;
+}
+
+struct finding {
+    struct weir_uuid asked;
+    bool is_uuid, own;
+    int64_t sequence;
+};
+
+static enum weir_status note_match(void *context, const struct weir_ledger_entry *entry) {
+    struct finding *finding = context;
+    bool own = finding->is_uuid && memcmp(&finding->asked, &entry->request_id, sizeof finding->asked) == 0;
+    if (finding->own && !own)
+        return WEIR_OK;
+    finding->own = own;
+    finding->sequence = entry->sequence;
+    return WEIR_OK;
+}
+
+enum weir_status weir_receipt_find(const struct weir_engine_ops *store, struct weir_engine *engine,
+                                   struct weir_span asked, struct weir_span workspace, int64_t *sequence,
+                                   struct weir_error *error) {
+    const struct weir_ledger_query query = {.request_id = asked,
+                                            .workspace = workspace,
+                                            .limit = MATCHES,
+                                            .newest = true};
+    struct finding finding = {.sequence = 0};
+    finding.is_uuid = weir_uuid_parse(asked, &finding.asked) == WEIR_OK;
+    enum weir_status status = store->ledger_each(engine, &query, note_match, &finding, error);
+    *sequence = finding.sequence;
     return status;
 }

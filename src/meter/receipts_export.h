@@ -26,4 +26,10 @@ WEIR_MUST enum weir_status weir_receipt_export_step(const struct weir_engine_ops
                                                     struct weir_receipt_export *export, size_t piece,
                                                     struct weir_buffer *out, bool *done, struct weir_error *error);
 
+/* Which entry `asked` names, of a workspace (empty: of any): weir's own id of it, or the newest one that a client named so; *sequence 0: none. Reads the ledger
+ * and no chain, however many have that name: a receipt is dear, and of these one is wanted. */
+WEIR_MUST enum weir_status weir_receipt_find(const struct weir_engine_ops *store, struct weir_engine *engine,
+                                             struct weir_span asked, struct weir_span workspace, int64_t *sequence,
+                                             struct weir_error *error);
+
 #endif

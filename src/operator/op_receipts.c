@@ -7,8 +7,6 @@
 
 #include "meter/receipts_export.h"
 
-enum { MATCHES = 1000 };
-
 static enum weir_status failed(struct weir_operation_call *call, enum weir_status status,
                                const struct weir_error *error) {
     if (status == WEIR_EDENIED || status == WEIR_ECORRUPT || status == WEIR_EIO)
@@ -83,36 +81,36 @@ enum weir_status operator__receipts_list(struct weir_operation_call *call) {
 /* --- GET /api/v1/receipts/{request_id} --- */
 struct finding {
     struct weir_arena *arena;
-    struct weir_span asked, text;
+    int64_t sequence;
+    struct weir_span text;
     unsigned char hash[WEIR_RECEIPT_HASH_SIZE];
-    bool found, own; /* by weir's own id: that names one request, a client's any number */
+    bool found;
 };
 
 static enum weir_status find_receipt(void *context, const struct weir_ledger_entry *entry, struct weir_span text,
                                      const unsigned char hash[WEIR_RECEIPT_HASH_SIZE]) {
     struct finding *finding = context;
-    struct weir_uuid asked;
-    bool own = weir_uuid_parse(finding->asked, &asked) == WEIR_OK &&
-               memcmp(&asked, &entry->request_id, sizeof asked) == 0;
-    if (finding->own && !own)
-        return WEIR_OK;
+    if (entry->sequence != finding->sequence)
+        return WEIR_END;
     finding->found = true;
-    finding->own = own;
     memcpy(finding->hash, hash, sizeof finding->hash);
     return weir_arena_dup(finding->arena, text, &finding->text);
 }
 
 enum weir_status operator__receipts_get(struct weir_operation_call *call) {
-    struct finding finding = {.arena = weir_operation_arena(call),
-                              .asked = weir_operation_path_value(call, "request_id")};
-    const struct weir_ledger_query query = {.request_id = finding.asked, .limit = MATCHES};
+    struct finding finding = {.arena = weir_operation_arena(call)};
+    struct weir_ledger_query query = {.limit = 1};
     struct weir_engine *engine = NULL;
     const struct weir_engine_ops *ops = weir_operation_store(call, &engine);
     struct weir_error error = {.text = ""};
     enum weir_status status = prepare(call);
     if (status != WEIR_OK)
         return status;
-    status = ops->receipt_each(engine, &query, find_receipt, &finding, &error);
+    status = weir_receipt_find(ops, engine, weir_operation_path_value(call, "request_id"), WEIR_SPAN(""),
+                               &finding.sequence, &error);
+    query.after_sequence = finding.sequence - 1;
+    if (status == WEIR_OK && finding.sequence > 0)
+        status = ops->receipt_each(engine, &query, find_receipt, &finding, &error);
     if (status != WEIR_OK)
         return weir_operation_store_failed(call, status, "the receipts", &error);
     if (!finding.found)

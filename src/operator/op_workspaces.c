@@ -101,8 +101,40 @@ static enum weir_status close_months(struct operator__change *change) {
     return operator__billing_end(change->call, &turn, status, "the account");
 }
 
+static enum weir_status note_any(void *context, const struct weir_object *object) {
+    (void)object;
+    *(bool *)context = true;
+    return WEIR_END;
+}
+
+/* Credits and purchases outlast their workspace, for they are books. Whoever comes by its name later must not come by them. */
+static enum weir_status refuse_name_with_books(struct operator__change *change) {
+    struct weir_error error = {.text = ""};
+    struct weir_engine *engine = NULL;
+    const struct weir_engine_ops *store = weir_operation_store(change->call, &engine);
+    struct weir_object account;
+    bool has_books = false;
+    const struct weir_object_query purchases = {.kind = WEIR_OBJECT_PURCHASE, .parent = change->object.id, .limit = 1};
+    if (change->before.length > 0)
+        return WEIR_OK;
+    enum weir_status status = store->object_get(engine, WEIR_OBJECT_ACCOUNT, WEIR_SPAN(""), change->object.id,
+                                                weir_operation_arena(change->call), &account, &error);
+    has_books = status == WEIR_OK;
+    if (status == WEIR_ENOTFOUND)
+        status = store->object_list(engine, &purchases, note_any, &has_books, &error);
+    if (status != WEIR_OK)
+        return weir_operation_store_failed(change->call, status, "the account", &error);
+    return !has_books ? WEIR_OK
+                      : weir_operation_fail(change->call, WEIR_REASON_FIELD_INVALID, "id",
+                                            "a former workspace %.*s has credits or purchases, which stay its own: "
+                                            "choose another id",
+                                            WEIR_SPAN_PRINT(change->object.id));
+}
+
 static enum weir_status check_workspace(struct operator__change *change) {
-    enum weir_status status = check_plan(change);
+    enum weir_status status = refuse_name_with_books(change);
+    if (status == WEIR_OK)
+        status = check_plan(change);
     if (status == WEIR_OK)
         status = close_months(change);
     if (status == WEIR_OK)

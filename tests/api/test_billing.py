@@ -162,6 +162,23 @@ def test_a_purchase_is_of_its_workspace_alone(buyer, gateway, operator):
     assert other.call("GET", f"purchases/{purchase['id']}").status == 404
 
 
+def test_who_takes_the_name_of_a_former_workspace_does_not_come_by_its_books(gateway, operator):
+    for spend in (lambda one: one.post("purchases", {"cu": 5}).json()["id"],
+                  lambda one: operator.post(f"/api/v1/workspaces/{one.workspace}/account/adjust", {"amount_cu_milli": 7, "reason": "x"}, status=201)):
+        former = Buyer(gateway, operator)
+        spend(former)
+        for key in operator.all(f"/api/v1/keys?workspace={former.workspace}"):
+            operator.post(f"/api/v1/keys/{key['id']}/revoke?confirm={key['id']}")
+        operator.delete(f"/api/v1/workspaces/{former.workspace}?confirm={former.workspace}")
+        refused = operator.post("/api/v1/workspaces", {"id": former.workspace}, status=400)
+        assert refused.json()["details"]["field"] == "id"
+    former = Buyer(gateway, operator)  # one that never had any may come back
+    for key in operator.all(f"/api/v1/keys?workspace={former.workspace}"):
+        operator.post(f"/api/v1/keys/{key['id']}/revoke?confirm={key['id']}")
+    operator.delete(f"/api/v1/workspaces/{former.workspace}?confirm={former.workspace}")
+    operator.post("/api/v1/workspaces", {"id": former.workspace}, status=201)
+
+
 def test_purchases_are_listed_in_pages(buyer):
     ids = [buyer.post("purchases", {"cu": 1}).json()["id"] for _ in range(5)]
     found, cursor = [], ""
@@ -442,6 +459,26 @@ def test_months_are_closed_and_plans_changed_when_their_time_has_come(make_gatew
     instance.restart()
     time.sleep(0.5)
     assert [entry for entry in buyer.entries() if entry["kind"] == "month_close"] == closes
+
+
+def test_all_of_many_workspaces_are_looked_at(make_gateway, sim):
+    from harness.operator import Operator
+    instance = make_gateway(sim)
+    operator = Operator(instance)
+    names = [f"many-{i}" for i in range(45)]
+    for name in names:
+        operator.post("/api/v1/workspaces", {"id": name, "plan": "startup"}, status=201)
+    instance.stop()
+    path, = (instance.folder / "data").glob("*.db")
+    with sqlite3.connect(path) as connection:
+        changed = connection.execute("UPDATE object SET text = json_set(text, '$.plan_next', 'free', '$.plan_next_at', '2026-01-01T00:00:00Z')"
+                                     " WHERE id LIKE 'many-%' AND kind = 2").rowcount
+    assert changed == len(names)
+    instance.start()
+    operator = Operator(instance)
+    until(lambda: {one["plan"] for one in operator.all("/api/v1/workspaces") if one["id"] in names} == {"free"}, "all plans")
+    told = operator.all("/api/v1/audit-logs?action=workspaces.plan_changed")
+    assert sorted(one["resource_id"] for one in told) == sorted(names)
 
 
 # --- payments ---

@@ -176,6 +176,26 @@ def test_who_asks_at_once_gets_it(filled):
         assert receipt_of(filled, f"at-once-{number}").json()["receipt"]["request_id"] == answer.headers["x-request-id"]
 
 
+def test_of_ever_so_many_with_one_id_the_newest_is_meant(make_gateway, sim):
+    instance = make_gateway(sim)
+    own = instance.chat(headers={"x-request-id": "same"}).headers["x-request-id"]
+    instance.wait_ledger(1)
+    instance.stop()
+    path, = (instance.folder / "data").glob("*.db")
+    with sqlite3.connect(path) as connection:
+        names = [row[1] for row in connection.execute("PRAGMA table_info(ledger)")]
+        values = ", ".join({"sequence": "sequence + :n", "request_id": "randomblob(16)"}.get(name, name) for name in names)
+        first, = connection.execute("SELECT max(sequence) FROM ledger").fetchone()
+        for n in range(1, 1101):
+            connection.execute(f"INSERT INTO ledger({', '.join(names)}) SELECT {values} FROM ledger WHERE sequence = :first", {"n": n, "first": first})
+        connection.execute("UPDATE meta SET value = value + 1100 WHERE name = 'next_sequence'")
+    instance.start()
+    operator = Operator(instance)
+    for receipt in (lambda name: receipt_of(instance, name).json(), lambda name: operator.get(f"/api/v1/receipts/{name}").json()):
+        assert until(lambda: receipt("same")["receipt"]["sequence"] == first + 1100, "the newest receipt")
+        assert receipt(own)["receipt"]["sequence"] == first
+
+
 # --- whose it is ---
 
 def test_a_workspace_has_its_own_and_no_other(filled, operator):
@@ -280,7 +300,8 @@ def test_whatever_is_changed_is_named_with_its_line(filled, tmp_path):
         changed["hash"] = hashlib.sha256(canonical(changed["receipt"])).hexdigest()
         assert problems([*good[:3], json.dumps(changed), *good[4:]]).startswith("line 4: "), name
     for name in ("hash", "key_id", "signature"):
-        assert problems([*good[:3], json.dumps({**signed, name: "x" + signed[name][1:]}), *good[4:]]).startswith("line 4: "), name
+        changed = ("y" if signed[name][0] == "x" else "x") + signed[name][1:]
+            assert problems([*good[:3], json.dumps({**signed, name: changed}), *good[4:]]).startswith("line 4: "), name
     assert "line 5: entry 3 is missing before it" in problems([*good[:3], json.dumps({"more": 1}), *good[4:]])
     assert problems([*good[:3], *good[4:]]) == "line 4: entry 3 is missing before it\n"
     assert problems([*good[:4], good[3], *good[4:]]) == "line 5: entry 3 stands there twice\n"
