@@ -562,7 +562,6 @@ static void on_claimed(void *context, enum weir_status status, const struct weir
 static enum weir_status fill(struct gateway__sync *sync, const struct weir_request *request) {
     const struct weir_key *key = request->key;
     sync->asked = (struct weir_idempotency){.key = weir_span_of_string(sync->key),
-                                            .hash = weir_span_of_string(sync->hash),
                                             .instance = *weir_store_instance(request->worker->gateway->store),
                                             .utc_us = weir_loop_utc_us(request->worker->loop)};
     enum weir_status status = weir_arena_dup(sync->arena, key->workspace, &sync->asked.workspace);
@@ -573,9 +572,11 @@ static enum weir_status fill(struct gateway__sync *sync, const struct weir_reque
         status = weir_arena_dup(sync->arena, weir_span_of_string(key->id), &sync->key_id);
     if (status == WEIR_OK)
         status = weir_arena_dup(sync->arena, request->client_address, &sync->address);
-    return status == WEIR_OK ? weir_idempotency_hash(sync->arena, request->head->method, request->head->path,
-                                                     WEIR_SPAN(""), sync->hash)
-                             : status;
+    if (status == WEIR_OK)
+        status = weir_idempotency_hash(sync->arena, request->head->method, request->head->path, WEIR_SPAN(""),
+                                       sync->hash);
+    sync->asked.hash = weir_span_of_string(sync->hash); /* not before: it was empty */
+    return status;
 }
 
 enum gateway__next gateway__models_sync(struct weir_request *request) {
@@ -584,6 +585,8 @@ enum gateway__next gateway__models_sync(struct weir_request *request) {
     char key[WEIR_UUID_TEXT_SIZE];
     enum weir_reason reason = weir_idempotency_key(weir_http_head_find(request->head, WEIR_SPAN("idempotency-key")),
                                                    key);
+    if (weir_http_head_count(request->head, WEIR_SPAN("idempotency-key")) > 1)
+        reason = WEIR_REASON_IDEMPOTENCY_KEY_INVALID;
     if (reason != WEIR_REASON_NONE)
         return gateway__fail(request, reason, NULL, NULL);
     if (body.length > 0 && !weir_span_equal(body, WEIR_SPAN("{}")))

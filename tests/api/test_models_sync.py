@@ -2,6 +2,7 @@
 import concurrent.futures
 import itertools
 import json
+import sqlite3
 import threading
 import uuid
 
@@ -150,6 +151,18 @@ def test_the_server_can_end_in_the_middle(world):
     with pytest.raises(TimeoutError):
         call(world.gateway.address, "POST", "/v1/admin/models/sync", {"authorization": f"Bearer {world.key}", "idempotency-key": str(uuid.uuid4())}, timeout=1)
     world.gateway.stop()  # and a sanitizer has nothing to say
+
+
+def test_what_is_kept_of_a_key_says_what_was_asked(world):
+    key = str(uuid.uuid4())
+    assert world.sync(key).status == 200
+    path, = (world.gateway.folder / "data").glob("*.db")
+    with sqlite3.connect(path) as connection:
+        (text,), = connection.execute("SELECT text FROM object WHERE id = ?", [key])
+    assert len(json.loads(text)["hash"]) == 64
+    twice = call(world.gateway.address, "POST", "/v1/admin/models/sync",
+                 {"authorization": f"Bearer {world.key}", "idempotency-key": key, "Idempotency-Key": str(uuid.uuid4())})
+    assert (twice.status, twice.json()["error"]["code"]) == (400, "idempotency_key_invalid")
 
 
 def test_admin_must_be_named_in_the_rules(world):

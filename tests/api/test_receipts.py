@@ -300,8 +300,8 @@ def test_whatever_is_changed_is_named_with_its_line(filled, tmp_path):
         changed["hash"] = hashlib.sha256(canonical(changed["receipt"])).hexdigest()
         assert problems([*good[:3], json.dumps(changed), *good[4:]]).startswith("line 4: "), name
     for name in ("hash", "key_id", "signature"):
-        changed = ("y" if signed[name][0] == "x" else "x") + signed[name][1:]
-            assert problems([*good[:3], json.dumps({**signed, name: changed}), *good[4:]]).startswith("line 4: "), name
+        other = ("y" if signed[name][0] == "x" else "x") + signed[name][1:]
+        assert problems([*good[:3], json.dumps({**signed, name: other}), *good[4:]]).startswith("line 4: "), name
     assert "line 5: entry 3 is missing before it" in problems([*good[:3], json.dumps({"more": 1}), *good[4:]])
     assert problems([*good[:3], *good[4:]]) == "line 4: entry 3 is missing before it\n"
     assert problems([*good[:4], good[3], *good[4:]]) == "line 5: entry 3 stands there twice\n"
