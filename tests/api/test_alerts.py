@@ -78,6 +78,14 @@ def test_a_budget_that_refuses_is_told(gateway, operator):
     assert chat(gateway, made).status == 200, "it is in effect when the answer is there"
 
 
+def test_a_budget_that_clamps_tells_when_nothing_fits(gateway, operator):
+    made = key(operator)
+    budget = operator.post("/api/v1/budgets", {"scope": "key", "scope_id": made["id"], "window": "month", "limit_cu_milli": 1, "on_exceeded": "clamp"}).json()["id"]
+    assert chat(gateway, made).status == 429
+    alerts = until(lambda: operator.all(f"{ALERTS}?budget={budget}&kind=exceeded"), "the alert")
+    assert len(alerts) == 1 and alerts[0]["limit_cu_milli"] == 1
+
+
 def test_a_client_that_runs_away_is_told(gateway, operator):
     made = key(operator, rules={"limits": {"requests_per_minute": 1}})
     calm = key(operator, rules={"limits": {"requests_per_minute": 1}})
