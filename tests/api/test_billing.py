@@ -359,6 +359,15 @@ def test_an_upgrade_is_in_effect_at_once(buyer, operator):
     assert (told[0]["changes"]["before"]["plan"], told[0]["changes"]["after"]["plan"]) == ("basic", "better")
 
 
+def test_a_plan_that_somebody_goes_over_to_is_not_deleted(buyer, operator):
+    operator.post("/api/v1/plans", {"id": "next-month", "name": "Next month", "cu_milli_per_month": 1, "price_cu_milli_per_month": 1}, status=201)
+    buyer.post("plan/upgrade", {"plan": "better"})
+    assert buyer.post("plan/downgrade", {"plan": "next-month"}).status == 200
+    assert operator.delete("/api/v1/plans/next-month?confirm=next-month", status=409).reason == "still_in_use"
+    assert buyer.post("plan/cancel-downgrade").status == 200
+    operator.delete("/api/v1/plans/next-month?confirm=next-month", status=204)
+
+
 def test_a_downgrade_waits_for_the_month_and_can_be_cancelled(buyer, operator):
     buyer.post("plan/upgrade", {"plan": "better"})
     scheduled = buyer.post("plan/downgrade", {"plan": "basic"}).json()
