@@ -64,6 +64,8 @@ def test_half_of_a_budget_is_told_once_also_after_a_restart(gateway, operator):
     assert json.loads(gateway.command("budget", "alerts", budget, *gateway.file_words).stdout.splitlines()[0]) == operator.all(path)[0]
     assert operator.all(f"{path}&since=2999-01-01T00:00:00Z") == [] and len(operator.all(f"{path}&kind=threshold", limit=1)) == 2
     assert operator.get(f"{ALERTS}?kind=rumour", status=400).field == "kind"
+    misspelt = gateway.command("budget", "alerts", "--kind", "exceded", *gateway.file_words, check=False)
+    assert misspelt.returncode == 2 and "exceeded" in misspelt.stderr, "not the same as a night without alerts"
 
 
 def test_a_budget_that_refuses_is_told(gateway, operator):
