@@ -58,6 +58,8 @@ static void write_limit(struct weir_json_writer *writer, const struct weir_error
         weir_json_member_text(writer, "limit_name", limit->limit_name);
     weir_json_member_int64(writer, is_budget ? "used_cu_milli" : "used", limit->used);
     weir_json_member_int64(writer, is_budget ? "limit_cu_milli" : "limit", limit->limit);
+    if (is_budget)
+        weir_json_member_int64(writer, "needed_cu_milli", limit->needed);
 }
 
 void dialect__write_details(struct weir_json_writer *writer, const struct weir_error_answer *error) {

@@ -132,6 +132,7 @@ struct weir_error_limit {
     const char *limit_name;     /* "requests_per_minute"; NULL: it is a budget */
     const char *budget;         /* its id; "" for limits */
     int64_t used, limit;        /* milli-CU of a budget, spent and held; else requests or tokens */
+    int64_t needed;             /* of a budget: what the request may cost at most */
 };
 /* An error as a client is told: the words come from the reasons table. */
 struct weir_error_answer {

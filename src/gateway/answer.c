@@ -117,7 +117,8 @@ struct weir_error_answer gateway__error_of(const struct weir_request *request) {
                                            .limit_name = gateway__is_budget(refusal) ? NULL : refusal->limit_name,
                                            .budget = refusal->budget,
                                            .used = refusal->used,
-                                           .limit = refusal->limit};
+                                           .limit = refusal->limit,
+                                           .needed = refusal->needed};
     return (struct weir_error_answer){.reason = request->reason,
                                       .limit = limit,
                                       .brand_upper = request->worker->gateway->brand_upper,

@@ -73,7 +73,7 @@ static enum gateway__next check_head(struct weir_request *request, const struct 
     if (!address_allowed(rules, request->client_address))
         return gateway__fail(request, WEIR_REASON_KEY_ADDRESS_NOT_ALLOWED, NULL, "%.*s",
                              WEIR_SPAN_PRINT(request->client_address));
-    if (!weir_rule_list_allows(&rules->capabilities, capability))
+    if (capability.length > 0 && !weir_rule_list_allows(&rules->capabilities, capability))
         return gateway__fail(request, WEIR_REASON_KEY_CAPABILITY_MISSING, NULL, "%.*s", WEIR_SPAN_PRINT(capability));
     if (!weir_rule_list_allows(&rules->endpoints, endpoint))
         return gateway__fail(request, WEIR_REASON_KEY_ENDPOINT_NOT_ALLOWED, NULL, "%.*s", WEIR_SPAN_PRINT(endpoint));

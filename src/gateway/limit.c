@@ -28,8 +28,10 @@ enum gateway__next gateway__refuse(struct weir_request *request, const struct we
     if (row->status != 429)
         return gateway__fail(request, kept->reason, NULL, NULL);
     if (is_budget)
-        return gateway__fail(request, kept->reason, NULL, "%lld of %lld milli-CU are used (scope %s, window %s)",
-                             (long long)kept->used, (long long)kept->limit, kept->scope_name, kept->window);
+        return gateway__fail(request, kept->reason, NULL,
+                             "%lld of %lld milli-CU are used, and this request may cost %lld (scope %s, window %s)",
+                             (long long)kept->used, (long long)kept->limit, (long long)kept->needed, kept->scope_name,
+                             kept->window);
     return gateway__fail(request, kept->reason, NULL, "%s is %lld (scope %s)", kept->limit_name, (long long)kept->limit,
                          kept->scope_name);
 }

@@ -141,6 +141,8 @@ static enum gateway__next admit(struct weir_request *request, const struct weir_
     case WEIR_RESERVED: break;
     case WEIR_RESERVE_WAIT: return gateway__park(request);
     case WEIR_RESERVE_CLAMP:
+        weir_meter_refuse_clamped(binding, cost, request->start_utc_us);
+        return pass_over_limit(request, &refusal);
     case WEIR_RESERVE_REFUSED: return pass_over_limit(request, &refusal);
     }
     if (!weir_meter_admit(binding, gateway__is_stream(request), gateway__likely_tokens(request),

@@ -215,6 +215,13 @@ static bool clamp(struct weir_request *request, int64_t room) {
     return true;
 }
 
+static void tell_refused(struct weir_request *request, const struct asked *asked) {
+    if (asked->caller != NULL)
+        weir_meter_refuse_clamped(asked->caller, request->reserved_cu_milli, request->start_utc_us);
+    if (asked->model != NULL)
+        weir_meter_refuse_clamped(asked->model, request->reserved_cu_milli, request->start_utc_us);
+}
+
 /* Others may take what was free a moment ago, so that less has to be asked for again. */
 enum { MOST_CLAMPS = 4 };
 
@@ -226,8 +233,10 @@ static enum gateway__next hold_or_less(struct weir_request *request, const struc
         case WEIR_RESERVE_WAIT: return gateway__park(request);
         case WEIR_RESERVE_REFUSED: return gateway__refuse(request, &refusal);
         case WEIR_RESERVE_CLAMP:
-            if (clamps == MOST_CLAMPS || !clamp(request, refusal.room))
+            if (clamps == MOST_CLAMPS || !clamp(request, refusal.room)) {
+                tell_refused(request, asked);
                 return gateway__refuse(request, &refusal);
+            }
         }
     }
 }

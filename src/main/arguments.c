@@ -13,7 +13,11 @@ static void print_help(const struct main__command *command) {
         (void)snprintf(left, sizeof left, "%s%s%s%s%s", flag->brief != NULL ? flag->brief : "",
                        flag->brief != NULL ? ", " : "", flag->name, flag->what != NULL ? " " : "",
                        flag->what != NULL ? flag->what : "");
-        printf("  %-26s %s\n", left, flag->prose);
+        /* Columns are counted in characters, of which some have several bytes. */
+        int bytes_behind_first = 0;
+        for (const char *at = left; *at != '\0'; at++)
+            bytes_behind_first += ((unsigned char)*at & 0xC0) == 0x80;
+        printf("  %-*s %s\n", 26 + bytes_behind_first, left, flag->prose);
     }
     printf("  %-26s %s\n", "-h, --help", "this text");
 }

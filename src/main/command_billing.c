@@ -5,6 +5,7 @@
  */
 #include "base/clock.h"
 #include "main/arguments.h"
+#include "main/budget_session.h"
 #include "main/command_support.h"
 #include "main/commands.h"
 #include "main/local_audit.h"
@@ -32,7 +33,8 @@ static int tell(const struct session *session, enum weir_status status) {
     if (status != WEIR_OK)
         fprintf(stderr, "weir: %s\n", words);
     else
-        fprintf(stderr, "weir: %s: %s\n", weir_reason_row(turn->reason)->message, turn->detail);
+        /* The reason's own words are for clients, who have a key. */
+        fprintf(stderr, "weir: %s\n", turn->detail[0] != '\0' ? turn->detail : weir_reason_row(turn->reason)->message);
     return MAIN_EXIT_FAILED;
 }
 
@@ -131,8 +133,15 @@ static int adjust(struct session *session, const char *const *operands) {
     struct weir_account_entry entry;
     int64_t amount = 0;
     struct weir_span text = weir_span_of_string(operands[2]);
-    if (weir_span_to_int64(text, &amount) != WEIR_OK || amount <= 0 || session->flags->reason == NULL) {
-        fprintf(stderr, "weir: a whole number of milli-CU above 0 is expected, and --reason\n");
+    bool is_amount = weir_span_to_int64(text, &amount) == WEIR_OK || main__amount_read(operands[2], &amount);
+    if (!is_amount || amount <= 0) {
+        fprintf(stderr,
+                "weir: adjust: expected an amount above 0, like 5usd, 5000000cu or 5000000000 (milli-CU); got '%s'\n",
+                operands[2]);
+        return MAIN_EXIT_USAGE;
+    }
+    if (session->flags->reason == NULL) {
+        fprintf(stderr, "weir: --reason says why the credits change; it stays in the account's entries\n");
         return MAIN_EXIT_USAGE;
     }
     if (session->flags->take)
@@ -150,6 +159,13 @@ static int adjust(struct session *session, const char *const *operands) {
 
 /* --- what shows something --- */
 
+static void print_unless_unlimited(const char *name, int64_t cu_milli) {
+    if (cu_milli < 0)
+        printf("%-9s  no limit\n", name);
+    else
+        printf("%-9s  %lld\n", name, (long long)cu_milli);
+}
+
 static int balance(struct session *session, const char *const *operands) {
     struct weir_balance found;
     struct weir_json_writer writer;
@@ -164,11 +180,11 @@ static int balance(struct session *session, const char *const *operands) {
         print_json(&text);
     } else {
         printf("plan       %.*s\n", WEIR_SPAN_PRINT(found.has_plan ? found.plan : WEIR_SPAN("-")));
-        printf("included   %lld\n", (long long)found.included_cu_milli);
+        print_unless_unlimited("included", found.included_cu_milli);
         printf("used       %lld\n", (long long)found.used_cu_milli);
         printf("credits    %lld\n", (long long)found.credits_cu_milli);
-        printf("remaining  %lld\n", (long long)found.remaining_cu_milli);
-        fprintf(stderr, "milli-CU; -1: no limit\n");
+        print_unless_unlimited("remaining", found.remaining_cu_milli);
+        fprintf(stderr, "amounts are milli-CU\n");
     }
     weir_buffer_release(&text);
     return 0;
@@ -176,10 +192,20 @@ static int balance(struct session *session, const char *const *operands) {
 
 struct listing {
     struct session *session;
-    bool are_purchases;
+    bool are_purchases, has_head;
     size_t seen;
     int64_t last;
 };
+
+static void print_head(struct listing *listing) {
+    if (listing->has_head)
+        return;
+    listing->has_head = true;
+    if (listing->are_purchases)
+        printf("%-20s  %-9s  %20s  %-24s  %-20s  %s\n", "ID", "STATE", "MILLI-CU", "WORKSPACE", "CREATED", "REFERENCE");
+    else
+        printf("%-20s  %-11s  %20s  %20s  %s\n", "TIME", "KIND", "MILLI-CU", "CREDITS AFTER IT", "ABOUT");
+}
 
 static void print_purchase(const struct weir_purchase *purchase) {
     char created[32], workspace[MAIN_CELL_SIZE], reference[MAIN_CELL_SIZE];
@@ -220,6 +246,8 @@ static enum weir_status show_one(void *context, const struct weir_object *object
         return WEIR_OK;
     weir_buffer_init(&text, WEIR_MIB);
     weir_json_writer_init(&writer, &text);
+    if (!session->flags->json)
+        print_head(listing);
     if (!session->flags->json && listing->are_purchases)
         print_purchase(&purchase);
     else if (!session->flags->json)
@@ -249,9 +277,22 @@ static int show_all(struct session *session, struct weir_object_query *query) {
     return 0;
 }
 
+/* A misspelt state would look like a list without purchases. */
+static bool is_state(const char *name) {
+    for (size_t i = 0; i < WEIR_PURCHASE_STATE_COUNT; i++)
+        if (strcmp(name, weir_purchase_state_name((enum weir_purchase_state)i)) == 0)
+            return true;
+    return false;
+}
+
 static int purchases(struct session *session, const char *const *operands) {
     (void)operands;
     const char *workspace = session->flags->workspace;
+    if (session->flags->state != NULL && !is_state(session->flags->state)) {
+        fprintf(stderr, "weir: --state: expected pending, approved, rejected or expired; got '%s'\n",
+                session->flags->state);
+        return MAIN_EXIT_USAGE;
+    }
     struct weir_object_query query = {.kind = WEIR_OBJECT_PURCHASE,
                                       .any_parent = workspace == NULL,
                                       .parent = weir_span_of_string(workspace)};
@@ -286,10 +327,11 @@ int main__billing(int argc, char **argv) {
     };
     const struct main__command command = {
         "weir billing purchases | approve PURCHASE | reject PURCHASE --reason TEXT | balance WORKSPACE | entries WORKSPACE\n"
-        "       | adjust WORKSPACE MILLI-CU [--take] --reason TEXT",
+        "       | adjust WORKSPACE AMOUNT [--take] --reason TEXT",
         "Purchases of credits and the accounts of workspaces.\n"
         "approve says that a purchase was paid: its credits are in the account at once, and once only.\n"
-        "adjust gives credits, or takes them with --take; the account does not fall below 0 by it.",
+        "adjust gives credits, or takes them with --take; the account does not fall below 0 by it.\n"
+        "Amounts are milli-CU, or have their unit: 5usd, 5000000cu, 5000000000mcu.",
         all,
         sizeof all / sizeof *all,
         1,

@@ -88,6 +88,8 @@ static void print_case(const char *label, const struct weir_forecast *forecast, 
     main__amount_format(is_short ? -one->headroom_cu_milli : one->headroom_cu_milli, amount);
     if (one->lasts)
         printf("%-18s lasts", label);
+    else if (one->days == 0)
+        printf("%-18s exhausted at %s (within a day)", label, time);
     else
         printf("%-18s exhausted at %s (in %lld days)", label, time, (long long)one->days);
     if (forecast->has_end)
@@ -577,12 +579,24 @@ static void print_alert(struct main__budget_session *session, const struct weir_
     main__print_json_line(&out);
 }
 
+/* A misspelt kind would look like a night without alerts. */
+static bool is_alert_kind(const char *name) {
+    for (size_t i = 0; i < WEIR_METRICS_ALERT_KINDS; i++)
+        if (strcmp(name, weir_alert_kind_name((enum weir_meter_event_kind)i)) == 0)
+            return true;
+    return false;
+}
+
 static int alerts(struct main__budget_session *session, const char *budget, const struct budget_flags *flags) {
     struct main__objects objects;
     struct weir_object_query query = {.kind = WEIR_OBJECT_ALERT, .any_parent = true};
     int64_t since = 0;
     if (!main__read_time_flag(flags->since, "--since", &since))
         return MAIN_EXIT_USAGE;
+    if (flags->kind != NULL && !is_alert_kind(flags->kind)) {
+        fprintf(stderr, "weir: --kind: expected threshold, exceeded, overrun or runaway; got '%s'\n", flags->kind);
+        return MAIN_EXIT_USAGE;
+    }
     if (budget != NULL)
         query.filters[query.filter_count++] = (struct weir_object_filter){.member = "budget",
                                                                           .value = weir_span_of_string(budget)};

@@ -103,6 +103,14 @@ static void print_words(const struct weir_reconcile_answer *answer) {
             WEIR_SPAN_PRINT(answer->question.zone), weir_export_format_name(answer->export.format),
             answer->result.matches, answer->result.count,
             weir_reconcile_format_percent(answer->question.tolerance_percent_milli, percent));
+    /* A misspelt name of a provider looks the same: as if nothing of its bill were ours. */
+    size_t missing = 0;
+    for (size_t i = 0; i < answer->result.count; i++)
+        missing += answer->result.rows[i].status == WEIR_RECONCILE_OURS_MISSING;
+    if (missing > 0 && missing == answer->result.count)
+        fprintf(stderr,
+                "the ledger has nothing of the provider %.*s in these days: is that its name in the settings?\n",
+                WEIR_SPAN_PRINT(answer->question.provider));
     if (answer->export.incomplete)
         fprintf(stderr, "the file says that more pages follow: they are not in it\n");
 }

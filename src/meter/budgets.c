@@ -162,7 +162,7 @@ struct judgement {
     int64_t room; /* the least of all that are short */
     struct meter__account *account;
     struct meter__line *line;
-    int64_t used, limit;
+    int64_t used, limit, needed;
 };
 
 static const struct meter__pot no_pot = {.known = false};
@@ -172,7 +172,7 @@ static int64_t used_of(const struct meter__pot *pot) {
 }
 
 static void note(struct judgement *judgement, struct meter__account *account, struct meter__line *line,
-                 enum verdict verdict, const struct meter__pot *pot, int64_t limit) {
+                 enum verdict verdict, const struct meter__pot *pot, int64_t need, int64_t limit) {
     int64_t used = used_of(pot), room = limit > used ? subtract(limit, used) : 0;
     if (account->unit == WEIR_SPEND_CU_MILLI)
         judgement->room = room < judgement->room ? room : judgement->room;
@@ -183,6 +183,7 @@ static void note(struct judgement *judgement, struct meter__account *account, st
     judgement->line = line;
     judgement->used = used;
     judgement->limit = limit;
+    judgement->needed = need;
 }
 
 /* As much as the store is known to have does not suffice. */
@@ -242,7 +243,7 @@ static void judge_short(struct judgement *judgement, struct meter__account *acco
     }
     if (verdict == OVER)
         tell_exceeded(judgement, account, line, pot);
-    note(judgement, account, line, verdict, pot, limit);
+    note(judgement, account, line, verdict, pot, need, limit);
 }
 
 static void judge(struct judgement *judgement, struct meter__account *account, int64_t need) {
@@ -252,7 +253,7 @@ static void judge(struct judgement *judgement, struct meter__account *account, i
         struct meter__pot *pot = pot_of(account, line, utc_us);
         if (pot == NULL) { /* no memory: what cannot be counted is not served */
             if (line->hard)
-                note(judgement, account, line, UNKNOWN, &no_pot, line->limit);
+                note(judgement, account, line, UNKNOWN, &no_pot, need, line->limit);
             continue;
         }
         if (!line->hard || need == 0)
@@ -334,6 +335,7 @@ static void explain(const struct judgement *judgement, struct weir_meter_refusal
         .limit_name = line->kind == METER__LINE_DAILY ? weir_limit_name(daily_limits[account->unit]) : "cu_milli",
         .used = judgement->used,
         .limit = judgement->limit,
+        .needed = judgement->needed,
         .room = judgement->room,
         .retry_after_seconds = judgement->verdict == OVER || judgement->verdict == CLAMP
                                    ? retry_after(line, judgement->utc_us)
@@ -402,6 +404,26 @@ enum weir_reserve weir_meter_reserve(struct weir_meter_binding *binding, int64_t
     hold->utc_us = utc_us;
     atomic_fetch_add_explicit(&meter->shards[binding->shard].holds, 1, memory_order_relaxed);
     return WEIR_RESERVED;
+}
+
+void weir_meter_refuse_clamped(struct weir_meter_binding *binding, int64_t cu_milli, int64_t utc_us) {
+    struct judgement judgement = {.meter = binding->meter};
+    for (size_t i = 0; i < binding->account_count; i++) {
+        struct meter__account *account = binding->accounts[i];
+        if (account->unit != WEIR_SPEND_CU_MILLI)
+            continue;
+        meter__lock(&account->lock);
+        for (size_t j = 0; j < account->line_count; j++) {
+            struct meter__line *line = &account->lines[j];
+            struct meter__pot *pot = pot_of(account, line, utc_us);
+            if (pot != NULL && line->hard && line->on_exceeded == WEIR_ON_EXCEEDED_CLAMP &&
+                used_of(pot) > subtract(meter__line_limit(line, utc_us), at_least_zero(cu_milli)))
+                tell_exceeded(&judgement, account, line, pot);
+        }
+        meter__unlock(&account->lock);
+    }
+    if (judgement.wake)
+        meter__wake(binding->meter);
 }
 
 static void end_hold(struct weir_hold *hold, int64_t cu_milli, int64_t tokens, int64_t requests, bool wakes) {

@@ -110,6 +110,7 @@ struct weir_meter_refusal {
     const char *limit_name;      /* "requests_per_minute"; a budget's: "cu_milli" */
     char budget[64];             /* its id, cut; "" for limits */
     int64_t used, limit;         /* milli-CU, requests or tokens; used: spent and held */
+    int64_t needed;              /* of a budget: what this request may cost at most */
     int64_t room;                /* of a budget: what would fit, for everybody */
     int64_t retry_after_seconds; /* 1 at least */
 };
@@ -156,6 +157,9 @@ enum weir_reserve {
 WEIR_MUST enum weir_reserve weir_meter_reserve(struct weir_meter_binding *binding, int64_t cu_milli, int64_t tokens,
                                                int64_t utc_us, int64_t waited_ms, struct weir_hold *hold,
                                                struct weir_meter_refusal *refusal);
+/* The answer was WEIR_RESERVE_CLAMP, and nothing less can be asked for: the request is refused, and the budgets that it does not fit into tell that they are
+ * exceeded, as those do that refuse by themselves. */
+void weir_meter_refuse_clamped(struct weir_meter_binding *binding, int64_t cu_milli, int64_t utc_us);
 /* What is charged of each, as the ledger will have it: 0 to what is held of milli-CU; tokens may be more than were held. The rest is free again, and the hold
  * empty. Legal on an empty one. */
 void weir_meter_settle(struct weir_hold *hold, int64_t cu_milli, int64_t tokens, int64_t requests);

@@ -453,8 +453,8 @@ static enum weir_status end_of(struct weir_budget_work *work, const struct weir_
     if (wish->until_utc_us == 0 && !is_top_up)
         return operator__budget_refuse(
             work, WEIR_REASON_FIELD_INVALID, "until_at",
-            "a raise ends: give until_at or duration. To let more be spent for good, change the "
-            "limit");
+            "a raise ends: say when (until_at or duration; --until on the command line). To let more be spent for good, "
+            "change the limit");
     if (wish->until_utc_us == 0)
         *until_utc_us = standing->period.rolling ? work->now_utc_us + INT64_C(86400) * second_us
                                                  : standing->period.until_utc_us;

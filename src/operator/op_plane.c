@@ -46,7 +46,9 @@ enum weir_status operator__plane_index(struct weir_operation_call *call) {
                        "GET /api/v1/openapi.json     every operation, as OpenAPI 3.1\n\n"
                        "keys:     weir key create|list|rotate|revoke\n"
                        "people:   weir operator create|list, weir operator token create\n"
-                       "usage:    weir ledger list|export\n"
+                       "limits:   weir limit list|create|set, weir budget list|create|raise|alerts\n"
+                       "usage:    weir usage, weir ledger list|export, weir reconcile, weir receipts\n"
+                       "billing:  weir billing purchases|approve|balance\n"
                        "a request, by any id of it: weir requests show ID\n"
                        "who did what: weir audit list\n",
                        board->version, board->environment, weir_board_is_ready(board) ? "ready" : "not ready",

@@ -31,17 +31,26 @@ enum weir_status weir_plan_read(struct weir_arena *arena, struct weir_span id, s
     return status == WEIR_OK ? weir_arena_dup(arena, operator__field(fields, "name"), &plan->name) : status;
 }
 
+/* A plan that a workspace goes over to when the month ends is in use too: deleted, the downgrade would come to nothing without a word. */
 static enum weir_status refuse_in_use(struct operator__change *change) {
-    bool is_used = false;
-    const struct weir_object_query query = {.kind = WEIR_OBJECT_WORKSPACE,
-                                            .filter_count = 1,
-                                            .filters = {{.member = "plan", .value = change->object.id}}};
-    enum weir_status status = operator__object_any(change->call, &query, &is_used);
-    if (status != WEIR_OK || !is_used)
-        return status;
-    return weir_operation_fail(change->call, WEIR_REASON_STILL_IN_USE, NULL,
-                               "workspaces have the plan %.*s: give them another first",
-                               WEIR_SPAN_PRINT(change->object.id));
+    static const struct {
+        const char *member, *who, *first;
+    } uses[] = {{"plan", "workspaces have", "give them another first"},
+                {"plan_next", "workspaces change when the month ends to",
+                 "give them another, or have that cancelled, first"}};
+    for (size_t i = 0; i < sizeof uses / sizeof *uses; i++) {
+        bool is_used = false;
+        const struct weir_object_query query = {.kind = WEIR_OBJECT_WORKSPACE,
+                                                .filter_count = 1,
+                                                .filters = {{.member = uses[i].member, .value = change->object.id}}};
+        enum weir_status status = operator__object_any(change->call, &query, &is_used);
+        if (status != WEIR_OK)
+            return status;
+        if (is_used)
+            return weir_operation_fail(change->call, WEIR_REASON_STILL_IN_USE, NULL, "%s the plan %.*s: %s",
+                                       uses[i].who, WEIR_SPAN_PRINT(change->object.id), uses[i].first);
+    }
+    return WEIR_OK;
 }
 
 /* The change is in the store and stays, whatever comes of publishing it; where that fails, the log says why, and the next revision has it. */

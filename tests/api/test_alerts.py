@@ -64,6 +64,8 @@ def test_half_of_a_budget_is_told_once_also_after_a_restart(gateway, operator):
     assert json.loads(gateway.command("budget", "alerts", budget, *gateway.file_words).stdout.splitlines()[0]) == operator.all(path)[0]
     assert operator.all(f"{path}&since=2999-01-01T00:00:00Z") == [] and len(operator.all(f"{path}&kind=threshold", limit=1)) == 2
     assert operator.get(f"{ALERTS}?kind=rumour", status=400).field == "kind"
+    misspelt = gateway.command("budget", "alerts", "--kind", "exceded", *gateway.file_words, check=False)
+    assert misspelt.returncode == 2 and "exceeded" in misspelt.stderr, "not the same as a night without alerts"
 
 
 def test_a_budget_that_refuses_is_told(gateway, operator):
@@ -76,6 +78,14 @@ def test_a_budget_that_refuses_is_told(gateway, operator):
     until(lambda: counted(gateway, "exceeded") == 1, "the metric")
     operator.post(f"/api/v1/budgets/{budget}/raises", {"kind": "top_up", "amount_cu_milli": 10**9, "reason": "three at night"})
     assert chat(gateway, made).status == 200, "it is in effect when the answer is there"
+
+
+def test_a_budget_that_clamps_tells_when_nothing_fits(gateway, operator):
+    made = key(operator)
+    budget = operator.post("/api/v1/budgets", {"scope": "key", "scope_id": made["id"], "window": "month", "limit_cu_milli": 1, "on_exceeded": "clamp"}).json()["id"]
+    assert chat(gateway, made).status == 429
+    alerts = until(lambda: operator.all(f"{ALERTS}?budget={budget}&kind=exceeded"), "the alert")
+    assert len(alerts) == 1 and alerts[0]["limit_cu_milli"] == 1
 
 
 def test_a_client_that_runs_away_is_told(gateway, operator):

@@ -407,6 +407,32 @@ def test_an_upgrade_is_in_effect_at_once(buyer, operator):
     assert (told[0]["changes"]["before"]["plan"], told[0]["changes"]["after"]["plan"]) == ("basic", "better")
 
 
+def test_the_command_line_tells_what_is_wrong_in_its_own_words(gateway, buyer):
+    def billing(*words):
+        return gateway.command("billing", *words, *gateway.file_words, check=False)
+
+    missing = billing("approve", "pur_none")
+    assert (missing.returncode, missing.stderr) == (1, "weir: there is no purchase 'pur_none'\n")
+    misspelt = billing("purchases", "--state", "pendin")
+    assert misspelt.returncode == 2 and "pending" in misspelt.stderr
+    unreasoned = billing("adjust", buyer.workspace, "5usd")
+    assert unreasoned.returncode == 2 and "--reason" in unreasoned.stderr
+    assert billing("adjust", buyer.workspace, "5eur", "--reason", "r").returncode == 2
+    before = buyer.balance()["credits_cu_milli"]
+    assert billing("adjust", buyer.workspace, "0.5usd", "--reason", "r").returncode == 0
+    assert billing("adjust", buyer.workspace, "7", "--reason", "r").returncode == 0
+    assert buyer.balance()["credits_cu_milli"] - before == 500_000_007
+
+
+def test_a_plan_that_somebody_goes_over_to_is_not_deleted(buyer, operator):
+    operator.post("/api/v1/plans", {"id": "next-month", "name": "Next month", "cu_milli_per_month": 1, "price_cu_milli_per_month": 1}, status=201)
+    buyer.post("plan/upgrade", {"plan": "better"})
+    assert buyer.post("plan/downgrade", {"plan": "next-month"}).status == 200
+    assert operator.delete("/api/v1/plans/next-month?confirm=next-month", status=409).reason == "still_in_use"
+    assert buyer.post("plan/cancel-downgrade").status == 200
+    operator.delete("/api/v1/plans/next-month?confirm=next-month", status=204)
+
+
 def test_a_downgrade_waits_for_the_month_and_can_be_cancelled(buyer, operator):
     buyer.post("plan/upgrade", {"plan": "better"})
     scheduled = buyer.post("plan/downgrade", {"plan": "basic"}).json()

@@ -72,7 +72,9 @@ def exceeded(answer, **details):
     error = body["error"]
     assert (error["code"], error["type"], error["error_code"]) == ("cu_limit_exceeded", "insufficient_quota", "WEIR_CU_LIMIT_EXCEEDED"), body
     assert body["error_code"] == error["error_code"] and body["details"] == error["details"]
-    assert {"window", "used_cu_milli", "limit_cu_milli", "scope", "budget"} <= set(error["details"])
+    assert {"window", "used_cu_milli", "limit_cu_milli", "needed_cu_milli", "scope", "budget"} <= set(error["details"])
+    assert error["details"]["used_cu_milli"] + error["details"]["needed_cu_milli"] > error["details"]["limit_cu_milli"]
+    assert f" may cost {error['details']['needed_cu_milli']} " in error["message"], "who has spent nothing yet must see why"
     assert int(answer.headers["retry-after"]) >= 1
     assert answer.headers["x-should-retry"] == ("true" if int(answer.headers["retry-after"]) <= 60 else "false")
     for name, value in details.items():

@@ -109,6 +109,12 @@ def test_endpoints_and_capabilities_are_refused_before_the_body_is_read(gateway)
             assert answer.status == 403 and expected in answer.body
 
 
+def test_what_needs_no_capability_is_for_every_key(gateway):
+    """Receipts are for any key of the workspace: what its rules say of capabilities is of other paths."""
+    for capabilities in ([], ["billing"], ["inference"]):
+        assert outcome(Key(gateway, {"capabilities": capabilities}).call("GET", "/v1/receipts/keys")) == 200
+
+
 def test_what_needs_no_key_asks_for_no_rules(gateway):
     key = Key(gateway, {"models": [], "endpoints": [], "capabilities": [], "addresses": []})
     for path in ("/health", "/readyz", "/metrics"):

@@ -193,6 +193,9 @@ def test_the_command_ends_with_1_outside_the_tolerance(served, tmp_path):
         assert run(openai_usage(served), *words).returncode == 2
     assert served.command("reconcile", tmp_path / "none.csv", "-c", served.config, "--provider", "sim", check=False).returncode == 1
     assert served.command("reconcile", tmp_path / "export.csv", "-c", served.config, check=False).returncode == 2
+    stranger = subprocess.run([served.binary, "reconcile", "-", "-c", served.config, "--provider", "sym"], input=openai_usage(served), text=True,
+                              capture_output=True, timeout=60, check=False)
+    assert stranger.returncode == 1 and "nothing of the provider sym" in stranger.stderr, "a misspelt name looks like a bill that is nobody's"
     piped = subprocess.run([served.binary, "reconcile", "-", "-c", served.config, "--provider", "sim"], input=openai_usage(served), text=True,
                            capture_output=True, timeout=60, check=False)
     assert piped.returncode == 0, piped.stderr
