@@ -106,6 +106,7 @@ static void hold(struct weir_engine *engine, uint64_t keys, uint64_t held) {
 
 /* Microseconds of CPU an entry. */
 static double fill(struct weir_engine *engine, uint64_t count, uint64_t keys, unsigned batch_size, double apart_us) {
+    int64_t second = 0;
     struct weir_error error = {.text = ""};
     struct made *batch = calloc(batch_size, sizeof *batch);
     int64_t spent_ns = 0;
@@ -123,6 +124,11 @@ static double fill(struct weir_engine *engine, uint64_t count, uint64_t keys, un
         for (unsigned i = 0; i < size; i++)
             must(ops->ingest_entry(engine, &batch[i].entry, &error), &error);
         must(ops->ingest_commit(engine, &error), &error);
+        /* Sums wait for a second, which here passes faster. */
+        int64_t due_ns, now = (int64_t)((double)number * apart_us) / 1000000;
+        if (now > second)
+            must(ops->sums_write(engine, INT64_MAX, &due_ns, &error), &error);
+        second = now;
         spent_ns += weir_clock_thread_cpu_ns() - began_ns;
     }
     free(batch);

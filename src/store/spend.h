@@ -1,11 +1,11 @@
-/* What was spent, by whom, when: sums of the ledger, kept in step with it, and the slices of budgets that instances hold.
+/* What was spent, by whom, when: sums of the ledger, a second behind it at most, and the slices of budgets that instances hold.
  *
- * Every entry of the ledger adds, in the transaction that writes it, to the spend of each scope that it belongs to: its key's family, its user, team,
+ * Every entry of the ledger adds, soon after it was written and exactly once, to the spend of each scope that it belongs to: its key's family, its user, team,
  * workspace, model, provider, and of all. Sums are by quarter of an hour (UTC) of the request's start, so that days, weeks and months of every zone
  * can be had from them. What was spent is therefore never a counter of its own that could drift: it is a sum over the ledger.
  *
  * A slice is what an instance may still spend of a counter without asking. The rule that makes a hard limit hold, whoever asks, is one line, checked in one
- * transaction: spent + all slices <= limit. An entry that is ingested takes its cost from the slices of its own instance, for it moved from "may be spent" to
+ * transaction: spent + all slices <= limit. An entry takes its cost from the slices of its own instance in the transaction that adds it, for it moved from "may be spent" to
  * "was spent"; an instance that ends gives its slices back; one that died loses them when its journal has been read.
  * docs/decisions/0018-spend-and-slices.md says why.
  */

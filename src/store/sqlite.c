@@ -5,6 +5,7 @@
  * forced explicitly (store__sqlite_flush). One connection, one thread at a time; the mutexes of the library are off.
  */
 #include "store/sqlite_records.h"
+#include "store/sqlite_sums.h"
 
 #include "base/clock.h"
 #include "base/memory.h"
@@ -141,6 +142,7 @@ enum weir_status store__sqlite_end(struct weir_engine *engine, enum weir_status 
         store__dictionary_clear(engine); /* it may know numbers that were taken back */
         store__record_gather_forget(engine);
         store__sums_forget(engine);
+        store__waiting_forget(engine);
     }
     return status;
 }
@@ -259,6 +261,7 @@ static void engine_close(struct weir_engine **engine) {
     struct weir_engine *closing = *engine;
     if (closing == NULL)
         return;
+    store__waiting_close(closing);
     store__dictionary_clear(closing);
     store__records_release(closing);
     store__sums_release(closing);
@@ -361,6 +364,7 @@ const struct weir_engine_ops weir_engine_sqlite = {
     .lease = store__sqlite_lease,
     .slice_sweep = store__sqlite_slice_sweep,
     .sums_step = store__sqlite_sums_step,
+    .sums_write = store__sqlite_sums_write,
     .spend_each = store__sqlite_spend_each,
     .usage_report = store__sqlite_usage_report,
     .usage_plan = store__sqlite_usage_plan,

@@ -55,6 +55,22 @@ struct store__entry_numbers {
     bool trace_is_binary; /* the trace id is well-formed: 32 lower-case digits */
 };
 
+/* Entries whose sums wait in memory (sqlite_waiting.c). */
+enum { STORE__WAITING_RANGES = 32 };
+struct store__waiting {
+    struct {
+        int64_t first, next;
+    } ranges[STORE__WAITING_RANGES]; /* the rows of `unsummed` that hold them */
+    size_t count;
+    bool running;                   /* a transaction of ingestion is under way */
+    int64_t from;                   /* its first entry that waits and that no row holds yet */
+    uint64_t entries;               /* all that wait */
+    int64_t since_ns;               /* when the first of them was committed */
+    struct weir_span of, now_from;  /* whose entries wait, and whose come now: in the fields below, or empty */
+    struct weir_uuid of_id, now_id; /* of instances */
+    bool lost;                      /* some rows of `unsummed` may have to be worked off from the ledger */
+};
+
 struct weir_engine {
     sqlite3 *database;
     sqlite3_stmt *statements[STORE__SQL_COUNT];
@@ -67,6 +83,7 @@ struct weir_engine {
     struct store__zone zone;
     struct store__records *records; /* NULL: nothing was done with records yet */
     struct store__sums *sums;       /* NULL: nothing was added to the ledger's sums yet */
+    struct store__waiting waiting;
     /* of `changed` */
     int64_t data_version;
     bool self_changed; /* this connection has changed a key or an object */
@@ -259,6 +276,8 @@ void store__sums_forget(struct weir_engine *engine);
 void store__sums_release(struct weir_engine *engine);
 enum weir_status store__sqlite_ingest_from(struct weir_engine *engine, const struct weir_uuid *instance,
                                            struct weir_error *error);
+enum weir_status store__sqlite_sums_write(struct weir_engine *engine, int64_t now_ns, int64_t *due_ns,
+                                          struct weir_error *error);
 enum weir_status store__sqlite_sums_step(struct weir_engine *engine, int64_t milliseconds, bool *more,
                                          struct weir_error *error);
 enum weir_status store__sqlite_lease(struct weir_engine *engine, const struct weir_uuid *instance,

@@ -72,7 +72,7 @@ static enum weir_status begin(struct weir_engine *engine, struct weir_error *err
     if (status == WEIR_OK)
         status = store__unsummed_note(engine, &engine->next_sequence, &unsummed, error);
     if (status == WEIR_OK)
-        status = store__sums_begin(engine, false, error);
+        status = store__waiting_begin(engine, error);
     if (status != WEIR_OK)
         return store__sqlite_end(engine, status, error);
     engine->opens_remembered = any != 0;
@@ -87,7 +87,7 @@ static enum weir_status finish(struct weir_engine *engine, enum weir_status stat
     if (status == WEIR_OK)
         status = zone_write(engine, error);
     if (status == WEIR_OK)
-        status = store__sums_end(engine, error);
+        status = store__waiting_end(engine, error);
     /* Two counters: a release that knows nothing of sums counts on the first alone. */
     bool any = engine->next_sequence != engine->first_sequence;
     if (status == WEIR_OK && any)
@@ -166,9 +166,13 @@ static enum weir_status add_to_ledger(struct weir_engine *engine, const struct w
     if (status == WEIR_OK && entry->issued_count > 0)
         status = store__sqlite_issued_write(engine, entry, error);
     if (status == WEIR_OK)
-        status = store__sums_add(engine, entry, numbers, error);
+        status = store__waiting_admit(engine, error);
     if (status == WEIR_OK)
+        status = store__sums_add(engine, entry, numbers, error);
+    if (status == WEIR_OK) {
         engine->next_sequence++;
+        engine->waiting.entries++;
+    }
     return status;
 }
 
@@ -358,6 +362,9 @@ enum weir_status store__sqlite_settle_crashed(struct weir_engine *engine, const 
         return status;
     uint64_t count = 0;
     status = settle_rows(engine, instance, worker, utc_us, &count, error);
+    /* What is not added to what was spent must stay in the slices. */
+    if (status == WEIR_OK)
+        status = store__unsummed_finish(engine, instance, error);
     if (status == WEIR_OK && worker == WEIR_EVERY_WORKER)
         status = forget_of_instance(engine, STORE__SQL_SLICE_FORGET, instance, error);
     status = finish(engine, status, error);
@@ -386,6 +393,7 @@ enum weir_status store__sqlite_instance_end(struct weir_engine *engine, const st
     enum weir_status status = store__sqlite_begin(engine, error);
     if (status != WEIR_OK)
         return status;
+    status = store__unsummed_finish(engine, instance, error);
     for (size_t i = 0; i < sizeof(steps) / sizeof(steps[0]) && status == WEIR_OK; i++)
         status = forget_of_instance(engine, steps[i], instance, error);
     return store__sqlite_end(engine, status, error);

@@ -62,7 +62,9 @@ enum weir_status store__sqlite_ledger_prune(struct weir_engine *engine, int64_t 
         return status;
     status = store__unsummed_note(engine, &next, &unsummed, error);
     if (status == WEIR_OK)
-        status = unsummed ? WEIR_ENOTFOUND : prune(engine, before_utc_us, error);
+        status = store__waiting_write(engine, error);
+    if (status == WEIR_OK)
+        status = prune(engine, before_utc_us, error);
     bool idle = status == WEIR_ENOTFOUND;
     status = store__sqlite_end(engine, idle ? WEIR_OK : status, error);
     *more = status == WEIR_OK && !idle;

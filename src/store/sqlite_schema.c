@@ -193,6 +193,9 @@ static const struct {
     {7, 2, "the chain of receipts",
      "CREATE TABLE receipt_checkpoint(sequence INTEGER PRIMARY KEY, hash BLOB NOT NULL);"
      "CREATE TABLE receipt_place(name TEXT PRIMARY KEY, sequence INTEGER NOT NULL, hash BLOB NOT NULL) WITHOUT ROWID;"},
+    /* Of a range whose sums wait in a process's memory: the instance from whose slices its entries are to be taken, or an empty one. NULL: an older
+     * program wrote its entries. */
+    {8, 2, "whose entries wait to be summed", "ALTER TABLE unsummed ADD COLUMN instance BLOB;"},
 };
 enum { MIGRATION_COUNT = sizeof(migrations) / sizeof(migrations[0]) };
 

@@ -218,9 +218,13 @@ enum weir_status store__sqlite_lease(struct weir_engine *engine, const struct we
         reads = reads && leases[i].wanted == 0 && leases[i].unused == 0;
     store__unsummed_hurry(engine, 20);
     store__dictionary_trim(engine);
+    reads = reads && !store__unsummed_any_of(engine, instance);
     enum weir_status status = reads ? store__sqlite_begin_to_read(engine, error) : store__sqlite_begin(engine, error);
     if (status != WEIR_OK)
         return status;
+    /* What it gives back, and what it has, is its slice without what the ledger has of it. */
+    if (!reads)
+        status = store__unsummed_finish(engine, instance, error);
     for (size_t i = 0; i < count && status == WEIR_OK; i++)
         status = answer(engine, instance, &leases[i], error);
     return store__sqlite_end(engine, status, error);

@@ -1,6 +1,6 @@
-/* From entries to sums: a batch is added up in memory and written at the end of its transaction, one row a sum that it touches.
+/* From entries to sums: entries are added up in memory and written some time later, one row a sum that they touch. sqlite_waiting.c says when.
  *
- * The tables here are of fixed size; a batch with more different sums than fit is written in several goes, which comes to the same. What they are looked up
+ * The tables here are of fixed size; who adds to them has them written when they are half full. What they are looked up
  * by are numbers of our own making, so a plain multiplication spreads them well enough; tags, which clients choose, are looked up with a keyed hash.
  */
 #include "store/sqlite_sums.h"
@@ -8,13 +8,15 @@
 #include "base/memory.h"
 
 enum {
-    USAGE_SLOTS = 2048,    /* and twice as many of spend */
-    LARGER = 16,           /* times as many, where much is added up at once */
+    USAGE_SLOTS = 4096,    /* and twice as many of spend */
+    LARGER = 8,            /* times as many, where much is added up at once */
     OF_SLOTS = 8192,       /* numbers of usage_of that are remembered */
     MAX_TAGS = 32768,      /* of tags that are remembered */
     MAX_TAG_VALUES = 1000, /* of one name in one workspace; the others are summed up as "name=*" */
     MAX_TAG_BYTES = 512,
-    OF_TEXTS = 8
+    OF_TEXTS = 8,
+    MAX_TAGS_OF_ONE =
+        256 /* entry: no request has so many, and they always fit into the half of a table that is kept free */
 };
 
 struct spend_slot {
@@ -117,16 +119,24 @@ void store__sums_forget(struct weir_engine *engine) {
     forget_numbers(engine->sums);
 }
 
+void store__sums_clear(struct weir_engine *engine) {
+    if (engine->sums != NULL)
+        clear_slots(engine->sums);
+}
+
+bool store__sums_full(const struct weir_engine *engine) {
+    const struct store__sums *sums = engine->sums;
+    return sums->spend_count > sums->spend_slots / 2 || sums->usage_count > sums->usage_slots / 2;
+}
+
 enum weir_status store__sums_begin(struct weir_engine *engine, bool much, struct weir_error *error) {
     const size_t slots = much ? (size_t)LARGER * USAGE_SLOTS : USAGE_SLOTS;
     if (engine->sums == NULL)
         engine->sums = weir_memory_new(1, sizeof(*engine->sums));
     struct store__sums *sums = engine->sums;
-    if (sums == NULL || (sums->usage_slots != slots && !make_slots(sums, slots)))
+    /* What is larger than needed stays until it is empty. */
+    if (sums == NULL || (sums->usage_slots != slots && sums->spend_count == 0 && !make_slots(sums, slots)))
         return weir_fail(error, WEIR_ENOMEM, "no memory for the ledger's sums");
-    clear_slots(sums);
-    sums->has_instance = false;
-    sums->has_slices = false;
     if (sums->of_count > OF_SLOTS / 2)
         forget_numbers(sums);
     if (sums->tags != NULL && weir_map_count(sums->tags) > MAX_TAGS)
@@ -225,15 +235,19 @@ enum weir_status store__sums_end(struct weir_engine *engine, struct weir_error *
     return status;
 }
 
-enum weir_status store__sqlite_ingest_from(struct weir_engine *engine, const struct weir_uuid *instance,
-                                           struct weir_error *error) {
-    weir_bug_on(!engine->ingesting);
+enum weir_status store__sums_set_instance(struct weir_engine *engine, struct weir_span instance,
+                                          struct weir_error *error) {
     struct store__sums *sums = engine->sums;
-    if (sums->has_instance && memcmp(&sums->instance, instance, sizeof(*instance)) == 0)
+    const bool known = instance.length == sizeof(sums->instance.bytes);
+    enum weir_status status = WEIR_OK;
+    if (known == sums->has_instance && (!known || memcmp(sums->instance.bytes, instance.at, instance.length) == 0))
         return WEIR_OK;
-    enum weir_status status = store__sums_end(engine, error); /* those before were another's */
-    sums->instance = *instance;
-    sums->has_instance = true;
+    if (sums->spend_count > 0)
+        status = store__sums_end(engine, error);
+    sums->has_instance = known;
+    sums->has_slices = false;
+    if (known)
+        memcpy(sums->instance.bytes, instance.at, instance.length);
     return status;
 }
 
@@ -252,11 +266,6 @@ static enum weir_status add_spend(struct weir_engine *engine, enum weir_scope sc
         return WEIR_OK; /* it belongs to none */
     if (subject >= STORE__SUBJECTS_END)
         return weir_fail(error, WEIR_ELIMIT, "the ledger has more different texts than can be summed up by");
-    if (sums->spend_count > sums->spend_slots / 2) {
-        enum weir_status status = store__sums_end(engine, error);
-        if (status != WEIR_OK)
-            return status;
-    }
     int64_t place = store__place(quarter, subject);
     size_t at = slot_of((uint64_t)place, sums->spend_slots);
     while (sums->spend[at].place != 0 && sums->spend[at].place != place)
@@ -271,14 +280,8 @@ static enum weir_status add_spend(struct weir_engine *engine, enum weir_scope sc
     return WEIR_OK;
 }
 
-static enum weir_status add_usage(struct weir_engine *engine, int64_t place, const int64_t addends[STORE__USAGE_SUMS],
-                                  struct weir_error *error) {
+static void add_usage(struct weir_engine *engine, int64_t place, const int64_t addends[STORE__USAGE_SUMS]) {
     struct store__sums *sums = engine->sums;
-    if (sums->usage_count > sums->usage_slots / 2) {
-        enum weir_status status = store__sums_end(engine, error);
-        if (status != WEIR_OK)
-            return status;
-    }
     size_t at = slot_of((uint64_t)place, sums->usage_slots);
     while (sums->usage[at].place != 0 && sums->usage[at].place != place)
         at = (at + 1) & (sums->usage_slots - 1);
@@ -289,7 +292,6 @@ static enum weir_status add_usage(struct weir_engine *engine, int64_t place, con
     }
     for (size_t i = 0; i < STORE__USAGE_SUMS; i++)
         slot->sums[i] += addends[i];
-    return WEIR_OK;
 }
 
 static enum weir_status run_for_number(struct weir_engine *engine, enum store__sql which, const int64_t *numbers,
@@ -420,7 +422,7 @@ static enum weir_status tag_number(struct weir_engine *engine, int64_t workspace
 static enum weir_status add_tags(struct weir_engine *engine, struct weir_span tags, int64_t workspace, int64_t hour,
                                  const int64_t addends[STORE__USAGE_SUMS], struct weir_error *error) {
     enum weir_status status = WEIR_OK;
-    while (tags.length > 0 && status == WEIR_OK) {
+    for (size_t count = 0; count < MAX_TAGS_OF_ONE && tags.length > 0 && status == WEIR_OK; count++) {
         const char *comma = memchr(tags.at, ',', tags.length);
         struct weir_span tag = weir_span_first(tags, comma != NULL ? (size_t)(comma - tags.at) : tags.length);
         tags = weir_span_from(tags, tag.length + (comma != NULL ? 1 : 0));
@@ -430,7 +432,7 @@ static enum weir_status add_tags(struct weir_engine *engine, struct weir_span ta
             continue;
         status = tag_number(engine, workspace, tag, (size_t)(equals - tag.at), &number, error);
         if (status == WEIR_OK)
-            status = add_usage(engine, STORE__OF_TAGS | store__place(hour, number), addends, error);
+            add_usage(engine, STORE__OF_TAGS | store__place(hour, number), addends);
     }
     return status;
 }
@@ -500,7 +502,7 @@ enum weir_status store__sums_add(struct weir_engine *engine, const struct weir_l
     if (status == WEIR_OK)
         status = number_of(engine, texts, &number, error);
     if (status == WEIR_OK)
-        status = add_usage(engine, store__place(hour, number), addends, error);
+        add_usage(engine, store__place(hour, number), addends);
     if (status == WEIR_OK && entry->tags.length > 0)
         status = add_tags(engine, entry->tags, numbers->texts[1], hour, addends, error);
     return status;

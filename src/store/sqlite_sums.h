@@ -35,20 +35,46 @@ static inline int64_t store__subject(enum weir_scope scope, int64_t text) {
 /* The sums are those of the order of struct weir_usage_sums. */
 _Static_assert(sizeof(struct weir_usage_sums) == STORE__USAGE_SUMS * sizeof(int64_t), "an array of numbers");
 
-/* --- sqlite_sums.c --- */
+/* --- sqlite_sums.c: the table in memory --- */
 struct store__sums;
-/* Before entries of one transaction are added. `much`: more than a batch of ingestion. */
+/* Makes the table, where it is not there or not as large; nothing may be in it then. `much`: for more than a second of traffic. */
 WEIR_MUST enum weir_status store__sums_begin(struct weir_engine *engine, bool much, struct weir_error *error);
-/* Adds an entry, in memory; may write what has gathered before. */
+/* From whose slices is taken what is added from now on; an empty one: from nobody's. Inside a transaction: writes what is another's. */
+WEIR_MUST enum weir_status store__sums_set_instance(struct weir_engine *engine, struct weir_span instance,
+                                                    struct weir_error *error);
+/* The table is to be written before another entry is added. */
+bool store__sums_full(const struct weir_engine *engine);
+/* Adds an entry, in memory. */
 WEIR_MUST enum weir_status store__sums_add(struct weir_engine *engine, const struct weir_ledger_entry *entry,
                                            const struct store__entry_numbers *numbers, struct weir_error *error);
-/* Writes what has gathered: at the end of the transaction. */
+/* Writes what has gathered, inside a transaction. */
 WEIR_MUST enum weir_status store__sums_end(struct weir_engine *engine, struct weir_error *error);
+/* Forgets what has gathered. */
+void store__sums_clear(struct weir_engine *engine);
+
+/* --- sqlite_waiting.c: sums that wait in memory for a second --- */
+/* At the beginning of a transaction of ingestion, when engine->next_sequence is known. */
+WEIR_MUST enum weir_status store__waiting_begin(struct weir_engine *engine, struct weir_error *error);
+/* Before an entry is added: makes room for it. */
+WEIR_MUST enum weir_status store__waiting_admit(struct weir_engine *engine, struct weir_error *error);
+/* At the end: notes what waits, or writes it. */
+WEIR_MUST enum weir_status store__waiting_end(struct weir_engine *engine, struct weir_error *error);
+/* Inside a transaction: writes what waits. */
+WEIR_MUST enum weir_status store__waiting_write(struct weir_engine *engine, struct weir_error *error);
+/* A transaction was taken back: nothing waits any more, and the ledger has it. */
+void store__waiting_forget(struct weir_engine *engine);
+/* At the engine's end. */
+void store__waiting_close(struct weir_engine *engine);
 
 /* --- sqlite_unsummed.c: ranges of the ledger that the sums lack --- */
 /* Inside a transaction: notes what a program that does not know of sums has written since. Gives the ledger's next number. */
 WEIR_MUST enum weir_status store__unsummed_note(struct weir_engine *engine, int64_t *next_sequence, bool *any,
                                                 struct weir_error *error);
+/* Inside a transaction: all entries of this instance are in the sums afterwards, whoever had them wait. */
+WEIR_MUST enum weir_status store__unsummed_finish(struct weir_engine *engine, const struct weir_uuid *instance,
+                                                  struct weir_error *error);
+/* Some of this instance's entries may not be in the sums. */
+bool store__unsummed_any_of(struct weir_engine *engine, const struct weir_uuid *instance);
 /* Before sums are read: adds what is missing, for so long at most. Where that cannot be done now the sums stay as they are. */
 void store__unsummed_hurry(struct weir_engine *engine, int64_t milliseconds);
 

@@ -4,6 +4,9 @@
  * are the same here: it counts `next_sequence` on and does not know `summed_next`. Whoever begins to add to the sums, or asks them, first puts the
  * difference down as a range, and ranges are worked off from their newest end: what budgets ask about comes first. A range is shortened in the
  * transaction that adds its entries, so each is added once, whenever the process dies.
+ *
+ * Ranges of which somebody has the sums wait in memory (sqlite_waiting.c) stand among them and may be worked off like the others, by anybody: they
+ * say from whose slices their entries are to be taken.
  */
 #include "store/sqlite_sums.h"
 
@@ -95,8 +98,27 @@ static enum weir_status family_of(struct weir_engine *engine, int64_t key, int64
     return status;
 }
 
-static enum weir_status add_row(struct weir_engine *engine, sqlite3_stmt *row, struct weir_error *error) {
-    struct weir_ledger_entry entry = {.attempt_count = 0}; /* no release without sums knew what attempts cost */
+/* What failed attempts may have cost their providers; most entries have nothing of it. */
+static enum weir_status read_attempts(struct weir_engine *engine, sqlite3_stmt *row, struct weir_ledger_entry *entry,
+                                      struct store__entry_numbers *numbers, struct weir_error *error) {
+    struct weir_span costs = store__column_span(row, 23);
+    if (costs.length == 0)
+        return WEIR_OK;
+    enum weir_status status = store__attempts_decode(engine, store__column_span(row, 22), entry, error);
+    if (status == WEIR_OK)
+        status = store__attempt_costs_decode(costs, entry, error);
+    if (status == WEIR_ECORRUPT) { /* who reads the ledger is told; sums of the others go on */
+        entry->attempt_count = 0;
+        return WEIR_OK;
+    }
+    for (size_t i = 0; i < entry->attempt_count && status == WEIR_OK; i++)
+        status = store__dictionary_id(engine, entry->attempts[i].provider, &numbers->attempts[i][0], error);
+    return status;
+}
+
+/* `known`: the entry says itself of which family its key is. */
+static enum weir_status add_row(struct weir_engine *engine, sqlite3_stmt *row, bool known, struct weir_error *error) {
+    struct weir_ledger_entry entry = {.attempt_count = 0};
     struct store__entry_numbers numbers = {.team = 0};
     for (int i = 0; i < 6; i++)
         numbers.texts[i] = sqlite3_column_int64(row, i);
@@ -116,13 +138,16 @@ static enum weir_status add_row(struct weir_engine *engine, sqlite3_stmt *row, s
     numbers.team = sqlite3_column_int64(row, 19);
     numbers.user = sqlite3_column_int64(row, 20);
     numbers.family = sqlite3_column_int64(row, 21);
-    enum weir_status status = WEIR_OK;
-    if (numbers.family == 0)
+    enum weir_status status = read_attempts(engine, row, &entry, &numbers, error);
+    if (status == WEIR_OK && numbers.family == 0 && !known)
         status = family_of(engine, numbers.texts[0], &numbers.family, error);
+    if (status == WEIR_OK && store__sums_full(engine))
+        status = store__sums_end(engine, error);
     return status == WEIR_OK ? store__sums_add(engine, &entry, &numbers, error) : status;
 }
 
-static enum weir_status add_rows(struct weir_engine *engine, int64_t first, int64_t next, struct weir_error *error) {
+static enum weir_status add_rows(struct weir_engine *engine, int64_t first, int64_t next, bool known,
+                                 struct weir_error *error) {
     sqlite3_stmt *statement = NULL;
     enum weir_status status = store__sqlite_statement(engine, STORE__SQL_UNSUMMED_ROWS, &statement, error);
     if (status != WEIR_OK)
@@ -132,32 +157,109 @@ static enum weir_status add_rows(struct weir_engine *engine, int64_t first, int6
     store__bind_integer(&binder, next);
     int code = SQLITE_DONE;
     while (status == WEIR_OK && (code = sqlite3_step(statement)) == SQLITE_ROW)
-        status = add_row(engine, statement, error);
+        status = add_row(engine, statement, known, error);
     if (status == WEIR_OK && code != SQLITE_DONE)
         status = store__sqlite_fail(engine, "read the ledger", error);
     (void)sqlite3_reset(statement);
     return status;
 }
 
-/* Some of the newest range. *more: a range is left. */
-static enum weir_status work_off(struct weir_engine *engine, bool *more, struct weir_error *error) {
+struct range {
+    int64_t first, next;
+    bool noted;                /* by a program that has the sums wait: the instance is known, or there is none */
+    struct weir_span instance; /* of id */
+    struct weir_uuid id;
+};
+
+/* The newest range, of one instance or of all; WEIR_ENOTFOUND. */
+static enum weir_status read_last(struct weir_engine *engine, const struct weir_uuid *instance, struct range *range,
+                                  struct weir_error *error) {
     sqlite3_stmt *statement = NULL;
-    int64_t range[2];
-    *more = false;
-    enum weir_status status = store__sqlite_statement(engine, STORE__SQL_UNSUMMED_LAST, &statement, error);
-    if (status == WEIR_OK)
-        status = store__sqlite_integers(engine, statement, "read what the ledger's sums lack", range, 2, error);
-    if (status == WEIR_ENOTFOUND)
-        return WEIR_OK;
+    enum weir_status status = store__sqlite_statement(engine,
+                                                      instance != NULL ? STORE__SQL_UNSUMMED_LAST_OF
+                                                                       : STORE__SQL_UNSUMMED_LAST,
+                                                      &statement, error);
     if (status != WEIR_OK)
         return status;
-    int64_t from = range[1] - ROWS_AT_ONCE > range[0] ? range[1] - ROWS_AT_ONCE : range[0];
-    *more = true;
-    status = add_rows(engine, from, range[1], error);
-    if (status == WEIR_OK)
-        status = run_with(engine, from > range[0] ? STORE__SQL_UNSUMMED_SHORTEN : STORE__SQL_UNSUMMED_FORGET, range[0],
-                          from, error);
+    if (instance != NULL) {
+        struct store__binder binder = store__binder_of(statement);
+        store__bind_blob(&binder, instance->bytes, sizeof(instance->bytes));
+    }
+    int code = sqlite3_step(statement);
+    if (code == SQLITE_ROW) {
+        struct weir_span id = store__column_span(statement, 2);
+        *range = (struct range){.first = sqlite3_column_int64(statement, 0),
+                                .next = sqlite3_column_int64(statement, 1),
+                                .noted = sqlite3_column_type(statement, 2) != SQLITE_NULL};
+        if (id.length == sizeof(range->id.bytes)) {
+            memcpy(range->id.bytes, id.at, id.length);
+            range->instance = weir_span_of((const char *)range->id.bytes, id.length);
+        }
+    } else {
+        status = code == SQLITE_DONE ? WEIR_ENOTFOUND
+                                     : store__sqlite_fail(engine, "read what the ledger's sums lack", error);
+    }
+    (void)sqlite3_reset(statement);
     return status;
+}
+
+/* Some of the newest range, of one instance or of all. *more: a range may be left. */
+static enum weir_status work_off(struct weir_engine *engine, const struct weir_uuid *instance, bool *more,
+                                 struct weir_error *error) {
+    struct range range;
+    *more = false;
+    enum weir_status status = read_last(engine, instance, &range, error);
+    if (status == WEIR_ENOTFOUND)
+        return WEIR_OK;
+    if (status == WEIR_OK)
+        status = store__sums_set_instance(engine, range.instance, error);
+    if (status != WEIR_OK)
+        return status;
+    int64_t from = range.next - ROWS_AT_ONCE > range.first ? range.next - ROWS_AT_ONCE : range.first;
+    *more = true;
+    status = add_rows(engine, from, range.next, range.noted, error);
+    if (status == WEIR_OK)
+        status = run_with(engine, from > range.first ? STORE__SQL_UNSUMMED_SHORTEN : STORE__SQL_UNSUMMED_FORGET,
+                          range.first, from, error);
+    return status;
+}
+
+bool store__unsummed_any_of(struct weir_engine *engine, const struct weir_uuid *instance) {
+    struct range range;
+    return engine->waiting.count > 0 || read_last(engine, instance, &range, NULL) != WEIR_ENOTFOUND;
+}
+
+enum weir_status store__unsummed_finish(struct weir_engine *engine, const struct weir_uuid *instance,
+                                        struct weir_error *error) {
+    struct range range;
+    enum weir_status status = store__waiting_write(engine, error);
+    if (status == WEIR_OK)
+        status = read_last(engine, instance, &range, error);
+    if (status != WEIR_OK)
+        return status == WEIR_ENOTFOUND ? WEIR_OK : status;
+    bool more = true;
+    status = store__sums_begin(engine, true, error);
+    while (status == WEIR_OK && more)
+        status = work_off(engine, instance, &more, error);
+    return status == WEIR_OK ? store__sums_end(engine, error) : status;
+}
+
+/* As long as there is something and time. */
+static enum weir_status work_off_all(struct weir_engine *engine, int64_t until_ns, bool *left,
+                                     struct weir_error *error) {
+    struct range range;
+    enum weir_status status = read_last(engine, NULL, &range, error);
+    *left = status == WEIR_OK;
+    if (status == WEIR_ENOTFOUND)
+        return WEIR_OK; /* mostly: what there was has waited here */
+    if (status == WEIR_OK)
+        status = store__sums_begin(engine, true, error);
+    while (status == WEIR_OK && *left) {
+        status = work_off(engine, NULL, left, error);
+        if (weir_clock_monotonic_ns() >= until_ns)
+            break;
+    }
+    return status == WEIR_OK ? store__sums_end(engine, error) : status;
 }
 
 enum weir_status store__sqlite_sums_step(struct weir_engine *engine, int64_t milliseconds, bool *more,
@@ -177,17 +279,14 @@ enum weir_status store__sqlite_sums_step(struct weir_engine *engine, int64_t mil
     bool left = false;
     status = store__unsummed_note(engine, &state.next, &left, error);
     if (status == WEIR_OK)
-        status = store__sums_begin(engine, true, error);
-    while (status == WEIR_OK && left) {
-        status = work_off(engine, &left, error);
-        if (weir_clock_monotonic_ns() >= until_ns)
-            break;
-    }
+        status = store__waiting_write(engine, error);
     if (status == WEIR_OK)
-        status = store__sums_end(engine, error);
+        status = work_off_all(engine, until_ns, &left, error);
     status = store__sqlite_end(engine, status, error);
-    if (status == WEIR_OK)
+    if (status == WEIR_OK) {
         *more = left;
+        engine->waiting.lost = left || engine->depth > 0; /* what is around it may be taken back */
+    }
     return status;
 }
 

@@ -219,6 +219,16 @@ static void settle_dead_again(struct weir_store *store, int64_t now_ns) {
     }
 }
 
+/* Sums of what was ingested wait for a second. */
+static int64_t write_sums(struct weir_store *store, int64_t now_ns) {
+    struct weir_error error = {.status = WEIR_OK};
+    int64_t due_ns = INT64_MAX;
+    enum weir_status status = store->ops->sums_write(store->engine, now_ns, &due_ns, &error);
+    if (status != WEIR_OK)
+        (void)store__note(store, status, &error);
+    return due_ns;
+}
+
 /* When to wake if nobody calls. */
 static int64_t turn(struct weir_store *store) {
     int64_t now_ns = weir_clock_monotonic_ns();
@@ -257,7 +267,9 @@ static int64_t turn(struct weir_store *store) {
     if (now_ns >= store->next_upkeep_ns)
         store__upkeep(store, now_ns);
 
-    int64_t wake_ns = store->next_watch_ns;
+    int64_t wake_ns = write_sums(store, now_ns);
+    if (store->next_watch_ns < wake_ns)
+        wake_ns = store->next_watch_ns;
     if (now_ns < store->active_until_ns) {
         int64_t next_ns = store->sync_group ? now_ns + sync_ns : now_ns + ingest_ns;
         if (pending && store->next_ingest_ns < next_ns)

@@ -191,6 +191,11 @@ struct weir_engine_ops {
      * to it since; the newest first. For so long at most, in a transaction of its own. *more: something is left. */
     enum weir_status (*sums_step)(struct weir_engine *engine, int64_t milliseconds, bool *more,
                                   struct weir_error *error);
+    /* The sums of what was ingested wait in memory for a second at most, and are written here when that has passed at `now_ns` (of the monotonic
+     * clock; INT64_MAX: whether it has or not). *due_ns: when to call again; INT64_MAX: nothing waits. Whoever leases or asks for sums, on whatever
+     * connection, has what waits added first; only where the database is locked all the while do the sums lag. */
+    enum weir_status (*sums_write)(struct weir_engine *engine, int64_t now_ns, int64_t *due_ns,
+                                   struct weir_error *error);
     /* Sums of one scope's spend over buckets of `step_us` (a multiple of WEIR_SPEND_BUCKET_US), counted from the counter's `from`, in order of time;
      * those without any are left out. The counter's unit does not matter. */
     enum weir_status (*spend_each)(struct weir_engine *engine, const struct weir_spend_counter *counter,
