@@ -11,6 +11,8 @@ FILE = ROOT / "tests/instructions.json"
 REWRITE = "make instructions"
 # What a change may add, and what another compiler or library may: beyond that it is no longer their doing alone.
 ALLOWED, ALLOWED_ELSEWHERE = 0.03, 0.15
+# The store writes its sums once a second: how many requests share a writing depends on how long the counting takes.
+BY_THE_CLOCK = {"store_request": 0.30}
 # What a flood of bad requests costs must stay below what a good one is worth: the first takes fewer instructions than the second.
 CHEAPER = [("refused_damaged_key", "request"), ("refused_unknown_key", "request"), ("refused_unknown_model", "request")]
 # A function's share of its case from which on it is kept, and how many are named when a case grows.
@@ -82,7 +84,7 @@ def judge(kept, counted, of_versions):
         before, now = kept["cases"][name]["instructions"], total(counted[name])
         share = now / before - 1
         line = f"{name}: {now} instructions, {before} are kept ({share:+.1%})"
-        if now > before * (1 + allowed):
+        if now > before * (1 + max(allowed, BY_THE_CLOCK.get(name, 0))):
             found["failed"].append(f"{line}; most: {grown(kept['cases'][name]['functions'], counted[name])}; "
                                    f"if it is meant to be so, `{REWRITE}` writes tests/instructions.json anew")
         elif other:
