@@ -68,6 +68,8 @@ struct meter__workspace {
     size_t id_length;
     char *plan; /* NULL: none */
     int64_t credits, consumed;
+    int64_t
+        credits_until_utc_us; /* the end of the month behind the last one that was closed: what later months used is not taken from the credits yet */
     char id[];
 };
 
@@ -286,8 +288,8 @@ const struct meter__target *meter__target(const struct weir_meter *meter, enum w
 /* Raises of a budget by its id; NULL: none. */
 const struct meter__target *meter__raises(const struct weir_meter *meter, struct weir_span budget);
 const struct weir_plan *meter__plan_of(const struct weir_meter *meter, struct weir_span workspace);
-/* What the credits of a workspace add to what its plan includes. */
-int64_t meter__credits_of(const struct weir_meter *meter, struct weir_span workspace);
+/* What the credits of a workspace add to what its plan includes, and until when that is known. */
+int64_t meter__credits_of(const struct weir_meter *meter, struct weir_span workspace, int64_t *until_utc_us);
 void meter__definition_unref(struct meter__definition *definition);
 void meter__known_release(struct weir_meter *meter);
 

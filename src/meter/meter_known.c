@@ -3,9 +3,12 @@
  * The control thread changes it under the table's lock, whole definition by whole definition: one that cannot be read leaves the one before. Then the lines of the
  * accounts that it concerns are made anew, at once, so that a lowered limit holds and what is too much goes back; bindings follow, because the generation grows.
  */
+#include "base/clock.h"
 #include "base/memory.h"
 #include "json/scan.h"
 #include "meter/meter_impl.h"
+
+#include <stdio.h>
 
 #define DEFINITION_BYTES ((size_t)64 * 1024)
 #define FIRST_BYTES ((size_t)1024)
@@ -49,11 +52,12 @@ const struct weir_plan *meter__plan_of(const struct weir_meter *meter, struct we
     return NULL;
 }
 
-int64_t meter__credits_of(const struct weir_meter *meter, struct weir_span workspace) {
+int64_t meter__credits_of(const struct weir_meter *meter, struct weir_span workspace, int64_t *until_utc_us) {
     const struct meter__workspace *known = weir_map_find(meter->workspaces, workspace);
     int64_t left = 0;
     if (known == NULL || __builtin_sub_overflow(known->credits, known->consumed, &left))
         return 0;
+    *until_utc_us = known->credits_until_utc_us;
     return left > 0 ? left : 0;
 }
 
@@ -308,21 +312,42 @@ static enum weir_status take_plan_name(struct meter__workspace *known, struct we
     return WEIR_OK;
 }
 
-static enum weir_status take_credits(struct meter__workspace *known, struct weir_span text, bool *changes,
+static int64_t month_end(int64_t utc_us) {
+    return weir_window_period(WEIR_WINDOW_MONTH, NULL, utc_us).until_utc_us;
+}
+
+/* A month whose use is not taken from the credits yet must not find them again in the next one. An account of which no month was closed counts in the
+ * month that it was made in. `closed`: "2026-10", a string as JSON has it. */
+static int64_t credits_until(const struct weir_json_found *closed, int64_t created_utc_us) {
+    char text[sizeof "2026-10-01T00:00:00Z"];
+    int64_t begin = 0;
+    if (closed->kind != WEIR_JSON_STRING || closed->value.length != sizeof "\"2026-10\"" - 1)
+        return month_end(created_utc_us);
+    (void)snprintf(text, sizeof text, "%.7s-01T00:00:00Z", closed->value.at + 1);
+    if (weir_clock_parse_utc(weir_span_of_string(text), &begin) != WEIR_OK)
+        return month_end(created_utc_us);
+    return month_end(month_end(begin));
+}
+
+static enum weir_status take_credits(struct meter__workspace *known, const struct weir_object *object, bool *changes,
                                      struct weir_error *error) {
-    static const struct weir_json_want wants[] = {{"credits_cu_milli"}, {"consumed_cu_milli"}};
-    struct weir_json_found found[2] = {{.kind = WEIR_JSON_NONE}, {.kind = WEIR_JSON_NONE}};
+    static const struct weir_json_want wants[] = {{"credits_cu_milli"}, {"consumed_cu_milli"}, {"closed_month"}};
+    struct weir_json_found found[3] = {{.kind = WEIR_JSON_NONE}, {.kind = WEIR_JSON_NONE}, {.kind = WEIR_JSON_NONE}};
+    struct weir_span text = object->removed ? weir_span_of_string(NULL) : object->text;
     int64_t amounts[2] = {0, 0};
-    if (text.length > 0 && weir_json_scan(text, wants, 2, found, NULL, NULL) != WEIR_OK)
+    if (text.length > 0 && weir_json_scan(text, wants, 3, found, NULL, NULL) != WEIR_OK)
         return weir_fail(error, WEIR_EINVAL, "credits_cu_milli: the account's text is no JSON");
     for (size_t i = 0; i < 2; i++)
         if (found[i].kind > WEIR_JSON_NULL &&
             (found[i].kind != WEIR_JSON_NUMBER || weir_json_int64(found[i].value, &amounts[i]) != WEIR_OK ||
              amounts[i] < 0))
             return weir_fail(error, WEIR_EINVAL, "%s: a whole number that is not negative is expected", wants[i].path);
-    *changes = known->credits != amounts[0] || known->consumed != amounts[1];
+    int64_t until_utc_us = credits_until(&found[2], object->created_utc_us);
+    *changes = known->credits != amounts[0] || known->consumed != amounts[1] ||
+               known->credits_until_utc_us != until_utc_us;
     known->credits = amounts[0];
     known->consumed = amounts[1];
+    known->credits_until_utc_us = until_utc_us;
     return WEIR_OK;
 }
 
@@ -334,7 +359,7 @@ static enum weir_status take_workspace(struct weir_meter *meter, const struct we
     if (known == NULL)
         return weir_fail(error, WEIR_ENOMEM, "no memory for a workspace");
     enum weir_status status = object->kind == WEIR_OBJECT_WORKSPACE ? take_plan_name(known, text, changes, error)
-                                                                    : take_credits(known, text, changes, error);
+                                                                    : take_credits(known, object, changes, error);
     if (status == WEIR_OK && *changes && rebuild_one(meter, WEIR_SCOPE_WORKSPACE, object->id) != WEIR_OK)
         status = weir_fail(error, WEIR_ENOMEM, "no memory for a workspace");
     return status;

@@ -63,20 +63,27 @@ static struct meter__line *add_line(struct gathering *gathering, struct meter__l
     return &gathering->lines[gathering->count++];
 }
 
+static bool add_raise(struct gathering *gathering, struct meter__line *line, const struct meter__raise *raise) {
+    struct meter__raise *raises = weir_memory_resize(line->raises, line->raise_count + 1, sizeof *raises);
+    if (raises == NULL) {
+        gathering->status = WEIR_ENOMEM;
+        return false;
+    }
+    line->raises = raises;
+    raises[line->raise_count++] = *raise;
+    return true;
+}
+
 static void add_raises(struct gathering *gathering, struct meter__line *line, struct weir_span budget) {
     const struct meter__target *target = meter__raises(gathering->meter, budget);
     if (line == NULL || target == NULL)
         return;
     for (const struct meter__definition *one = target->definitions; one != NULL; one = one->next) {
-        struct meter__raise *raises = weir_memory_resize(line->raises, line->raise_count + 1, sizeof *raises);
-        if (raises == NULL) {
-            gathering->status = WEIR_ENOMEM;
+        const struct meter__raise raise = {.amount = one->is.raise.amount_cu_milli,
+                                           .from_utc_us = one->is.raise.from_utc_us,
+                                           .until_utc_us = one->is.raise.until_utc_us};
+        if (!add_raise(gathering, line, &raise))
             return;
-        }
-        line->raises = raises;
-        raises[line->raise_count++] = (struct meter__raise){.amount = one->is.raise.amount_cu_milli,
-                                                            .from_utc_us = one->is.raise.from_utc_us,
-                                                            .until_utc_us = one->is.raise.until_utc_us};
     }
 }
 
@@ -127,15 +134,17 @@ static void add_plan(struct gathering *gathering) {
     const struct weir_plan *plan = meter__plan_of(gathering->meter, workspace);
     if (plan == NULL || plan->cu_milli_per_month < 0)
         return;
-    int64_t limit = 0;
-    if (__builtin_add_overflow(plan->cu_milli_per_month, meter__credits_of(gathering->meter, workspace), &limit))
-        limit = INT64_MAX;
     char id[ID_BYTES];
     int length = snprintf(id, sizeof id, "plan:%.*s", WEIR_SPAN_PRINT(workspace));
     struct meter__line *line = add_line(gathering, (struct meter__line){.kind = METER__LINE_PLAN,
                                                                         .window = WEIR_WINDOW_MONTH,
                                                                         .hard = !plan->overage,
-                                                                        .limit = limit});
+                                                                        .limit = plan->cu_milli_per_month});
+    /* Credits are a raise that ends with the last month that they are known for. */
+    struct meter__raise credits = {.from_utc_us = INT64_MIN, .until_utc_us = INT64_MIN};
+    credits.amount = meter__credits_of(gathering->meter, workspace, &credits.until_utc_us);
+    if (line != NULL && credits.amount > 0 && !add_raise(gathering, line, &credits))
+        return;
     if (length > 0 && length < ID_BYTES)
         add_raises(gathering, line, weir_span_of(id, (size_t)length));
 }

@@ -4,6 +4,7 @@
 #ifndef WEIR_TESTS_METER_SUPPORT_H
 #define WEIR_TESTS_METER_SUPPORT_H
 
+#include "base/clock.h"
 #include "base/memory.h"
 #include "meter/meter_impl.h"
 
@@ -277,6 +278,7 @@ static inline void give_object(struct world *world, enum weir_object_kind kind, 
                                        .parent = weir_span_of_string(parent),
                                        .id = weir_span_of_string(id),
                                        .text = weir_span_of_string(text),
+                                       .created_utc_us = world->utc_us,
                                        .removed = text == NULL};
     enum weir_status status = weir_meter_take_objects(world->meter, &object, 1, &error);
     if (status != WEIR_OK)

@@ -281,6 +281,42 @@ static void limits_of_a_key_and_its_plan(void **state) {
     weir_meter_unbind(&binding);
 }
 
+/* What was used of the credits in a month is taken from them when it is closed; until then the next month does not find them again. */
+static void credits_wait_for_the_close_of_a_month(void **state) {
+    (void)state;
+    const struct weir_plan plan = {.id = WEIR_SPAN("pro"),
+                                   .name = WEIR_SPAN("Pro"),
+                                   .requests_per_second = -1,
+                                   .cu_milli_per_month = 500};
+    const int64_t day_us = 86400 * METER_SECOND_US, month_us = 31 * day_us;
+    assert_int_equal(weir_meter_take_plans(world->meter, &plan, 1), WEIR_OK);
+    give_object(world, WEIR_OBJECT_WORKSPACE, "", "w", "{\"name\":\"W\",\"plan\":\"pro\"}");
+    give_object(world, WEIR_OBJECT_ACCOUNT, "", "w",
+                "{\"credits_cu_milli\":1000,\"consumed_cu_milli\":0,\"closed_month\":null}");
+    struct weir_meter_caller caller = caller_of("key_a");
+    struct weir_meter_binding *binding = bind_caller(world, &caller);
+    struct weir_meter_refusal refusal;
+    struct weir_hold hold;
+    assert_int_equal(reserve(world, binding, 1500, 0, &hold, &refusal), WEIR_RESERVED);
+    weir_meter_settle(&hold, 0, 0, 0);
+    const int64_t made_us = world->utc_us, next_us = weir_window_period(WEIR_WINDOW_MONTH, NULL, made_us).until_utc_us;
+    world->utc_us = next_us + day_us;
+    assert_int_equal(reserve(world, binding, 501, 0, &hold, &refusal), WEIR_RESERVE_REFUSED);
+    assert_int_equal(refusal.limit, 500);
+    char closed[120], begin[WEIR_TIMESTAMP_SIZE];
+    weir_clock_format_utc(made_us, begin);
+    (void)snprintf(closed, sizeof closed,
+                   "{\"credits_cu_milli\":1000,\"consumed_cu_milli\":900,\"closed_month\":\"%.7s\"}", begin);
+    give_object(world, WEIR_OBJECT_ACCOUNT, "", "w", closed);
+    assert_int_equal(reserve(world, binding, 601, 0, &hold, &refusal), WEIR_RESERVE_REFUSED);
+    assert_int_equal(refusal.limit, 600);
+    assert_int_equal(reserve(world, binding, 600, 0, &hold, &refusal), WEIR_RESERVED);
+    weir_meter_settle(&hold, 0, 0, 0);
+    world->utc_us += month_us;
+    assert_int_equal(reserve(world, binding, 501, 0, &hold, &refusal), WEIR_RESERVE_REFUSED);
+    weir_meter_unbind(&binding);
+}
+
 static void limits_of_a_day(void **state) {
     (void)state;
     give_object(world, WEIR_OBJECT_LIMIT, "", "lim_1",
@@ -583,6 +619,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(a_lowered_limit_holds_at_once_and_gives_back, setup, teardown),
         cmocka_unit_test_setup_teardown(a_raise_holds_while_it_lasts, setup, teardown),
         cmocka_unit_test_setup_teardown(limits_of_a_key_and_its_plan, setup, teardown),
+        cmocka_unit_test_setup_teardown(credits_wait_for_the_close_of_a_month, setup, teardown),
         cmocka_unit_test_setup_teardown(limits_of_a_day, setup, teardown),
         cmocka_unit_test_setup_teardown(a_rolling_day_lets_go_of_what_falls_out, setup, teardown),
         cmocka_unit_test_setup_teardown(clamp_says_what_fits, setup, teardown),

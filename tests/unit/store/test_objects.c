@@ -117,7 +117,7 @@ static void a_new_database_has_the_plans_and_a_workspace(void **state) {
 static void objects_come_back(void **state) {
     struct fixture *fixture = *state;
     struct weir_object made[WEIR_OBJECT_KIND_END];
-    char handles[WEIR_OBJECT_KIND_END][16];
+    char handles[WEIR_OBJECT_KIND_END][24];
     uint64_t change = newest_change(fixture);
     int64_t number = 0;
     for (int kind = WEIR_OBJECT_PLAN; kind < WEIR_OBJECT_KIND_END; kind++) {
