@@ -26,9 +26,9 @@ import machine  # noqa: E402
 import page  # noqa: E402
 from results import print_rows  # noqa: E402
 from sides import Direct, Nginx, Upstream, Weir  # noqa: E402
-from subjects import answers, bodies, keys, latency, memory, records, refusals, start, streams, usage  # noqa: E402
+from subjects import answers, bodies, keys, latency, limits, memory, records, refusals, start, streams, usage  # noqa: E402
 
-SUBJECTS = [answers, streams, latency, bodies, keys, records, usage, refusals, memory, start]
+SUBJECTS = [answers, streams, latency, bodies, keys, limits, records, usage, refusals, memory, start]
 PAGE = ROOT / "docs/performance.md"
 
 

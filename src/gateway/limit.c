@@ -53,52 +53,81 @@ void gateway__note_rates(struct weir_request *request, const struct weir_rate_st
         kept->tokens = rates->tokens;
 }
 
-enum { RESET_SIZE = 64 };
+/* The fields are written into one piece, without printf: they stand in every answer to a key that has limits. */
+struct fields {
+    size_t length;
+    char text[768]; /* seven fields with names below 32 bytes and three numbers each */
+};
 
-/* "20ms", "1.5s", "6m0s", "1h0m0s": as the family's providers write times. */
-static struct weir_span format_reset(int64_t ms, char text[RESET_SIZE]) {
-    long long seconds = (long long)(ms / 1000), minutes = seconds / 60;
-    char fraction[8] = "";
-    int length;
-    if (ms % 1000 > 0)
-        (void)snprintf(fraction, sizeof fraction, ".%03d", (int)(ms % 1000));
-    for (size_t end = strlen(fraction); end > 0 && fraction[end - 1] == '0'; end--)
-        fraction[end - 1] = '\0';
-    if (ms < 1000)
-        length = snprintf(text, RESET_SIZE, "%lldms", (long long)(ms > 0 ? ms : 0));
-    else if (minutes == 0)
-        length = snprintf(text, RESET_SIZE, "%lld%ss", seconds, fraction);
-    else if (minutes < 60)
-        length = snprintf(text, RESET_SIZE, "%lldm%lld%ss", minutes, seconds % 60, fraction);
-    else
-        length = snprintf(text, RESET_SIZE, "%lldh%lldm%lld%ss", minutes / 60, minutes % 60, seconds % 60, fraction);
-    return weir_span_of(text, (size_t)length);
+static void add(struct fields *fields, struct weir_span text) {
+    weir_bug_on(text.length > sizeof fields->text - fields->length);
+    memcpy(fields->text + fields->length, text.at, text.length);
+    fields->length += text.length;
 }
 
-static uint64_t at_least_zero(int64_t number) {
-    return number > 0 ? (uint64_t)number : 0;
+static void add_number(struct fields *fields, int64_t number) {
+    char digits[20];
+    size_t at = sizeof digits;
+    uint64_t rest = number > 0 ? (uint64_t)number : 0;
+    do {
+        digits[--at] = (char)('0' + rest % 10);
+        rest /= 10;
+    } while (rest > 0);
+    add(fields, weir_span_of(digits + at, sizeof digits - at));
+}
+
+static void add_field(struct fields *fields, struct weir_span name, int64_t number) {
+    add(fields, name);
+    add_number(fields, number);
+    add(fields, WEIR_SPAN("\r\n"));
+}
+
+/* "20ms", "1.5s", "6m0s", "1h0m0s": as the family's providers write times. */
+static void add_reset(struct fields *fields, struct weir_span name, int64_t ms) {
+    const int64_t seconds = ms / 1000, minutes = seconds / 60;
+    add(fields, name);
+    if (ms < 1000) {
+        add_number(fields, ms);
+        add(fields, WEIR_SPAN("ms\r\n"));
+        return;
+    }
+    if (minutes >= 60) {
+        add_number(fields, minutes / 60);
+        add(fields, WEIR_SPAN("h"));
+    }
+    if (minutes > 0) {
+        add_number(fields, minutes % 60);
+        add(fields, WEIR_SPAN("m"));
+    }
+    add_number(fields, seconds % 60);
+    const unsigned rest = (unsigned)(ms % 1000);
+    if (rest > 0) {
+        const char fraction[4] = {'.', (char)('0' + rest / 100), (char)('0' + rest / 10 % 10), (char)('0' + rest % 10)};
+        size_t length = sizeof fraction;
+        while (fraction[length - 1] == '0')
+            length--;
+        add(fields, weir_span_of(fraction, length));
+    }
+    add(fields, WEIR_SPAN("s\r\n"));
 }
 
 void gateway__write_rates(const struct weir_request *request, struct weir_buffer *out) {
     const struct weir_rate_state *rates = &request->meter.rates;
-    char text[RESET_SIZE];
+    struct fields fields;
+    fields.length = 0;
     if (rates->requests.limit > 0) {
-        weir_http_write_field_uint64(out, WEIR_SPAN("x-ratelimit-limit-requests"), (uint64_t)rates->requests.limit);
-        weir_http_write_field_uint64(out, WEIR_SPAN("x-ratelimit-remaining-requests"),
-                                     at_least_zero(rates->requests.remaining));
-        (void)weir_http_write_field(out, WEIR_SPAN("x-ratelimit-reset-requests"),
-                                    format_reset(rates->requests.reset_ms, text));
+        add_field(&fields, WEIR_SPAN("x-ratelimit-limit-requests: "), rates->requests.limit);
+        add_field(&fields, WEIR_SPAN("x-ratelimit-remaining-requests: "), rates->requests.remaining);
+        add_reset(&fields, WEIR_SPAN("x-ratelimit-reset-requests: "), rates->requests.reset_ms);
     }
     if (rates->tokens.limit > 0) {
-        weir_http_write_field_uint64(out, WEIR_SPAN("x-ratelimit-limit-tokens"), (uint64_t)rates->tokens.limit);
-        weir_http_write_field_uint64(out, WEIR_SPAN("x-ratelimit-remaining-tokens"),
-                                     at_least_zero(rates->tokens.remaining));
-        (void)weir_http_write_field(out, WEIR_SPAN("x-ratelimit-reset-tokens"),
-                                    format_reset(rates->tokens.reset_ms, text));
+        add_field(&fields, WEIR_SPAN("x-ratelimit-limit-tokens: "), rates->tokens.limit);
+        add_field(&fields, WEIR_SPAN("x-ratelimit-remaining-tokens: "), rates->tokens.remaining);
+        add_reset(&fields, WEIR_SPAN("x-ratelimit-reset-tokens: "), rates->tokens.reset_ms);
     }
     if (request->call.clamped_output_tokens > 0)
-        weir_http_write_field_uint64(out, WEIR_SPAN("x-weir-max-tokens-clamped"),
-                                     (uint64_t)request->call.clamped_output_tokens);
+        add_field(&fields, WEIR_SPAN("x-weir-max-tokens-clamped: "), request->call.clamped_output_tokens);
+    weir_buffer_append(out, weir_span_of(fields.text, fields.length));
 }
 
 /* --- the rows --- */

@@ -119,13 +119,19 @@ def run(program, *kinds):
             made.stop()
 
 
+def governed(measure):
+    """A request under five budgets and six limits."""
+    return {"request_governed": measure.worker(measure.passed(KIB), 50, 250)}
+
+
 def stored(measure):
     return {"store_request": measure.store(measure.passed(KIB), 50, 250)}
 
 
 def count_weir(binary, folder):
     # The store first: what a row costs depends on how many there are.
-    return run(lambda upstream: Weir(binary, folder / "weir", upstream), stored, Measure.whole, Measure.streams, Measure.refused)
+    return {**run(lambda upstream: Weir(binary, folder / "weir", upstream), stored, Measure.whole, Measure.streams, Measure.refused),
+            **run(lambda upstream: Weir(binary, folder / "governed", upstream).govern(), governed)}
 
 
 def count_nginx(folder):

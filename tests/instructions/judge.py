@@ -15,6 +15,8 @@ ALLOWED, ALLOWED_ELSEWHERE = 0.03, 0.15
 BY_THE_CLOCK = {"store_request": 0.30}
 # What a flood of bad requests costs must stay below what a good one is worth: the first takes fewer instructions than the second.
 CHEAPER = [("refused_damaged_key", "request"), ("refused_unknown_key", "request"), ("refused_unknown_model", "request")]
+# What is under budgets and limits of all kinds takes at most so much more than the same without.
+GOVERNED = [("request_governed", "request", 1.10)]
 # A function's share of its case from which on it is kept, and how many are named when a case grows.
 KEPT_SHARE, NAMED = 0.005, 6
 LIBRARIES = ["libuv", "libcares", "openssl", "sqlite3", "yaml-0.1", "libllhttp", "yyjson", "zlib"]
@@ -76,6 +78,11 @@ def judge(kept, counted, of_versions):
     for small, large in CHEAPER:
         if small in counted and large in counted and total(counted[small]) >= total(counted[large]):
             found["failed"].append(f"{small} takes {total(counted[small])} instructions, as many as {large} ({total(counted[large])})")
+    for governed, plain, bound in GOVERNED:
+        if governed in counted and plain in counted:
+            share = total(counted[governed]) / total(counted[plain])
+            line = f"{governed} takes {share:.3f} times the instructions of {plain}; {bound:.2f} at most"
+            found["passed" if share <= bound else "failed"].append(line)
     for name in sorted(kept["cases"].keys() | counted.keys()):
         if name not in kept["cases"] or name not in counted:
             where = "tests/instructions.json" if name in counted else "what is counted"

@@ -43,6 +43,24 @@ class Weir:
         return subprocess.run([self.binary, "key", "create", "-c", "weir.yaml", "--name", "count"], cwd=self.folder, check=True,
                               env=tidy_environment({}), capture_output=True, text=True).stdout.strip()
 
+    def govern(self):
+        """Five budgets and six limits that apply to every request and are never reached."""
+        def command(*words):
+            subprocess.run([self.binary, *words], cwd=self.folder, check=True, env=tidy_environment({}), capture_output=True)
+
+        much = ("--window", "month", "--limit", "1000000usd", "-c", "weir.yaml")
+        scopes = ("key:*", "workspace:default", "model:sim-small", "provider:sim", "global")
+        for scope in scopes:
+            command("budget", "create", "--for", scope, *much)
+        command("limit", "create", "--for", "key:*", "--requests-per-second", "1000000", "--requests-per-minute", "60000000", "--requests-per-day",
+                "1000000000", "-c", "weir.yaml")
+        command("limit", "create", "--for", "workspace:default", "--tokens-per-minute", "1000000000000", "--tokens-per-day", "1000000000000000",
+                "--concurrent-requests", "1000000", "-c", "weir.yaml")
+        self.key = self._create_key()  # whoever knows it knows what was there before
+        self.callgrind.until(self._key_is_known, "the key to be known")
+        self.mark = lockstep.request("GET", "/v1/models", Authorization=f"Bearer {self.key}")
+        return self
+
     def _key_is_known(self):
         question = lockstep.request("GET", "/v1/models/sim-small", Authorization=f"Bearer {self.key}", Connection="close")
         with lockstep.connection(self.address) as client:
