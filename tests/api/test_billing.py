@@ -119,6 +119,7 @@ def test_a_purchase_becomes_credits(buyer, operator):
     assert (entry["kind"], entry["amount_cu_milli"], entry["balance_after_cu_milli"], entry["purchase"]) == ("purchase", 5000, 5000, purchase["id"])
     assert approved["entry"] == entry["id"]
     assert buyer.call("GET", f"purchases/{purchase['id']}").json() == approved
+    assert operator.get(f"/api/v1/purchases/{purchase['id']}").json() == approved
     told = [entry for entry in operator.get(f"/api/v1/audit-logs?org_id={buyer.workspace}").json()["data"]]
     actions = {(entry["action"], entry["resource_id"]) for entry in told}
     assert {("purchases.create", purchase["id"]), ("purchases.approve", purchase["id"])} <= actions
