@@ -598,3 +598,27 @@ enum weir_status weir_json_read(struct weir_arena *arena, struct weir_span text,
         *document = read;
     return status;
 }
+
+/* --- documents in an arena --- */
+
+static void *arena_malloc(void *arena, size_t size) {
+    return weir_arena_alloc_raw(arena, size);
+}
+
+static void *arena_realloc(void *arena, void *memory, size_t old_size, size_t size) {
+    if (size <= old_size)
+        return memory;
+    void *larger = weir_arena_alloc_raw(arena, size);
+    if (larger != NULL)
+        memcpy(larger, memory, old_size);
+    return larger;
+}
+
+static void arena_free(void *arena, void *memory) {
+    (void)arena;
+    (void)memory;
+}
+
+yyjson_alc weir_json_allocator(struct weir_arena *arena) {
+    return (yyjson_alc){.malloc = arena_malloc, .realloc = arena_realloc, .free = arena_free, .ctx = arena};
+}

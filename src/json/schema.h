@@ -32,4 +32,7 @@ WEIR_MUST enum weir_status weir_json_read(struct weir_arena *arena, struct weir_
 /* Well-formed UTF-8 without a NUL. */
 bool weir_json_is_text(struct weir_span text);
 
+/* For yyjson's own documents and texts: all of it comes from the arena, and nothing is freed by hand. */
+yyjson_alc weir_json_allocator(struct weir_arena *arena);
+
 #endif

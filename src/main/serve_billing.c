@@ -1,7 +1,7 @@
 /* Billing in a running server: the secret that payments are signed with, and the periodic work on all workspaces.
  *
  * The work is done on the store thread, a few workspaces a time, so that it holds up neither the ledger nor anybody's request; it begins anew every minute and
- * as soon as a month has ended. It also takes away objects that have expired: answers kept for an Idempotency-Key, sessions, tokens.
+ * as soon as a month has ended.
  */
 #include "base/clock.h"
 #include "main/serve.h"
@@ -43,14 +43,9 @@ static enum weir_status run_step(void *context, const struct weir_engine_ops *op
                                      .note = note,
                                      .context = &turn,
                                      .error = error};
-    uint64_t removed = 0;
     if (turn.arena == NULL)
         return weir_fail(error, WEIR_ENOMEM, "no memory for billing");
-    enum weir_status status = WEIR_OK;
-    if (billing->cursor == 0)
-        status = ops->object_sweep(engine, turn.now_utc_us, &removed, error);
-    if (status == WEIR_OK)
-        status = weir_billing_sweep(&turn, WORKSPACES_A_STEP, &billing->cursor, &billing->changes);
+    enum weir_status status = weir_billing_sweep(&turn, WORKSPACES_A_STEP, &billing->cursor, &billing->changes);
     weir_arena_free(&turn.arena);
     return status;
 }

@@ -19,8 +19,6 @@ WEIR_MUST enum weir_status meter__note(struct weir_billing_turn *turn, const cha
 struct weir_span meter__new_id(struct weir_billing_turn *turn, const char *prefix);
 
 /* --- JSON texts of objects --- */
-/* Memory comes from the arena and goes with it. */
-yyjson_alc meter__allocator(struct weir_arena *arena);
 /* NULL: it is no JSON object, or there is no memory. */
 yyjson_val *meter__json(struct weir_arena *arena, struct weir_span text);
 struct weir_span meter__text(yyjson_val *object, const char *name); /* empty: absent, or no text */

@@ -7,6 +7,7 @@
 
 #include "base/arithmetic.h"
 #include "base/clock.h"
+#include "json/schema.h"
 #include "meter/windows.h"
 
 /* --- reading --- */
@@ -151,7 +152,7 @@ static struct weir_span with_plans(struct weir_billing_turn *turn, const struct 
         const char *name;
         struct weir_span value;
     } members[] = {{"plan", plan}, {"plan_next", next}, {"plan_next_at", weir_span_of_string(time)}};
-    yyjson_alc allocator = meter__allocator(turn->arena);
+    yyjson_alc allocator = weir_json_allocator(turn->arena);
     yyjson_mut_doc *document = yyjson_mut_doc_new(&allocator);
     yyjson_mut_val *root = yyjson_val_mut_copy(document, workspace->fields);
     for (size_t i = 0; i < sizeof members / sizeof *members; i++) {

@@ -44,28 +44,6 @@ struct weir_span meter__new_id(struct weir_billing_turn *turn, const char *prefi
     return weir_span_of_string(weir_arena_format(turn->arena, "%s%.*s", prefix, (int)sizeof digits, digits));
 }
 
-static void *arena_malloc(void *arena, size_t size) {
-    return weir_arena_alloc_raw(arena, size);
-}
-
-static void *arena_realloc(void *arena, void *memory, size_t old_size, size_t size) {
-    if (size <= old_size)
-        return memory;
-    void *larger = weir_arena_alloc_raw(arena, size);
-    if (larger != NULL)
-        memcpy(larger, memory, old_size);
-    return larger;
-}
-
-static void arena_free(void *arena, void *memory) {
-    (void)arena;
-    (void)memory;
-}
-
-yyjson_alc meter__allocator(struct weir_arena *arena) {
-    return (yyjson_alc){.malloc = arena_malloc, .realloc = arena_realloc, .free = arena_free, .ctx = arena};
-}
-
 yyjson_val *meter__json(struct weir_arena *arena, struct weir_span text) {
     struct weir_schema_problem problem;
     yyjson_doc *document = NULL;

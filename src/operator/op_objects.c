@@ -1,34 +1,14 @@
 /* See op_objects.h. */
 #include "operator/op_objects.h"
 
+#include "json/schema.h"
+
 enum { TEXT_MAX = 2 * 1024 * 1024, ID_DIGITS = 16 };
 
 /* --- JSON --- */
 
-static void *arena_malloc(void *arena, size_t size) {
-    return weir_arena_alloc_raw(arena, size);
-}
-
-static void *arena_realloc(void *arena, void *memory, size_t old_size, size_t size) {
-    if (size <= old_size)
-        return memory;
-    void *larger = weir_arena_alloc_raw(arena, size);
-    if (larger != NULL)
-        memcpy(larger, memory, old_size);
-    return larger;
-}
-
-static void arena_free(void *arena, void *memory) {
-    (void)arena;
-    (void)memory;
-}
-
-yyjson_alc operator__arena_allocator(struct weir_arena *arena) {
-    return (yyjson_alc){.malloc = arena_malloc, .realloc = arena_realloc, .free = arena_free, .ctx = arena};
-}
-
 yyjson_val *operator__json_read(struct weir_arena *arena, struct weir_span text) {
-    yyjson_alc allocator = operator__arena_allocator(arena);
+    yyjson_alc allocator = weir_json_allocator(arena);
     /* yyjson promises not to write into the text without its in-situ flag; only its signature does not say so. */
     union {
         const char *is;
@@ -150,7 +130,7 @@ enum weir_status operator__value_text(struct weir_arena *arena, yyjson_val *valu
 }
 
 yyjson_val *operator__merge(struct weir_arena *arena, yyjson_val *fields, yyjson_val *patch) {
-    yyjson_alc allocator = operator__arena_allocator(arena);
+    yyjson_alc allocator = weir_json_allocator(arena);
     yyjson_mut_doc *document = yyjson_mut_doc_new(&allocator);
     yyjson_mut_val *merged = yyjson_merge_patch(document, fields, patch);
     return yyjson_doc_get_root(yyjson_mut_val_imut_copy(merged, &allocator));

@@ -72,8 +72,6 @@ enum weir_status operator__key_any_active(struct weir_operation_call *call, cons
 void operator__keys_changed(struct weir_operation_call *call);
 
 /* --- JSON --- */
-/* Memory comes from the arena and goes with it. */
-yyjson_alc operator__arena_allocator(struct weir_arena *arena);
 /* NULL: it is no JSON, or there is no memory. */
 yyjson_val *operator__json_read(struct weir_arena *arena, struct weir_span text);
 /* `fields` (may be NULL: an empty object) as members of the open object. */

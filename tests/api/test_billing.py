@@ -280,7 +280,7 @@ def test_a_key_is_remembered_across_a_restart_and_for_a_day(make_gateway, sim):
     assert len(buyer.purchases()) == 2
     with sqlite3.connect(path, timeout=30) as connection:
         connection.execute("UPDATE object SET expires_utc_us = 1 WHERE id = ?", [key])
-    instance.restart()  # the first round of the periodic work takes it away
+    instance.restart()  # the first look of the upkeep takes it away
 
     def gone():
         with sqlite3.connect(path, timeout=30) as connection:
