@@ -430,6 +430,8 @@ static enum weir_status check_alternatives(struct walk *walk, yyjson_val *altern
         return WEIR_OK;
     if (fits > 1)
         return wrong(walk, at, value, "a value that fits one alternative alone");
+    if (best.text[0] == '\0') /* there are none */
+        return wrong(walk, at, value, "nothing");
     *told = best;
     return WEIR_EINVAL;
 }
