@@ -153,9 +153,9 @@ struct weir_error_answer {
 struct weir_front; /* codec.h */
 
 enum weir_format_flag {
-    WEIR_FORMAT_TEXT = 1,  /* an answer may be plain text */
-    WEIR_FORMAT_BYTES = 2, /* an answer may be anything, and goes through as it comes: sound, a file */
-    WEIR_FORMAT_TOKENS = 4, /* an answer without usage is estimated: it is tokens */
+    WEIR_FORMAT_TEXT = 1,         /* an answer may be plain text */
+    WEIR_FORMAT_BYTES = 2,        /* an answer may be anything, and goes through as it comes: sound, a file */
+    WEIR_FORMAT_TOKENS = 4,       /* an answer without usage is estimated: it is tokens */
     WEIR_FORMAT_MODEL_IN_PATH = 8 /* not in the body */
 };
 
