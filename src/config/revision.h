@@ -11,14 +11,26 @@
 #include "base/buffer.h"
 #include "base/option.h"
 #include "base/secret.h"
+#include "config/presets.h"
 #include "http/url.h"
 
 /* --- as configured (filled from the option tables below) --- */
+enum weir_output_limit_choice {
+    WEIR_OUTPUT_LIMIT_MAX_TOKENS,
+    WEIR_OUTPUT_LIMIT_MAX_COMPLETION_TOKENS,
+    WEIR_OUTPUT_LIMIT_PRESET
+};
+enum weir_stream_options_choice { WEIR_STREAM_OPTIONS_TAKEN, WEIR_STREAM_OPTIONS_REFUSED, WEIR_STREAM_OPTIONS_PRESET };
 struct weir_provider_settings {
     struct weir_span name;
-    int dialect; /* index in the choices of the row */
+    struct weir_span preset;  /* empty: none */
+    int dialect;              /* enum weir_provider_dialect; one past the last: as the preset says */
+    struct weir_texts speaks; /* further dialects by name; none: as the preset says */
     struct weir_span base_url;
     struct weir_span api_key; /* a reference */
+    int auth_header;          /* enum weir_credential_header; one past the last: as the preset says */
+    int output_limit_member;  /* enum weir_output_limit_choice */
+    int stream_options;       /* enum weir_stream_options_choice */
     struct weir_texts forward_headers;
     int64_t max_connections;
     int64_t max_waiting;
@@ -51,8 +63,12 @@ extern const struct weir_option_table weir_catalog_options; /* section "" */
 /* --- compiled --- */
 struct weir_provider {
     struct weir_span name;
-    int dialect;
-    size_t index; /* in the revision */
+    unsigned dialect;                              /* enum weir_provider_dialect */
+    unsigned speaks;                               /* bits by dialect, the own one included */
+    enum weir_credential_header credential_header; /* which field carries the credential */
+    const char *output_limit_member;               /* of a chat body: "max_tokens" or "max_completion_tokens" */
+    bool takes_stream_options;                     /* false: a chat body must not have them */
+    size_t index;                                  /* in the revision */
     struct weir_url url;
     struct weir_span path_prefix; /* the base URL's path without a trailing '/' */
     struct weir_span host_header;
@@ -111,9 +127,10 @@ struct weir_revision {
 typedef enum weir_status (*weir_revision_credential)(void *context, const struct weir_provider_settings *provider,
                                                      struct weir_secret **secret, struct weir_error *error);
 
-/* Takes over `arena` (which holds the settings' texts), also on failure. Problems, one a line, begin with the setting ("models[0].targets[1].provider: …"):
- * duplicate names, unknown providers in targets, bad URLs, missing credentials. WEIR_EINVAL then. */
-WEIR_MUST enum weir_status weir_revision_new(struct weir_arena *arena, const struct weir_catalog_settings *catalog,
+/* Takes over `arena` (which holds the settings' texts), also on failure. On success catalog->providers are the revision's own, with what presets fill in.
+ * Problems, one a line, begin with the setting ("models[0].targets[1].provider: …"): duplicate names, unknown presets, unknown providers in targets, bad
+ * URLs, missing credentials. WEIR_EINVAL then. */
+WEIR_MUST enum weir_status weir_revision_new(struct weir_arena *arena, struct weir_catalog_settings *catalog,
                                              weir_revision_credential credential, void *context,
                                              struct weir_revision **revision, struct weir_buffer *problems);
 /* Wipes the credentials. */

@@ -20,8 +20,7 @@ static enum weir_status no_credential(void *context, const struct weir_provider_
 static struct weir_revision *revision_of(struct weir_provider_settings *providers, size_t provider_count,
                                          struct weir_model_settings *models, size_t model_count,
                                          struct weir_buffer *problems) {
-    const struct weir_catalog_settings catalog = {.providers = {providers, provider_count},
-                                                  .models = {models, model_count}};
+    struct weir_catalog_settings catalog = {.providers = {providers, provider_count}, .models = {models, model_count}};
     struct weir_revision *revision = NULL;
     enum weir_status status = weir_revision_new(weir_arena_new(0, WEIR_MIB), &catalog, no_credential, NULL, &revision,
                                                 problems);
