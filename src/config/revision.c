@@ -142,7 +142,8 @@ static const struct weir_option target_rows[] = {
      .kind = WEIR_OPTION_TEXT,
      .offset = TARGET(model),
      .live = true,
-     .prose = "The name that the provider knows the model by; without it the client's own word."},
+     .prose =
+         "The name that the provider knows the model by; without it the client's own word. `*`, for a model whose name ends so, is what stood for its star."},
     {.name = "weight",
      .kind = WEIR_OPTION_INTEGER,
      .offset = TARGET(weight),
@@ -170,7 +171,8 @@ static const struct weir_option model_rows[] = {
      .offset = MODEL(name),
      .required = true,
      .live = true,
-     .prose = "The name that clients ask for."},
+     .prose =
+         "The name that clients ask for. `claude-*` stands for all names that begin with `claude-` and are not configured themselves, `*` for all."},
     {.name = "targets",
      .kind = WEIR_OPTION_LIST,
      .offset = MODEL(targets),
@@ -311,6 +313,14 @@ static enum weir_status compile_providers(struct weir_revision *revision, const 
     return WEIR_OK;
 }
 
+static bool is_pattern(struct weir_span name) {
+    return name.length > 0 && name.at[name.length - 1] == '*';
+}
+
+static struct weir_span upstream_model(const struct weir_model *model, struct weir_span setting) {
+    return setting.length > 0 || model->is_pattern ? setting : model->name;
+}
+
 static enum weir_status compile_targets(struct weir_revision *revision, const struct weir_model_settings *settings,
                                         size_t index, struct weir_model *model, struct weir_buffer *problems) {
     const struct weir_target_settings *from = settings->targets.at;
@@ -324,8 +334,13 @@ static enum weir_status compile_targets(struct weir_revision *revision, const st
             weir_buffer_printf(problems,
                                "models[%zu].targets[%zu].provider: model '%.*s': there is no provider '%.*s'\n", index,
                                i, WEIR_SPAN_PRINT(settings->name), WEIR_SPAN_PRINT(from[i].provider));
+        if (is_pattern(from[i].model) && (from[i].model.length > 1 || !is_pattern(settings->name)))
+            weir_buffer_printf(problems,
+                               "models[%zu].targets[%zu].model: model '%.*s': '*' stands alone, for a model whose name "
+                               "ends in '*'\n",
+                               index, i, WEIR_SPAN_PRINT(settings->name));
         struct weir_target target = {.provider = provider,
-                                     .model = from[i].model.length > 0 ? from[i].model : settings->name,
+                                     .model = upstream_model(model, from[i].model),
                                      .weight = from[i].weight,
                                      .order = from[i].order};
         size_t at = i;
@@ -341,35 +356,69 @@ static enum weir_status compile_targets(struct weir_revision *revision, const st
     return WEIR_OK;
 }
 
+static bool check_model_name(struct weir_span name, size_t index, struct weir_buffer *problems) {
+    bool usable = name_is_usable(name, true);
+    bool star = weir_span_index(name, '*') + 1 < name.length;
+    if (!usable)
+        weir_buffer_printf(problems, "models[%zu].name: '%.*s' may have no spaces or quotes and at most 128 bytes\n",
+                           index, WEIR_SPAN_PRINT(name));
+    else if (star)
+        weir_buffer_printf(problems, "models[%zu].name: '%.*s' may have a '*' at its end alone\n", index,
+                           WEIR_SPAN_PRINT(name));
+    return usable && !star;
+}
+
+/* Keeps the longest first; of names of one length the order does not matter, for none fits two of them. */
+static void insert_pattern(struct weir_model *patterns, size_t count, const struct weir_model *pattern) {
+    size_t at = count;
+    for (; at > 0 && patterns[at - 1].name.length < pattern->name.length; at--)
+        patterns[at] = patterns[at - 1];
+    patterns[at] = *pattern;
+}
+
+static bool is_known(const struct weir_revision *revision, const struct weir_model *patterns, size_t pattern_count,
+                     struct weir_span name) {
+    for (size_t i = 0; i < pattern_count; i++)
+        if (weir_span_equal(patterns[i].name, name))
+            return true;
+    return weir_revision_model(revision, name) != NULL;
+}
+
 static enum weir_status compile_models(struct weir_revision *revision, const struct weir_catalog_settings *catalog,
                                        struct weir_buffer *problems) {
     const struct weir_model_settings *settings = catalog->models.at;
-    size_t count = catalog->models.count;
+    size_t count = catalog->models.count, model_count = 0, pattern_count = 0;
     struct weir_model *models = weir_arena_array(revision->arena, count, sizeof *models);
+    struct weir_model *patterns = weir_arena_array(revision->arena, count, sizeof *patterns);
     revision->model_by_name = weir_map_new(count);
-    if (models == NULL || revision->model_by_name == NULL)
+    if (models == NULL || patterns == NULL || revision->model_by_name == NULL)
         return WEIR_ENOMEM;
     for (size_t i = 0; i < count; i++) {
-        void *old = NULL;
-        models[i].name = settings[i].name;
-        models[i].max_request_bytes = settings[i].max_request_bytes;
-        if (settings[i].max_request_bytes > revision->max_request_bytes)
-            revision->max_request_bytes = settings[i].max_request_bytes;
-        if (!name_is_usable(settings[i].name, true)) {
-            weir_buffer_printf(problems,
-                               "models[%zu].name: '%.*s' may have no spaces or quotes and at most 128 bytes\n", i,
-                               WEIR_SPAN_PRINT(settings[i].name));
+        struct weir_model model = {.name = settings[i].name,
+                                   .max_request_bytes = settings[i].max_request_bytes,
+                                   .is_pattern = is_pattern(settings[i].name)};
+        if (model.max_request_bytes > revision->max_request_bytes)
+            revision->max_request_bytes = model.max_request_bytes;
+        if (!check_model_name(model.name, i, problems))
             continue;
-        }
-        if (compile_targets(revision, &settings[i], i, &models[i], problems) != WEIR_OK ||
-            weir_map_put(revision->model_by_name, models[i].name, &models[i], &old) != WEIR_OK)
+        if (compile_targets(revision, &settings[i], i, &model, problems) != WEIR_OK)
             return WEIR_ENOMEM;
-        if (old != NULL)
+        if (is_known(revision, patterns, pattern_count, model.name)) {
             weir_buffer_printf(problems, "models[%zu].name: model '%.*s' is configured twice\n", i,
-                               WEIR_SPAN_PRINT(models[i].name));
+                               WEIR_SPAN_PRINT(model.name));
+        } else if (model.is_pattern) {
+            insert_pattern(patterns, pattern_count++, &model);
+        } else {
+            void *old = NULL;
+            models[model_count] = model;
+            if (weir_map_put(revision->model_by_name, model.name, &models[model_count++], &old) != WEIR_OK)
+                return WEIR_ENOMEM;
+        }
     }
     revision->models = models;
-    revision->model_count = count;
+    revision->model_count = model_count;
+    revision->patterns = patterns;
+    revision->pattern_count = pattern_count;
     return WEIR_OK;
 }
 
@@ -413,6 +462,18 @@ void weir_revision_free(struct weir_revision **revision) {
 
 const struct weir_model *weir_revision_model(const struct weir_revision *revision, struct weir_span name) {
     return weir_map_find(revision->model_by_name, name);
+}
+
+const struct weir_model *weir_revision_pattern(const struct weir_revision *revision, struct weir_span name,
+                                               struct weir_span *rest) {
+    for (size_t i = 0; i < revision->pattern_count; i++) {
+        size_t prefix = revision->patterns[i].name.length - 1;
+        if (name.length > prefix && memcmp(revision->patterns[i].name.at, name.at, prefix) == 0) {
+            *rest = weir_span_from(name, prefix);
+            return &revision->patterns[i];
+        }
+    }
+    return NULL;
 }
 
 const struct weir_provider *weir_revision_provider(const struct weir_revision *revision, struct weir_span name) {

@@ -87,11 +87,14 @@ struct weir_target {
     int64_t weight, order;
 };
 
+/* A name that ends in '*' is a pattern: it stands for all names that begin so. A target's model is then empty (the name as it was asked for), "*" (what
+ * stood for the star), or one name for all. */
 struct weir_model {
     struct weir_span name;
     const struct weir_target *targets; /* by order, then as written */
     size_t target_count;
     int64_t max_request_bytes;
+    bool is_pattern;
 };
 
 /* A subscription tier. Plans are kept in the store, not in the settings: main adds them to the revision. */
@@ -111,8 +114,10 @@ struct weir_revision {
     struct weir_arena *arena; /* owns all below */
     const struct weir_provider *providers;
     size_t provider_count;
-    const struct weir_model *models;
+    const struct weir_model *models; /* without patterns */
     size_t model_count;
+    const struct weir_model *patterns; /* the longest first */
+    size_t pattern_count;
     struct weir_map *provider_by_name;
     struct weir_map *model_by_name;
     const struct weir_provider *catch_all; /* NULL: none */
@@ -136,6 +141,9 @@ WEIR_MUST enum weir_status weir_revision_new(struct weir_arena *arena, struct we
 /* Wipes the credentials. */
 void weir_revision_free(struct weir_revision **revision);
 const struct weir_model *weir_revision_model(const struct weir_revision *revision, struct weir_span name);
+/* The longest pattern that `name` fits; *rest is what stands for its star. NULL: none. */
+const struct weir_model *weir_revision_pattern(const struct weir_revision *revision, struct weir_span name,
+                                               struct weir_span *rest);
 const struct weir_provider *weir_revision_provider(const struct weir_revision *revision, struct weir_span name);
 /* NULL: there is none of this id. */
 const struct weir_plan *weir_revision_plan(const struct weir_revision *revision, struct weir_span id);

@@ -82,6 +82,10 @@ static const struct {
 };
 enum { IMPLICIT_COUNT = sizeof implicit / sizeof *implicit };
 
+/* Beside others, a provider whose models have names of one kind takes those and no others. */
+static const struct { const char *provider, *pattern; } kinds[] = {{"anthropic", "claude-*"}, {"gemini", "gemini-*"}};
+enum { KIND_COUNT = sizeof kinds / sizeof *kinds };
+
 static const char *variable(size_t row) {
     const char *value = getenv(implicit[row].variable);
     return value != NULL && value[0] != '\0' ? value : NULL;
@@ -152,6 +156,40 @@ static size_t add_simulator(struct weir_arena *arena, struct main__settings *set
     return 1;
 }
 
+static size_t kind_of(struct weir_span provider) {
+    size_t kind = 0;
+    while (kind < KIND_COUNT && !weir_span_equal(weir_span_of_string(kinds[kind].provider), provider))
+        kind++;
+    return kind;
+}
+
+/* Who gets the names that are configured nowhere: the only provider all of them; of several those of a kind their own, and the first of the others the rest. */
+static enum weir_status share_names(struct weir_arena *arena, struct main__settings *settings,
+                                    struct weir_provider_settings *providers, size_t count) {
+    struct weir_model_settings *models = weir_arena_array(arena, KIND_COUNT, sizeof *models);
+    struct weir_target_settings *targets = weir_arena_array(arena, KIND_COUNT, sizeof *targets);
+    bool has_rest = false;
+    size_t model_count = 0;
+    if (models == NULL || targets == NULL)
+        return WEIR_ENOMEM;
+    for (size_t i = 0; i < count; i++) {
+        size_t kind = kind_of(providers[i].name);
+        providers[i].catch_all = count == 1 || (kind == KIND_COUNT && !has_rest);
+        has_rest = has_rest || providers[i].catch_all;
+        if (count == 1 || kind == KIND_COUNT)
+            continue;
+        targets[model_count] = (struct weir_target_settings){.provider = providers[i].name,
+                                                             .model = WEIR_SPAN(""),
+                                                             .weight = 1};
+        models[model_count] = (struct weir_model_settings){.name = weir_span_of_string(kinds[kind].pattern),
+                                                           .targets = {&targets[model_count], 1}};
+        model_count++;
+    }
+    if (settings->catalog.models.count == 0)
+        settings->catalog.models = (struct weir_option_items){models, model_count};
+    return WEIR_OK;
+}
+
 enum weir_status main__implicit_catalog(struct weir_arena *arena, struct main__settings *settings,
                                         const char *simulator_url) {
     if (!settings->catalog_is_implicit)
@@ -172,13 +210,15 @@ enum weir_status main__implicit_catalog(struct weir_arena *arena, struct main__s
         providers[count].preset = name;
         if (!implicit[i].is_address)
             providers[count].api_key = weir_span_of_string(weir_arena_format(arena, "env:%s", implicit[i].variable));
-        providers[count].catch_all = count == 0;
         count++;
     }
-    if (count == 0 && simulator_url != NULL)
+    enum weir_status status = WEIR_OK;
+    if (count > 0)
+        status = share_names(arena, settings, providers, count);
+    else if (simulator_url != NULL)
         count = add_simulator(arena, settings, providers, simulator_url);
     settings->catalog.providers = (struct weir_option_items){providers, count};
-    return WEIR_OK;
+    return status;
 }
 
 /* --- compiling --- */
