@@ -11,6 +11,7 @@
 #include "base/limits.h"
 #include "base/reasons.h"
 #include "base/usage.h"
+#include "dialect/common.h"
 #include "http/sse.h"
 #include "json/scan.h"
 #include "json/splice.h"
@@ -149,16 +150,22 @@ struct weir_error_answer {
     int64_t sequence; /* of the next event */
 };
 
+struct weir_front; /* codec.h */
+
 enum weir_format_flag {
     WEIR_FORMAT_TEXT = 1,  /* an answer may be plain text */
     WEIR_FORMAT_BYTES = 2, /* an answer may be anything, and goes through as it comes: sound, a file */
-    WEIR_FORMAT_TOKENS = 4 /* an answer without usage is estimated: it is tokens */
+    WEIR_FORMAT_TOKENS = 4, /* an answer without usage is estimated: it is tokens */
+    WEIR_FORMAT_MODEL_IN_PATH = 8 /* not in the body */
 };
 
 /* The bodies of one endpoint. */
 struct weir_format {
     const char *name;
     unsigned flags;
+    enum weir_dialect_kind dialect;
+    enum weir_task task;            /* what providers of other dialects may be asked instead */
+    const struct weir_front *front; /* NULL: never translated */
     /* Reads a request's body. WEIR_EINVAL with *problem. */
     enum weir_status (*read_call)(struct weir_arena *arena, struct weir_span body, struct weir_call *call,
                                   struct weir_call_problem *problem);
