@@ -14,6 +14,11 @@ export const numbers = (value) =>
 export const orNothing = (value) => (value === null || value === "" || (Array.isArray(value) && value.length === 0) ? undefined : value);
 export const withObject = (got) => ({ ...got, object: JSON.parse(got.text) });
 
+// A stream told that it failed, and the package leaves it to its caller to notice.
+export class ErrorEvent extends Error {}
+// A stream ended without what tells its end, and the package has not noticed.
+export class NoEnd extends Error {}
+
 // What one call asks for. Every call's first words name it, so that it is found among what arrived at the provider.
 function asking(client, back, one) {
   const mark = `[${client}/${back.name}/${one.name}]`;

@@ -4,7 +4,7 @@ import { createAnthropic } from "@ai-sdk/anthropic";
 import { createGoogleGenerativeAI } from "@ai-sdk/google";
 import { createOpenAI } from "@ai-sdk/openai";
 import { createOpenAICompatible } from "@ai-sdk/openai-compatible";
-import { material, numbers, orNothing, pixel, run } from "./matrix.mjs";
+import { material, NoEnd, numbers, orNothing, pixel, run } from "./matrix.mjs";
 
 const declared = (count, execute) => Object.fromEntries(material.tools.slice(0, count).map((one) =>
   [one.name, tool({ description: one.description, inputSchema: jsonSchema(one.parameters), ...(execute ? { execute } : {}) })]));
@@ -24,7 +24,7 @@ const stream = async (client, ask, more = {}) => {
     if (part.type === "finish") ended = part.finishReason !== undefined;
   }
   if (problem) throw problem instanceof Error ? problem : new Error(JSON.stringify(problem));
-  if (!ended) throw new Error("the stream ended without its finish");
+  if (!ended) throw new NoEnd();
   return { text: orNothing(text), reasoning: orNothing(await result.reasoningText), calls: callsOf(await result.toolCalls),
     finish: await result.finishReason, usage: usageOf(await result.usage) };
 };

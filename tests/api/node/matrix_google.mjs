@@ -1,6 +1,6 @@
 // The official package for Gemini's API in the matrix.
 import { GoogleGenAI } from "@google/genai";
-import { material, numbers, orNothing, run, withObject } from "./matrix.mjs";
+import { material, NoEnd, numbers, orNothing, run, withObject } from "./matrix.mjs";
 
 const make = (base, key, headers) => new GoogleGenAI({ apiKey: key, httpOptions: { baseUrl: base, headers, timeout: 120000 } });
 const tools = (count, choice) => ({
@@ -36,7 +36,7 @@ const stream = async (client, ...from) => {
   const chunks = [];
   for await (const chunk of await client.models.generateContentStream(asked(...from))) chunks.push(chunk);
   const got = whole(chunks);
-  if (!got.finish && !got.blocked) throw new Error("the stream ended without a finish reason");
+  if (!got.finish && !got.blocked) throw new NoEnd();
   return got;
 };
 const loop = async (client, ask, model, config) => {

@@ -1,6 +1,6 @@
 // The official package for Ollama's API in the matrix.
 import { Ollama } from "ollama";
-import { material, orNothing, run, withObject } from "./matrix.mjs";
+import { material, NoEnd, orNothing, run, withObject } from "./matrix.mjs";
 
 const make = (base, key, headers) => new Ollama({ host: base, headers: { Authorization: `Bearer ${key}`, ...headers } });
 const functions = material.tools.map((tool) => ({ type: "function", function: tool }));
@@ -19,7 +19,7 @@ const stream = async (client, ask, more = {}) => {
     calls.push(...callsOf(piece.message));
     last = piece;
   }
-  if (!last?.done) throw new Error("the stream ended without its last line");
+  if (!last?.done) throw new NoEnd();
   return { ...told(last), text: orNothing(text), reasoning: orNothing(reasoning), calls: orNothing(calls) };
 };
 const loop = async (client, ask, more) => {

@@ -1,6 +1,6 @@
 // The official package for OpenAI's API in the matrix: chat completions, and responses.
 import OpenAI from "openai";
-import { material, numbers, orNothing, run, withObject } from "./matrix.mjs";
+import { ErrorEvent, material, NoEnd, numbers, orNothing, run, withObject } from "./matrix.mjs";
 
 const make = (base, key, headers) => new OpenAI({ baseURL: `${base}/v1`, apiKey: key, maxRetries: 0, timeout: 120000, defaultHeaders: headers });
 const image = `data:image/png;base64,${material.pixel}`;
@@ -22,11 +22,27 @@ const create = async (client, ask, more = {}) => told(await client.chat.completi
   { model: ask.model, messages: [{ role: "user", content: ask.prompt }], ...more }));
 const parts = (part) => (client, ask) => create(client, ask, {
   messages: [{ role: "user", content: [{ type: "text", text: ask.prompt }, part] }] });
-// The package puts the completion together.
+// The chunks joined as their documentation says: the package's own helper wants one call of a tool to end before the next begins.
 const stream = async (client, ask, more = {}) => {
-  const running = client.chat.completions.stream({ model: ask.model, messages: [{ role: "user", content: ask.prompt }],
+  let text = "", reasoning = "", finish, usage;
+  const calls = [];
+  const chunks = await client.chat.completions.create({ model: ask.model, messages: [{ role: "user", content: ask.prompt }], stream: true,
     stream_options: { include_usage: true }, ...more });
-  return told(await running.finalChatCompletion());
+  for await (const chunk of chunks) {
+    usage = chunk.usage ? numbers(chunk.usage) : usage;
+    for (const { delta, finish_reason } of chunk.choices) {
+      finish = finish_reason ?? finish;
+      text += delta.content ?? "";
+      reasoning += delta.reasoning_content ?? "";
+      for (const call of delta.tool_calls ?? []) {
+        calls[call.index] ??= { name: call.function.name, arguments: "" };
+        calls[call.index].arguments += call.function.arguments ?? "";
+      }
+    }
+  }
+  if (!finish) throw new NoEnd();
+  return { text: orNothing(text), reasoning: orNothing(reasoning), finish, usage,
+    calls: orNothing(calls.map((call) => ({ ...call, arguments: JSON.parse(call.arguments) }))) };
 };
 const loop = async (client, ask, more) => {
   const messages = [{ role: "user", content: ask.prompt }];
@@ -105,7 +121,7 @@ const responseParts = (part) => (client, ask) => respond(client, ask, {
 // The package puts the response together from the deltas.
 const responseStream = async (client, ask, more = {}) => {
   const response = await client.responses.stream(asked(ask, more)).finalResponse();
-  if (response.status === "failed") throw new Error(`response.failed: ${response.error?.message}`);
+  if (response.status === "failed") throw new ErrorEvent(response.error?.message);
   return responded(response);
 };
 const responseLoop = async (client, ask, more) => {

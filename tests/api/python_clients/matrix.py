@@ -26,6 +26,14 @@ for name in list(os.environ):
         del os.environ[name]
 
 
+class ErrorEvent(Exception):
+    """A stream told that it failed, and the package leaves it to its caller to notice."""
+
+
+class NoEnd(Exception):
+    """A stream ended without what tells its end, and the package has not noticed."""
+
+
 class Ask:
     """What one call asks for. Every call's first words name it, so that it is found among what arrived at the provider."""
 
@@ -79,7 +87,3 @@ def numbers(value):
     if isinstance(value, dict):
         return {name: numbers(inner) for name, inner in value.items() if inner is not None}
     return value
-
-
-def schema_fits(text):
-    return json.loads(text) if text else None

@@ -2,7 +2,7 @@
 import json
 
 import anthropic
-from matrix import MATERIAL, SCHEMA, TOOLS, numbers, run
+from matrix import MATERIAL, SCHEMA, TOOLS, NoEnd, numbers, run
 
 ROOM = 4096  # max_tokens must be given
 FUNCTIONS = [{"name": tool["name"], "description": tool["description"], "input_schema": tool["parameters"]} for tool in TOOLS]
@@ -41,7 +41,7 @@ def stream(client, ask, **more):
         message = events.get_final_message()
     got = told(message)
     if got["finish"] is None:
-        raise RuntimeError("the stream ended without its last events")
+        raise NoEnd
     assert (got["text"] or "") == text
     assert [json.loads(piece or "{}") for piece in arguments.values()] == [call["arguments"] for call in got["calls"] or []]
     assert (got["reasoning"] or "") == thinking

@@ -3,7 +3,7 @@ import json
 
 from google import genai
 from google.genai import types
-from matrix import MATERIAL, PDF, PIXEL, SCHEMA, TOOLS, numbers, run
+from matrix import MATERIAL, PDF, PIXEL, SCHEMA, TOOLS, NoEnd, numbers, run
 
 DECLARED = [types.FunctionDeclaration(name=tool["name"], description=tool["description"], parameters_json_schema=tool["parameters"])
             for tool in TOOLS]
@@ -57,7 +57,7 @@ def stream(client, ask, contents=None, model=None, **config):
     got = whole(client.models.generate_content_stream(model=model or ask.model, contents=contents or [user(ask.prompt)],
                                                       config=types.GenerateContentConfig(**config)))
     if got["finish"] is None and got["blocked"] is None:
-        raise RuntimeError("the stream ended without a finish reason")
+        raise NoEnd
     return got
 
 

@@ -2,7 +2,7 @@
 import json
 
 import ollama
-from matrix import MATERIAL, PIXEL, SCHEMA, TOOLS, run
+from matrix import MATERIAL, PIXEL, SCHEMA, TOOLS, NoEnd, run
 
 FUNCTIONS = [{"type": "function", "function": tool} for tool in TOOLS]
 
@@ -36,7 +36,7 @@ def stream(client, ask, **more):
         calls += calls_of(piece.message)
         last = piece
     if last is None or not last.done:
-        raise RuntimeError("the stream ended without its last line")
+        raise NoEnd
     return {**told(last), "text": text or None, "reasoning": thinking or None, "calls": calls or None}
 
 

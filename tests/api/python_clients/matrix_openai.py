@@ -3,7 +3,7 @@ do not allow raises."""
 import json
 
 import openai
-from matrix import MATERIAL, SCHEMA, TOOLS, numbers, run
+from matrix import MATERIAL, SCHEMA, TOOLS, ErrorEvent, NoEnd, numbers, run
 
 SYSTEM = MATERIAL["system"]
 IMAGE = f"data:image/png;base64,{MATERIAL['pixel']}"
@@ -37,7 +37,7 @@ def create(client, ask, content=None, **more):
 
 def collect(stream):
     """What a stream comes to: the deltas joined as their documentation says."""
-    text, reasoning, finish, usage, calls, fragments = "", "", None, None, {}, 0
+    text, reasoning, finish, usage, calls = "", "", None, None, {}
     for chunk in stream:
         usage = numbers(chunk.usage) or usage
         for choice in chunk.choices:
@@ -47,7 +47,8 @@ def collect(stream):
             for call in choice.delta.tool_calls or []:
                 kept = calls.setdefault(call.index, {"id": call.id, "name": call.function.name, "arguments": ""})
                 kept["arguments"] += call.function.arguments or ""
-                fragments += bool(call.function.arguments)
+    if finish is None:
+        raise NoEnd
     return {"text": text or None, "reasoning": reasoning or None, "finish": finish, "usage": usage,
             "calls": [{"name": call["name"], "arguments": json.loads(call["arguments"])} for call in calls.values()] or None}
 
@@ -164,11 +165,11 @@ def response_stream(client, ask, **more):
         elif event.type in ("response.completed", "response.incomplete", "response.failed"):
             last = event.response
         elif event.type == "error":
-            raise RuntimeError(f"error event: {event.message}")
+            raise ErrorEvent(event.message)
     if last is None:
-        raise RuntimeError("the stream ended without its last event")
+        raise NoEnd
     if last.status == "failed":
-        raise RuntimeError(f"response.failed: {last.error and last.error.message}")
+        raise ErrorEvent(last.error and last.error.message)
     got = responded(last)
     assert numbered == list(range(numbered[0], numbered[0] + len(numbered))), numbered
     assert (got["text"] or "") == text, (got["text"], text)
