@@ -178,7 +178,9 @@ def gemini(body):
 
 def ollama(body):
     system, turns = [], []
-    for message in body["messages"]:
+    told = [{"role": role, "content": body[name], "images": body.get("images") if role == "user" else None}
+            for role, name in (("system", "system"), ("user", "prompt")) if body.get(name)]  # of /api/generate
+    for message in body.get("messages", told):
         if message["role"] == "system":
             system.append(message["content"])
         elif message["role"] == "tool":

@@ -139,8 +139,12 @@ RAISES = {
     "ollama-node": {**dict.fromkeys(STATUS, "ResponseError"), "broken": "Error", "cut": ("Error", "TypeError")},
 }
 for ai in ("ai-openai", "ai-openai-chat", "ai-compatible", "ai-anthropic", "ai-google"):
-    RAISES[ai] = {**dict.fromkeys(STATUS, "APICallError"), "broken": ("APICallError", "Error"), "cut": ("APICallError", "Error", "TypeError")}
-for lang, of in (("langchain-openai", "openai-python"), ("langchain-openai-responses", "openai-python-responses"),
-                 ("langchain-anthropic", "anthropic-python"), ("langchain-ollama", "ollama-python"), ("llamaindex-openai", "openai-python")):
-    RAISES[lang] = RAISES[of]
+    RAISES[ai] = {**dict.fromkeys(STATUS, "APICallError"), "broken": "StreamProviderError", "cut": ("StreamProviderError", "APICallError", "TypeError")}
+for lang, broken in (("langchain-openai", "APIError"), ("langchain-openai-responses", ("ValueError", "APIError"))):
+    RAISES[lang] = {"key": "OpenAIAuthenticationError", "model": "OpenAIModelNotFoundError", "parameter": "OpenAIInvalidRequestError",
+                    "limit": "OpenAIRateLimitError", "server": "OpenAIAPIError", "broken": broken,
+                    "cut": ("OpenAIConnectionError", "APIError", "ValueError")}
+RAISES["langchain-anthropic"] = RAISES["anthropic-python"]
+RAISES["langchain-ollama"] = RAISES["ollama-python"]
+RAISES["llamaindex-openai"] = {**RAISES["openai-python"], "cut": ("APIError", "RemoteProtocolError")}
 RAISES["langchain-google"] = {**dict.fromkeys(STATUS, "ChatGoogleGenerativeAIError"), "broken": "ServerError", "cut": "ServerError"}

@@ -82,6 +82,7 @@ const embeddings = { embeddings: async (client, ask) => {
   return { vectors: embeddings.map((row) => row.length), usage: numbers(usage) };
 } };
 const { sampling, ...unsampled } = cases; // Anthropic's newest API version has no such parameters
+const { image_url, ...inlined } = cases; // this package fetches pictures itself
 
 const openai = (chat) => (base, apiKey, headers) => {
   const made = createOpenAI({ baseURL: `${base}/v1`, apiKey, headers });
@@ -96,7 +97,7 @@ await run({
   "ai-compatible": [(base, apiKey, headers) => {
     const made = createOpenAICompatible({ name: "weir", baseURL: `${base}/v1`, apiKey, headers, includeUsage: true, supportsStructuredOutputs: true });
     return { model: (name) => made(name), embedding: (name) => made.embeddingModel(name), thinking: { providerOptions: { weir: { reasoningEffort: "low" } } } };
-  }, { ...cases, ...stop, ...embeddings }],
+  }, { ...inlined, ...stop, ...embeddings }],
   "ai-anthropic": [(base, apiKey, headers) => {
     const made = createAnthropic({ baseURL: `${base}/v1`, apiKey, headers });
     return { model: (name) => made(name), thinking: { providerOptions: { anthropic: { thinking: { type: "enabled", budgetTokens: 1024 } } } } };
