@@ -87,6 +87,8 @@ static enum weir_status rewrite_embeddings(const struct weir_call *call, struct 
 const struct weir_format weir_format_embeddings = {
     .name = "embeddings",
     .flags = WEIR_FORMAT_TOKENS,
+    .dialect = WEIR_DIALECT_OPENAI,
+    .task = WEIR_TASK_EMBED,
     .read_call = read_embedding_call,
     .edit_call = dialect__edit_model,
     .rewrite_answer = rewrite_embeddings,

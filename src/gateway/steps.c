@@ -102,7 +102,6 @@ enum gateway__next gateway__step_understand(struct weir_request *request) {
     struct weir_call_problem problem = {.reason = WEIR_REASON_NONE};
     const struct weir_format *format = request->format;
     enum weir_status status = WEIR_OK;
-    request->dialect = weir_dialect_at(0);
     if (request->form != NULL)
         status = format->read_form(request->arena, &request->form->form, &request->call, &problem);
     else if (request->endpoint->bodies != 0)
