@@ -197,9 +197,9 @@ static const struct gateway__endpoint preflight = {.name = "preflight",
 static const struct {
     const char *prefix;
     enum weir_dialect_kind dialect;
-} territories[] = {{"/v1beta/", WEIR_DIALECT_GEMINI},      {"/api/", WEIR_DIALECT_OLLAMA},
+} territories[] = {{"/v1beta/", WEIR_DIALECT_GEMINI},        {"/api/", WEIR_DIALECT_OLLAMA},
                    {"/v1/messages", WEIR_DIALECT_ANTHROPIC}, {"/v1/anthropic/", WEIR_DIALECT_ANTHROPIC},
-                   {"/v1/google/", WEIR_DIALECT_GEMINI},   {"/v1/responses", WEIR_DIALECT_RESPONSES}};
+                   {"/v1/google/", WEIR_DIALECT_GEMINI},     {"/v1/responses", WEIR_DIALECT_RESPONSES}};
 
 const struct weir_dialect *gateway__dialect_of(const struct weir_request *request) {
     if (request->endpoint != NULL && request->endpoint != &preflight)
