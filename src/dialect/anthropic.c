@@ -242,41 +242,6 @@ static void read_event(const struct weir_sse_event *sse, struct weir_event *even
 
 /* --- errors --- */
 
-static const char *error_type(unsigned status) {
-    static const struct {
-        unsigned status;
-        const char *type;
-    } rows[] = {
-        {401, "authentication_error"}, {402, "billing_error"},     {403, "permission_error"},
-        {404, "not_found_error"},      {413, "request_too_large"}, {429, "rate_limit_error"},
-        {503, "overloaded_error"},     {504, "timeout_error"},     {529, "overloaded_error"},
-    };
-    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
-        if (rows[i].status == status)
-            return rows[i].type;
-    return status >= 500 ? "api_error" : "invalid_request_error";
-}
-
-void dialect__write_anthropic_error(struct weir_buffer *out, const struct weir_error_answer *error) {
-    const struct weir_reason_row *row = weir_reason_row(error->reason);
-    struct weir_json_writer writer;
-    weir_json_writer_init(&writer, out);
-    weir_json_write_object(&writer);
-    weir_json_member_text(&writer, "type", "error");
-    weir_json_write_name(&writer, "error");
-    weir_json_write_object(&writer);
-    weir_json_member_text(&writer, "type", error_type(row->status));
-    dialect__write_message(&writer, "message", error);
-    weir_json_member_text(&writer, "code", row->name);
-    dialect__write_code(&writer, error);
-    dialect__write_details(&writer, error);
-    weir_json_write_end(&writer);
-    weir_json_member_string(&writer, "request_id", error->request_id);
-    dialect__write_code(&writer, error);
-    dialect__write_details(&writer, error);
-    weir_json_write_end(&writer);
-}
-
 static void write_error_event(struct weir_buffer *out, const struct weir_error_answer *error) {
     weir_buffer_append(out, WEIR_SPAN("event: error\ndata: "));
     dialect__write_anthropic_error(out, error);

@@ -146,6 +146,7 @@ struct weir_error_answer {
     const char *field;                    /* NULL or "" without */
     const struct weir_error_limit *limit; /* that is reached; NULL without */
     struct weir_span problems;            /* all that is wrong, a line each; empty without */
+    unsigned retry_after_seconds;         /* that the client is told to wait; 0: not said */
     struct weir_span roles;               /* whose it is, a line each; empty without */
     /* within a stream: what its events have told */
     struct weir_span answer_id;
@@ -207,6 +208,7 @@ struct weir_format {
 
 struct weir_dialect {
     const char *name;
+    enum weir_dialect_kind kind;
     /* Writes an error body. */
     void (*write_error)(struct weir_buffer *out, const struct weir_error_answer *error);
     /* Adds error_code and request_id to a provider's own error body, the rest untouched. WEIR_EINVAL where it is no error of this
@@ -218,8 +220,7 @@ struct weir_dialect {
                                          const struct weir_error_answer *error, struct weir_json_splice *splice);
 };
 
-/* The dialects of dialects.def, in its order (which is that of the provider option's choices). */
-const struct weir_dialect *weir_dialect_at(int index);
+const struct weir_dialect *weir_dialect_of(enum weir_dialect_kind kind);
 
 /* A rough count for when a provider gives none: four bytes a token, rounded up. */
 int64_t weir_dialect_estimate_tokens(size_t bytes);
