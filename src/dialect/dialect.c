@@ -73,6 +73,8 @@ void dialect__write_details(struct weir_json_writer *writer, const struct weir_e
     weir_json_member_text(writer, "reason", row->name);
     if (error->field != NULL && error->field[0] != '\0')
         weir_json_member_text(writer, "field", error->field);
+    if (error->provider_code.length > 0)
+        weir_json_member_string(writer, "provider_code", error->provider_code);
     if (row->hint[0] != '\0')
         weir_json_member_text(writer, "hint", row->hint);
     if (error->limit != NULL)

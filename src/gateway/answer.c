@@ -1,5 +1,5 @@
 /* Heads, whole answers and errors towards the client. Every answer of the data plane is begun here, so that none lacks its id. */
-#include "gateway/impl.h"
+#include "gateway/translate.h"
 
 static bool is_loopback_origin(struct weir_span origin) {
     struct weir_url url;
@@ -24,10 +24,11 @@ void gateway__write_cors(const struct weir_request *request, struct weir_buffer 
     (void)weir_http_write_field(out, WEIR_SPAN("Access-Control-Allow-Origin"), *origin);
     (void)weir_http_write_field(
         out, WEIR_SPAN("Access-Control-Expose-Headers"),
-        WEIR_SPAN("x-request-id, x-weir-used-cu-milli, x-weir-max-tokens-clamped, retry-after, x-should-retry, "
-                  "x-ratelimit-limit-requests, x-ratelimit-remaining-requests, "
-                  "x-ratelimit-reset-requests, x-ratelimit-limit-tokens, "
-                  "x-ratelimit-remaining-tokens, x-ratelimit-reset-tokens"));
+        WEIR_SPAN(
+            "x-request-id, x-weir-used-cu-milli, x-weir-max-tokens-clamped, x-weir-ignored-params, x-weir-estimated, retry-after, x-should-retry, "
+            "x-ratelimit-limit-requests, x-ratelimit-remaining-requests, "
+            "x-ratelimit-reset-requests, x-ratelimit-limit-tokens, "
+            "x-ratelimit-remaining-tokens, x-ratelimit-reset-tokens"));
 }
 
 void gateway__write_head(struct weir_request *request, unsigned status, struct weir_buffer *out) {
@@ -45,6 +46,8 @@ void gateway__write_head(struct weir_request *request, unsigned status, struct w
     else if (weir_http_connection_is_http10(request->connection))
         weir_buffer_append(out, WEIR_SPAN("Connection: keep-alive\r\n"));
     gateway__write_rates(request, out);
+    if (request->translation != NULL)
+        gateway__write_ignored(request, out);
     gateway__write_cors(request, out);
 }
 
@@ -124,6 +127,9 @@ struct weir_error_answer gateway__error_of(const struct weir_request *request) {
                                       .brand_upper = request->worker->gateway->brand_upper,
                                       .request_id = weir_span_of(request->id_text, WEIR_UUID_TEXT_SIZE - 1),
                                       .detail = request->detail,
+                                      .provider_code = request->translation != NULL
+                                                           ? request->translation->provider_code
+                                                           : WEIR_SPAN(""),
                                       .field = request->field,
                                       .answer_id = request->relay.answer_id,
                                       .sequence = request->relay.next_sequence};
