@@ -23,6 +23,10 @@ void dialect__format_code(const struct weir_error_answer *error, char text[DIALE
                    weir_reason_row(error->reason)->code);
 }
 
+unsigned dialect__status(const struct weir_error_answer *error) {
+    return error->status != 0 ? error->status : weir_reason_row(error->reason)->status;
+}
+
 void dialect__write_code(struct weir_json_writer *writer, const struct weir_error_answer *error) {
     char code[DIALECT_CODE_SIZE];
     dialect__format_code(error, code);

@@ -141,6 +141,7 @@ struct weir_error_limit {
 struct weir_error_answer {
     enum weir_reason reason;
     struct weir_span brand_upper; /* "WEIR" */
+    unsigned status;              /* of the answer, where it is not the reason's; else 0 */
     struct weir_span request_id;
     struct weir_span detail; /* what exactly, empty without */
     struct weir_span

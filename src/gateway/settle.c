@@ -10,18 +10,11 @@ static bool charges_by_unit(const struct weir_request *request) {
            request->price->unit == request->call.unit;
 }
 
-/* Some providers tell at a stream's beginning what has been used by then: of one that was cut off, more has come since. */
-static bool is_early(const struct weir_request *request) {
-    const struct gateway__relay *relay = &request->relay;
-    return request->reason != WEIR_REASON_NONE && !relay->finish_seen && request->call.makes_tokens &&
-           relay->mode == RELAY_STREAM && relay->content_events > request->usage.output;
-}
-
 static enum weir_usage_source usage_source(const struct weir_request *request) {
     const struct gateway__relay *relay = &request->relay;
     if (request->endpoint->is_free)
         return WEIR_USAGE_NONE;
-    if (request->has_usage && !is_early(request))
+    if (request->has_usage)
         return WEIR_USAGE_PROVIDER;
     if (request->call.background) /* it is made later, unseen: there is nothing to estimate from */
         return WEIR_USAGE_NONE;
@@ -63,10 +56,6 @@ static void estimate(struct weir_request *request) {
 }
 
 static void fill_usage(struct weir_request *request, enum weir_usage_source source) {
-    if (source == WEIR_USAGE_ABORTED && request->has_usage) {
-        request->usage.output = request->relay.content_events;
-        return;
-    }
     if (source != WEIR_USAGE_PROVIDER)
         request->usage = (struct weir_usage){.input = 0};
     if (source == WEIR_USAGE_ESTIMATED || source == WEIR_USAGE_ABORTED)

@@ -28,11 +28,12 @@ struct gateway__translation {
     struct weir_back_target target;
     struct weir_buffer body; /* what the provider is asked; then, of a whole answer, what the client gets */
     void *front_stream, *back_stream;
+    bool has_usage;  /* of a stream: some has been told */
     bool has_ended;  /* the provider's stream is whole */
     bool has_failed; /* `error` tells of it */
     struct weir_provider_error error;
     struct weir_span provider_code; /* plain */
-    int64_t retry_after_seconds;    /* that the error's body asks for; 0: not said */
+    unsigned retry_after_seconds;   /* that the error's body asks for; 0: not said */
 };
 
 /* --- translate.c --- */

@@ -47,6 +47,8 @@ enum weir_status gateway__translate_head(struct weir_request *request) {
 
 /* --- what went wrong --- */
 
+enum { MOST_WAIT_S = 24 * 3600 };
+
 static struct weir_span plain_of(const struct weir_request *request, struct weir_span wire) {
     struct weir_span plain;
     if (!weir_is_said(wire) || weir_wire_plain(request->arena, wire, &plain) != WEIR_OK)
@@ -72,7 +74,8 @@ void gateway__note_provider_error(struct weir_request *request, const struct wei
         weir_arena_dup(request->arena, weir_buffer_span(&text), &translation->provider_code) != WEIR_OK)
         translation->provider_code = WEIR_SPAN("");
     weir_buffer_release(&text);
-    translation->retry_after_seconds = error->retry_after_ms / 1000 + (error->retry_after_ms % 1000 != 0);
+    int64_t seconds = error->retry_after_ms / 1000 + (error->retry_after_ms % 1000 != 0);
+    translation->retry_after_seconds = seconds > 0 && seconds < MOST_WAIT_S ? (unsigned)seconds : 0;
 }
 
 void gateway__translate_error(struct weir_request *request, struct weir_span body) {
@@ -85,21 +88,14 @@ void gateway__translate_error(struct weir_request *request, struct weir_span bod
         gateway__note_provider_error(request, &error);
 }
 
-static bool has_upstream_field(const struct weir_request *request, struct weir_span name) {
-    return weir_http_head_find(request->upstream.head, name) != NULL;
-}
-
 void gateway__write_retry_fields(const struct weir_request *request, struct weir_buffer *out) {
     static const struct weir_span names[] = {{"retry-after", 11}, {"retry-after-ms", 14}, {"x-should-retry", 14}};
     const struct weir_http_head *head = request->upstream.head;
-    int64_t seconds = request->translation->retry_after_seconds;
     for (size_t i = 0; head != NULL && i < sizeof names / sizeof *names; i++) {
         const struct weir_span *value = weir_http_head_find(head, names[i]);
         if (value != NULL)
             (void)weir_http_write_field(out, names[i], *value);
     }
-    if (seconds > 0 && (head == NULL || !has_upstream_field(request, names[0])))
-        weir_http_write_field_uint64(out, WEIR_SPAN("Retry-After"), (uint64_t)seconds);
 }
 
 /* A success that says nothing but that it failed. */

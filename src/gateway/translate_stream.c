@@ -18,11 +18,26 @@ struct weir_span gateway__stream_type(const struct weir_request *request) {
 enum weir_status gateway__translate_begin_streams(struct weir_request *request) {
     struct gateway__translation *translation = request->translation;
     const struct weir_front *front = request->format->front;
-    translation->has_ended = translation->has_failed = false;
+    translation->has_ended = translation->has_failed = translation->has_usage = false;
     translation->exchange.front_framing = front->framing;
     translation->front_stream = front->begin_stream(&translation->exchange);
     translation->back_stream = translation->back->begin_stream(&translation->exchange);
     return translation->front_stream != NULL && translation->back_stream != NULL ? WEIR_OK : WEIR_ENOMEM;
+}
+
+/* Usage that is told before the answer has finished counts what had been used by then: it is the last word only of a stream that has. */
+static void note_end(struct weir_request *request, const struct weir_delta *delta) {
+    struct gateway__translation *translation = request->translation;
+    struct gateway__relay *relay = &request->relay;
+    relay->finish_seen = relay->finish_seen || delta->kind == WEIR_DELTA_FINISH;
+    if (delta->kind == WEIR_DELTA_USAGE) {
+        translation->has_usage = true;
+        relay->begun_usage = delta->usage;
+    }
+    if (!relay->finish_seen || !translation->has_usage)
+        return;
+    request->has_usage = true;
+    request->usage = relay->begun_usage;
 }
 
 static void take(void *context, const struct weir_delta *delta) {
@@ -42,11 +57,8 @@ static void take(void *context, const struct weir_delta *delta) {
     }
     if (delta->kind == WEIR_DELTA_TEXT && delta->text.length > 0)
         relay->content_events++;
-    relay->finish_seen = relay->finish_seen || delta->kind == WEIR_DELTA_FINISH;
-    if (delta->kind == WEIR_DELTA_USAGE) {
-        request->has_usage = true;
-        request->usage = delta->usage;
-    }
+    if (delta->kind == WEIR_DELTA_USAGE || delta->kind == WEIR_DELTA_FINISH)
+        note_end(request, delta);
     request->format->front->write_delta(translation->front_stream, delta, &relay->out);
 }
 
