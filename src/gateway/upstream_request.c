@@ -1,6 +1,6 @@
 /* What goes to a provider: the request's head, and its body's own bytes but for the edits. */
 #include "base/memory.h"
-#include "gateway/impl.h"
+#include "gateway/translate.h"
 
 /* Request fields that providers use and that carry nothing of ours. */
 static const struct weir_span forwarded[] = {{"accept", 6},
@@ -32,14 +32,19 @@ static void write_idempotency_key(const struct weir_request *request, struct wei
     (void)weir_http_write_field(out, WEIR_SPAN("Idempotency-Key"), weir_span_of(hex, sizeof hex - 1));
 }
 
+/* What a translated call keeps of the client's fields: the others are for the dialect that it was asked in. */
+static const struct weir_span always_forwarded[] = {{"user-agent", 10}};
+
 static void write_forwarded(const struct weir_request *request, struct weir_buffer *out) {
     const struct weir_texts *more = request->target->provider->forward_headers;
+    bool is_translated = gateway__is_translated(request);
     for (size_t i = 0; i < request->head->field_count; i++) {
         const struct weir_http_field *field = &request->head->fields[i];
-        bool forward = weir_http_name_in(field->name, forwarded, COUNT(forwarded));
+        bool forward = is_translated ? weir_http_name_in(field->name, always_forwarded, COUNT(always_forwarded))
+                                     : weir_http_name_in(field->name, forwarded, COUNT(forwarded));
         for (size_t j = 0; !forward && j < more->count; j++)
             forward = weir_span_equal_ignore_case(field->name, more->at[j]);
-        if (weir_span_equal_ignore_case(field->name, WEIR_SPAN("idempotency-key")))
+        if (!is_translated && weir_span_equal_ignore_case(field->name, WEIR_SPAN("idempotency-key")))
             write_idempotency_key(request, field->value, out);
         else if (forward && !weir_http_is_hop_by_hop(field->name) && !weir_http_name_in(field->name, ours, COUNT(ours)))
             (void)weir_http_write_field(out, field->name, field->value);
@@ -48,6 +53,17 @@ static void write_forwarded(const struct weir_request *request, struct weir_buff
 
 /* The provider's base URL ends where our paths have their version. */
 static void write_target(const struct weir_request *request, struct weir_buffer *out) {
+    if (gateway__is_translated(request)) {
+        const struct weir_back_target *target = &request->translation->target;
+        weir_buffer_append(out, WEIR_SPAN("POST "));
+        weir_buffer_append(out, request->target->provider->path_prefix);
+        weir_buffer_append(out, target->path);
+        if (target->query.length > 0)
+            weir_buffer_append_byte(out, '?');
+        weir_buffer_append(out, target->query);
+        weir_buffer_append(out, WEIR_SPAN(" HTTP/1.1\r\nHost: "));
+        return;
+    }
     weir_buffer_append(out, request->head->method);
     weir_buffer_append_byte(out, ' ');
     weir_buffer_append(out, request->target->provider->path_prefix);
@@ -70,18 +86,28 @@ static void write_body_fields(const struct weir_request *request, uint64_t body_
     weir_http_write_field_uint64(out, WEIR_SPAN("Content-Length"), body_length);
 }
 
+static void write_credential(const struct weir_provider *provider, struct weir_buffer *out) {
+    const char *name = weir_credential_header_name(provider->credential_header);
+    struct weir_span credential = weir_secret_reveal(provider->credential);
+    if (credential.length == 0 || name == NULL)
+        return;
+    weir_buffer_append(out, weir_span_of_string(name));
+    weir_buffer_append(out, provider->credential_header == WEIR_CREDENTIAL_BEARER ? WEIR_SPAN(": Bearer ")
+                                                                                  : WEIR_SPAN(": "));
+    weir_buffer_append(out, credential);
+    weir_buffer_append(out, WEIR_SPAN("\r\n"));
+}
+
 static void write_head(struct weir_request *request, uint64_t body_length, struct weir_buffer *out) {
     const struct weir_provider *provider = request->target->provider;
     write_target(request, out);
     weir_buffer_append(out, provider->host_header);
     weir_buffer_append(out, WEIR_SPAN("\r\n"));
-    struct weir_span credential = weir_secret_reveal(provider->credential);
-    if (credential.length > 0) {
-        weir_buffer_append(out, WEIR_SPAN("Authorization: Bearer "));
-        weir_buffer_append(out, credential);
-        weir_buffer_append(out, WEIR_SPAN("\r\n"));
-    }
+    write_credential(provider, out);
     write_body_fields(request, body_length, out);
+    if (gateway__is_translated(request) && request->translation->target.version_name.length > 0)
+        (void)weir_http_write_field(out, request->translation->target.version_name,
+                                    request->translation->target.version_value);
     weir_buffer_append(out, WEIR_SPAN("X-Request-Id: "));
     weir_buffer_append(out, weir_span_of(request->id_text, WEIR_UUID_TEXT_SIZE - 1));
     weir_buffer_append(out, WEIR_SPAN("\r\ntraceparent: "));
@@ -142,6 +168,10 @@ enum weir_status gateway__send_request(struct weir_request *request) {
         if (status == WEIR_OK)
             status = write_with_head(request, length, parts, 1);
         return status == WEIR_OK ? gateway__send_more(request) : status;
+    }
+    if (gateway__is_translated(request)) {
+        parts[1] = weir_buffer_span(&request->translation->body);
+        return write_with_head(request, parts[1].length, parts, 2);
     }
     if (format != NULL && format->edit_call != NULL && body.length > 0)
         status = format->edit_call(request->arena, &request->call, request->target->model, &splice);
