@@ -1,75 +1,33 @@
 /* POST /v1/embeddings: a unit vector for every input, drawn from its bytes. */
 #include "sim/task.h"
+#include "sim/vector.h"
 
 #include <yyjson.h>
 
-enum { MAX_INPUTS = 2048, MAX_DIMENSIONS = 8192, USUAL_DIMENSIONS = 1536, LARGE_DIMENSIONS = 3072 };
-/* Values are whole numbers of these parts, so that the text and the floats of base64 say the same. */
-#define PARTS 100000000
+enum { MAX_INPUTS = 2048, USUAL_DIMENSIONS = 1536, LARGE_DIMENSIONS = 3072 };
 
 struct embedding {
     struct sim_task *task;
-    int64_t dimensions;
+    struct sim_vector *vector;
     bool base64;
-    int64_t *parts; /* of one vector */
-    float *floats;
     size_t count; /* vectors written */
 };
 
-/* The square root by Newton's steps: the same on every machine, and no library of mathematics. */
-static double root_of(double value) {
-    double root = value > 1 ? value : 1;
-    for (int i = 0; i < 64; i++) {
-        root = (root + value / root) / 2;
-    }
-    return root;
-}
-
-static void draw(struct embedding *embedding, uint64_t seed) {
-    double squares = 0;
-    for (int64_t i = 0; i < embedding->dimensions; i++) {
-        int64_t value = (int64_t)(sim__mix(seed + (uint64_t)i) >> 40) - (1 << 23);
-        embedding->parts[i] = value;
-        squares += (double)value * (double)value;
-    }
-    double scale = PARTS / root_of(squares);
-    for (int64_t i = 0; i < embedding->dimensions; i++) {
-        embedding->parts[i] = (int64_t)((double)embedding->parts[i] * scale);
-        embedding->floats[i] = (float)((double)embedding->parts[i] / PARTS);
-    }
-}
-
-static void write_part(int64_t part, struct weir_buffer *out) {
-    char digits[16];
-    uint64_t left = (uint64_t)(part < 0 ? -part : part);
-    digits[2] = (char)('0' + left / PARTS);
-    digits[3] = '.';
-    left %= PARTS;
-    for (int place = 11; place > 3; place--) {
-        digits[place] = (char)('0' + left % 10);
-        left /= 10;
-    }
-    digits[1] = '-';
-    weir_buffer_append(out, part < 0 ? weir_span_of(digits + 1, 11) : weir_span_of(digits + 2, 10));
-}
-
 static void write_vector(struct embedding *embedding, uint64_t seed) {
     struct weir_buffer *out = embedding->task->out;
-    draw(embedding, seed);
+    sim__vector_draw(embedding->vector, seed);
     weir_buffer_printf(out, "%s{\"object\":\"embedding\",\"index\":%zu,\"embedding\":", embedding->count > 0 ? "," : "",
                        embedding->count);
     embedding->count++;
     if (embedding->base64) {
         /* Little-endian, as all machines are that this runs on. */
         weir_buffer_append_byte(out, '"');
-        sim__base64(weir_span_of((const char *)embedding->floats, (size_t)embedding->dimensions * sizeof(float)), out);
+        sim__base64(weir_span_of((const char *)embedding->vector->floats,
+                                 (size_t)embedding->vector->dimensions * sizeof(float)),
+                    out);
         weir_buffer_append_byte(out, '"');
     } else {
-        for (int64_t i = 0; i < embedding->dimensions; i++) {
-            weir_buffer_append_byte(out, i > 0 ? ',' : '[');
-            write_part(embedding->parts[i], out);
-        }
-        weir_buffer_append_byte(out, ']');
+        sim__vector_write(embedding->vector, out);
     }
     weir_buffer_append_byte(out, '}');
 }
@@ -85,12 +43,12 @@ static bool add_text(struct embedding *embedding, yyjson_val *text) {
         return refuse(embedding, "a string must not be empty");
     }
     embedding->task->usage.input += sim__input_tokens(bytes.length);
-    write_vector(embedding, sim__hash((uint64_t)embedding->dimensions, bytes));
+    write_vector(embedding, sim__hash((uint64_t)embedding->vector->dimensions, bytes));
     return true;
 }
 
 static bool add_tokens(struct embedding *embedding, yyjson_val *tokens) {
-    uint64_t seed = (uint64_t)embedding->dimensions;
+    uint64_t seed = (uint64_t)embedding->vector->dimensions;
     size_t index;
     size_t count;
     yyjson_val *token;
@@ -140,7 +98,8 @@ static bool add_inputs(struct embedding *embedding) {
 
 enum weir_status sim__embeddings(struct sim_task *task) {
     static const char *const formats[] = {"float", "base64", NULL};
-    struct embedding embedding = {.task = task, .dimensions = USUAL_DIMENSIONS};
+    struct embedding embedding = {.task = task};
+    int64_t dimensions = USUAL_DIMENSIONS;
     struct sim_refusal *refusal = &task->refusal;
     const char *format = formats[0];
     struct weir_buffer *out = task->out;
@@ -148,18 +107,18 @@ enum weir_status sim__embeddings(struct sim_task *task) {
         return sim__task_failed(task);
     }
     if (sim__input_contains(task->model, "large")) {
-        embedding.dimensions = LARGE_DIMENSIONS;
+        dimensions = LARGE_DIMENSIONS;
     }
-    if (!sim__input_number(task->root, "dimensions", 1, MAX_DIMENSIONS, &embedding.dimensions, refusal) ||
+    if (!sim__input_number(task->root, "dimensions", 1, SIM_MAX_DIMENSIONS, &dimensions, refusal) ||
         !sim__input_choice(task->root, "encoding_format", formats, &format, refusal)) {
         return sim__task_failed(task);
     }
     embedding.base64 = format == formats[1] && !sim__input_contains(task->model, "floats-only");
-    embedding.parts = weir_arena_array(task->arena, (size_t)embedding.dimensions, sizeof *embedding.parts);
-    embedding.floats = weir_arena_array(task->arena, (size_t)embedding.dimensions, sizeof *embedding.floats);
-    if (embedding.parts == NULL || embedding.floats == NULL) {
+    embedding.vector = weir_arena_alloc_raw(task->arena, sizeof *embedding.vector);
+    if (embedding.vector == NULL) {
         return WEIR_ENOMEM;
     }
+    embedding.vector->dimensions = dimensions;
     weir_buffer_append(out, WEIR_SPAN("{\"object\":\"list\",\"data\":["));
     if (!add_inputs(&embedding)) {
         return sim__task_failed(task);
