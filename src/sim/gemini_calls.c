@@ -2,7 +2,6 @@
 #include "sim/gemini.h"
 
 #include "sim/dialect.h"
-#include "sim/vector.h"
 
 enum { MAX_REQUESTS = 100, MAX_PAGE = 1000, USUAL_PAGE = 50, USUAL_DIMENSIONS = 3072, SHOWN_MODEL = 100 };
 
@@ -68,7 +67,7 @@ enum weir_status sim__gemini_count(struct sim_task *task) {
 
 /* --- embeddings --- */
 
-static bool embed(struct sim_task *task, yyjson_val *request, struct sim_vector *vector) {
+static bool embed(struct sim_task *task, yyjson_val *request) {
     struct sim_gemini_contents contents = {.hash = 0};
     yyjson_val *content = sim__gemini_get(request, "content");
     yyjson_val *wanted = sim__gemini_get(request, "outputDimensionality");
@@ -92,10 +91,8 @@ static bool embed(struct sim_task *task, yyjson_val *request, struct sim_vector 
     for (int i = 0; i < SIM_MODALITIES; i++) {
         task->usage.input += contents.tokens[i];
     }
-    vector->dimensions = dimensions;
-    sim__vector_draw(vector, sim__mix(contents.hash));
     weir_buffer_append(out, WEIR_SPAN("{\"values\":"));
-    sim__vector_write(vector, out);
+    sim__embedding_write(sim__mix(contents.hash), dimensions, out);
     weir_buffer_append_byte(out, '}');
     return true;
 }
@@ -118,9 +115,8 @@ enum weir_status sim__gemini_embed(struct sim_task *task) {
     if (status != WEIR_OK) {
         return status;
     }
-    struct sim_vector *vector = weir_arena_alloc_raw(task->arena, sizeof *vector);
     weir_buffer_append(task->out, WEIR_SPAN("{\"embedding\":"));
-    if (vector == NULL || !embed(task, root, vector)) {
+    if (!embed(task, root)) {
         return sim__task_failed(task);
     }
     end_embeddings(task);
@@ -141,7 +137,6 @@ enum weir_status sim__gemini_embed_batch(struct sim_task *task) {
                                           "batch\n");
         return WEIR_EINVAL;
     }
-    struct sim_vector *vector = weir_arena_alloc_raw(task->arena, sizeof *vector);
     weir_buffer_append(task->out, WEIR_SPAN("{\"embeddings\":["));
     for (yyjson_val *one = sim__gemini_next(&requests); one != NULL; one = sim__gemini_next(&requests)) {
         struct weir_span model = sim__input_text(sim__gemini_get(one, "model"));
@@ -154,7 +149,7 @@ enum weir_status sim__gemini_embed_batch(struct sim_task *task) {
             return WEIR_EINVAL;
         }
         weir_buffer_append(task->out, requests.index > 1 ? WEIR_SPAN(",") : WEIR_SPAN(""));
-        if (vector == NULL || !embed(task, one, vector)) {
+        if (!embed(task, one)) {
             return sim__task_failed(task);
         }
     }

@@ -5,7 +5,7 @@
  */
 #include "sim/gemini.h"
 
-#include "base/ids.h"
+#include "sim/media.h"
 
 enum { CONTENT_TOKENS = 4, IMAGE_TOKENS = 258, DOCUMENT_TOKENS = 258, VIDEO_TOKENS = 263, AUDIO_TOKENS = 32 };
 enum { AUDIO_SECOND_BYTES = 32000, OTHER_PART_TOKENS = 50, SHOWN_TEXT = 120 };
@@ -66,10 +66,18 @@ static int64_t media_tokens(enum sim_modality modality, size_t bytes) {
     return sim__input_tokens(bytes);
 }
 
+/* What a description calls it: its type, as it was given. */
+static void name_type(struct weir_span type, char what[SHOWN_TEXT]) {
+    if (type.length == 0 || weir_span_to_string(type, what, SHOWN_TEXT) != WEIR_OK) {
+        (void)snprintf(what, SHOWN_TEXT, "file");
+    }
+}
+
 static bool read_blob(yyjson_val *blob, struct sim_gemini_contents *contents, struct sim_refusal *refusal) {
     struct weir_span type = sim__input_text(sim__gemini_get(blob, "mimeType"));
     enum sim_modality modality = SIM_MODALITY_TEXT;
     struct weir_buffer bytes;
+    char what[SHOWN_TEXT];
     if (!modality_of(type, &modality)) {
         sim__refuse(refusal, 400, NULL, NULL, "Unsupported MIME type: %.*s",
                     type.length < SHOWN_TEXT ? (int)type.length : SHOWN_TEXT, type.at);
@@ -84,9 +92,8 @@ static bool read_blob(yyjson_val *blob, struct sim_gemini_contents *contents, st
         struct weir_span span = weir_buffer_span(&bytes);
         contents->hash = sim__hash(contents->hash, span);
         contents->tokens[modality] += media_tokens(modality, span.length);
-        weir_buffer_printf(&contents->arrived, "[%.*s: %zu bytes, crc32 %08x] ",
-                           type.length < SHOWN_TEXT ? (int)type.length : SHOWN_TEXT, type.at, span.length,
-                           weir_crc32(0, span));
+        name_type(type, what);
+        sim__media_describe(what, span, sim__input_text(sim__gemini_get(blob, "displayName")), &contents->arrived);
     }
     weir_buffer_release(&bytes);
     return read;
@@ -96,6 +103,7 @@ static bool read_file(yyjson_val *file, struct sim_gemini_contents *contents, st
     struct weir_span uri = sim__input_text(sim__gemini_get(file, "fileUri"));
     struct weir_span type = sim__input_text(sim__gemini_get(file, "mimeType"));
     enum sim_modality modality = SIM_MODALITY_DOCUMENT;
+    char what[SHOWN_TEXT];
     if (weir_span_is_empty(uri)) {
         return refuse(refusal,
                       "* GenerateContentRequest.contents.parts.file_data.file_uri: file_uri must not be empty.");
@@ -108,11 +116,8 @@ static bool read_file(yyjson_val *file, struct sim_gemini_contents *contents, st
     modality = modality == SIM_MODALITY_TEXT ? SIM_MODALITY_DOCUMENT : modality;
     contents->hash = sim__hash(contents->hash, uri);
     contents->tokens[modality] += media_tokens(modality, AUDIO_SECOND_BYTES);
-    weir_buffer_append(&contents->arrived, WEIR_SPAN("["));
-    weir_buffer_append(&contents->arrived, type.length > 0 ? type : WEIR_SPAN("file"));
-    weir_buffer_append(&contents->arrived, WEIR_SPAN(": at "));
-    weir_buffer_append(&contents->arrived, uri);
-    weir_buffer_append(&contents->arrived, WEIR_SPAN("] "));
+    name_type(type, what);
+    sim__media_refer(what, uri, &contents->arrived);
     return true;
 }
 
