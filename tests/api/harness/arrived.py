@@ -37,6 +37,15 @@ def merged(turns):
     return found
 
 
+def named_by_order(turns):
+    """Results that do not name their tool belong to the calls before them, in their order."""
+    calls = []
+    for turn in turns:
+        calls += turn.get("calls", [])
+        turn["results"] = [(name or calls.pop(0)[0], text) if not name and calls else (name, text) for name, text in turn.get("results", [])]
+    return turns
+
+
 def of_data_url(url):
     head, _, data = url.partition(",")
     return (head.removeprefix("data:").removesuffix(";base64"), data) if url.startswith("data:") else url
@@ -191,7 +200,7 @@ def ollama(body):
                           "thoughts": [(message["thinking"], None)] if message.get("thinking") else [],
                           "calls": [(call["function"]["name"], call["function"]["arguments"]) for call in message.get("tool_calls") or []]})
     options, form = body.get("options") or {}, body.get("format")
-    return {"system": "\n".join(system), "turns": merged(turns),
+    return {"system": "\n".join(system), "turns": merged(named_by_order(turns)),
             "tools": [{name: tool["function"].get(name) for name in ("name", "description", "parameters")} for tool in body.get("tools") or []],
             "choice": None, "parallel": None, "schema": form if isinstance(form, dict) else None, "max_tokens": options.get("num_predict"),
             "stop": [options["stop"]] if isinstance(options.get("stop"), str) else options.get("stop"),
