@@ -10,15 +10,16 @@ import json
 
 from .clients import picture
 
-# The tools' schemas keep to what every client's own types can carry.
+# The tools' schemas keep to what every client's own types can carry: one of them takes only texts in an enum.
 SAID = "The river bends — 川は曲がる 🌊."
 THOUGHT = "Rivers bend: erosion — 侵食."
 CITY = "Zürich 🌊 漢字"
 WEATHER = {"name": "get_weather", "description": "The weather of a city, for some days", "parameters": {
-    "type": "object", "properties": {"city": {"type": "string", "enum": [CITY]}, "days": {"type": "integer", "enum": [3]}},
+    "type": "object", "properties": {"city": {"type": "string", "enum": [CITY]}, "days": {"type": "string", "enum": ["three"]}},
     "required": ["city", "days"]}}
 CLOCK = {"name": "get_time", "description": "The time in a place", "parameters": {
-    "type": "object", "properties": {"zone": {"type": "string", "enum": ["Europe/Zurich"]}}, "required": ["zone"]}}
+    "type": "object", "properties": {"zone": {"type": "string", "enum": ["Europe/Zurich"]}, "offset": {"type": "number"}, "now": {"type": "boolean"},
+                                     "tags": {"type": "array", "items": {"type": "string"}}}, "required": ["zone"]}}
 RIVER = {"type": "object", "properties": {"name": {"type": "string", "enum": ["Aare — 阿勒河"]}, "length": {"type": "integer", "minimum": 288, "maximum": 288}},
          "required": ["name", "length"], "additionalProperties": False}
 PDF = (b"%PDF-1.4\n1 0 obj<</Type/Catalog/Pages 2 0 R>>endobj\n2 0 obj<</Type/Pages/Kids[3 0 R]/Count 1>>endobj\n"
@@ -31,8 +32,8 @@ MATERIAL = {
     "again": "And what of lakes?", "outcome": "sunny, 21 °C", "tools": [WEATHER, CLOCK], "schema": RIVER, "stop": "STOP", "few": 5,
     "pixel": base64.b64encode(picture()).decode(), "pdf": base64.b64encode(PDF).decode(), "image_url": "https://example.com/river.png", "word": "río ", "words": 1048576 // 5,
 }
-WEATHER_CALL = {"name": "get_weather", "arguments": {"city": CITY, "days": 3}}
-CLOCK_CALL = {"name": "get_time", "arguments": {"zone": "Europe/Zurich"}}
+WEATHER_CALL = {"name": "get_weather", "arguments": {"city": CITY, "days": "three"}}
+CLOCK_CALL = {"name": "get_time", "arguments": {"zone": "Europe/Zurich", "offset": -1.5, "now": True, "tags": ["ü", ""]}}
 
 
 def scripted(*blocks, usage=None, **more):

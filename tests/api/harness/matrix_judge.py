@@ -1,9 +1,9 @@
 """What is different from what a case of the matrix must come to, for one client and one provider."""
 from .matrix_cases import CITY
-from .matrix_clients import RAISES, STATUS, USAGE, finish_words, usage_expected
+from .matrix_clients import MISCOUNTS_STREAMS, RAISES, STATUS, USAGE, finish_words, usage_expected
 from .matrix_run import facts, request_problems
 
-ARGUMENTS = {"city": CITY, "days": 3}
+ARGUMENTS = {"city": CITY, "days": "three"}
 
 
 def of_error(client, case, result):
@@ -45,7 +45,8 @@ def of_answer(client, back, case, result):
     finish = finish_words(client, case.gets["finish"]) if "finish" in case.gets else ()
     if finish and result.get("finish") not in finish:
         problems.append(f"finish {result.get('finish')}, expected {' or '.join(finish)}")
-    if "usage" in case.gets and client.words in USAGE:
+    streamed = "stream" in (case.does or case.name)
+    if "usage" in case.gets and client.words in USAGE and not (streamed and client.name in MISCOUNTS_STREAMS):
         wanted, found = usage_expected(client, back, case.gets["usage"]), USAGE[client.words](result.get("usage"))
         if [figure for figure, want in zip(found, wanted, strict=True) if want is not None] != [want for want in wanted if want is not None]:
             problems.append(f"usage {found}, expected {wanted}")
