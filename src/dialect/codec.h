@@ -8,6 +8,7 @@
 
 #include "dialect/common.h"
 #include "dialect/dialect.h"
+#include "http/framing.h"
 
 /* One request's way through two formats. */
 struct weir_exchange {
@@ -43,12 +44,6 @@ struct weir_back_target {
 struct weir_delta_sink {
     void (*take)(void *context, const struct weir_delta *delta);
     void *context;
-};
-
-enum weir_framing {
-    WEIR_FRAMING_EVENTS /* server-sent events */,
-    WEIR_FRAMING_LINES /* JSON a line */,
-    WEIR_FRAMING_ARRAY /* a JSON array's elements */
 };
 
 struct weir_front {

@@ -20,7 +20,8 @@ struct sim_wishes {
     bool comments;
     bool multiline;
     bool echo;
-    bool sequential; /* parallel tool calls one after the other instead of interleaved */
+    struct weir_span script; /* the answer, word by word: see scripted.h */
+    bool sequential;         /* parallel tool calls one after the other instead of interleaved */
 };
 
 struct sim_choice {

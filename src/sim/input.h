@@ -15,6 +15,8 @@ struct sim_refusal {
     const char *type;
     const char *param; /* NULL: null */
     const char *code;  /* NULL: null */
+    bool has_retry_after;
+    int64_t retry_after_s;
     char message[240];
 };
 

@@ -135,7 +135,7 @@ static void tell_others(struct telling *telling, size_t index) {
 
 enum weir_status sim__response_stream(const struct sim_response *response, struct sim_task *task, size_t from) {
     struct telling telling = {.response = response, .task = task};
-    sim__script_init(&telling.script, task->arena, true);
+    sim__script_init(&telling.script, task->arena, SIM_FRAMING_EVENTS);
     weir_buffer_init(&telling.event, MAX_EVENT_BYTES);
     telling.script.numbered = true;
     telling.script.skip = from;

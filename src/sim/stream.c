@@ -230,6 +230,6 @@ struct sim_steps sim__stream_steps(const struct sim_stream *stream) {
         .what = stream,
         .count = stream->units,
         .tokens = token_units(stream),
-        .events = true,
+        .framing = SIM_FRAMING_EVENTS,
     };
 }
