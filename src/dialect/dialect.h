@@ -98,6 +98,8 @@ struct weir_event {
     enum weir_event_kind kind;
     struct weir_answer answer; /* usage and places, relative to the data */
     bool usage_is_null;
+    /* It is what there was at the beginning: the input, of the output hardly any. A later one may leave out what this one said. */
+    bool usage_is_begun;
     bool repeats;     /* what it carries has come in pieces before, where any have come */
     bool failed;      /* WEIR_EVENT_LAST: it tells of a failure */
     bool has_text;    /* it carries a piece of the answer: content, reasoning, a refusal, arguments of a call */

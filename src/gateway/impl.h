@@ -184,9 +184,10 @@ struct gateway__relay {
     bool has_last;
     struct weir_sse sse;
     int64_t content_events;
-    size_t passed_bytes; /* RELAY_PASS */
-    bool is_page;        /* RELAY_BUFFER: HTML, of a proxy or a portal on the way */
-    bool is_opaque;      /* RELAY_PASS: sound or a file, where no usage stands */
+    struct weir_usage begun_usage; /* what the stream said at its beginning */
+    size_t passed_bytes;           /* RELAY_PASS */
+    bool is_page;                  /* RELAY_BUFFER: HTML, of a proxy or a portal on the way */
+    bool is_opaque;                /* RELAY_PASS: sound or a file, where no usage stands */
     bool finish_seen;
     int64_t units_made; /* RELAY_STREAM: of what the events bring, as far as they say */
     int64_t next_sequence;

@@ -20,6 +20,7 @@ void gateway__relay_reset(struct weir_request *request) {
     relay->has_last = false;
     relay->finish_seen = false;
     relay->content_events = 0;
+    relay->begun_usage = (struct weir_usage){.input = 0};
     relay->units_made = relay->next_sequence = 0;
     relay->answer_id = WEIR_SPAN("");
     relay->pattern = NULL;

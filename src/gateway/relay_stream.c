@@ -187,8 +187,11 @@ static void read_event(struct weir_request *request, const struct weir_sse_event
 static void note_event(struct weir_request *request, const struct weir_event *event) {
     struct gateway__relay *relay = &request->relay;
     if (event->answer.has_usage) {
-        request->has_usage = true;
-        request->usage = event->answer.usage;
+        struct weir_usage *usage = event->usage_is_begun ? &relay->begun_usage : &request->usage;
+        request->has_usage = request->has_usage || !event->usage_is_begun;
+        *usage = event->answer.usage;
+        if (!event->usage_is_begun)
+            weir_usage_keep_most(usage, &relay->begun_usage);
     }
     if (event->answer.usage.unit == WEIR_UNIT_IMAGE)
         relay->units_made += event->answer.usage.units;
