@@ -156,18 +156,6 @@ static void write_body_fields(const struct weir_request *request, uint64_t body_
     weir_http_write_field_uint64(out, WEIR_SPAN("Content-Length"), body_length);
 }
 
-static void write_credential(const struct weir_provider *provider, struct weir_buffer *out) {
-    const char *name = weir_credential_header_name(provider->credential_header);
-    struct weir_span credential = weir_secret_reveal(provider->credential);
-    if (credential.length == 0 || name == NULL)
-        return;
-    weir_buffer_append(out, weir_span_of_string(name));
-    weir_buffer_append(out, provider->credential_header == WEIR_CREDENTIAL_BEARER ? WEIR_SPAN(": Bearer ")
-                                                                                  : WEIR_SPAN(": "));
-    weir_buffer_append(out, credential);
-    weir_buffer_append(out, WEIR_SPAN("\r\n"));
-}
-
 static void write_head(struct weir_request *request, uint64_t body_length, struct weir_buffer *out) {
     const struct weir_provider *provider = request->target->provider;
     write_target(request, out);
