@@ -106,6 +106,36 @@ void sim__text_write(const struct sim_text *text, struct weir_buffer *out) {
     weir_buffer_append_byte(out, '"');
 }
 
+static size_t length_of(const struct sim_text *text) {
+    size_t length = 0;
+    for (size_t i = 0; i < text->count; i++) {
+        length += sim__text_token(text, i).length;
+    }
+    return length;
+}
+
+enum weir_status sim__text_join(struct weir_arena *arena, const struct sim_text *before, struct sim_text *text) {
+    const struct sim_text *both[] = {before, text};
+    size_t count = before->count + text->count;
+    char *bytes = weir_arena_alloc_raw(arena, length_of(before) + length_of(text));
+    size_t *ends = weir_arena_array(arena, count, sizeof *ends);
+    if (bytes == NULL || ends == NULL) {
+        return WEIR_ENOMEM;
+    }
+    size_t at = 0;
+    size_t made = 0;
+    for (size_t i = 0; i < 2; i++) {
+        for (size_t token = 0; token < both[i]->count; token++) {
+            struct weir_span piece = sim__text_token(both[i], token);
+            memcpy(bytes + at, piece.at, piece.length);
+            at += piece.length;
+            ends[made++] = at;
+        }
+    }
+    *text = (struct sim_text){.count = count, .bytes = weir_span_of(bytes, at), .ends = ends};
+    return WEIR_OK;
+}
+
 /* Where the first of the stop sequences begins, or the text's length. */
 static size_t find_stop(struct weir_span text, const struct weir_span *stops, size_t stop_count) {
     size_t first = text.length;
@@ -123,10 +153,7 @@ static size_t find_stop(struct weir_span text, const struct weir_span *stops, si
 
 enum weir_status sim__text_stop(struct weir_arena *arena, const struct weir_span *stops, size_t stop_count,
                                 struct sim_text *text, bool *stopped) {
-    size_t length = 0;
-    for (size_t i = 0; i < text->count; i++) {
-        length += sim__text_token(text, i).length;
-    }
+    size_t length = length_of(text);
     char *bytes = weir_arena_alloc_raw(arena, length);
     size_t *ends = weir_arena_array(arena, text->count, sizeof *ends);
     if (bytes == NULL || ends == NULL) {
