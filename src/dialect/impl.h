@@ -12,6 +12,9 @@
 #undef X
 
 /* Members of an error object, from the reasons table. */
+/* "WEIR_NOT_FOUND" */
+enum { DIALECT_CODE_SIZE = 96 };
+void dialect__format_code(const struct weir_error_answer *error, char text[DIALECT_CODE_SIZE]);
 void dialect__write_code(struct weir_json_writer *writer, const struct weir_error_answer *error);
 void dialect__write_message(struct weir_json_writer *writer, const char *name, const struct weir_error_answer *error);
 void dialect__write_details(struct weir_json_writer *writer, const struct weir_error_answer *error);
@@ -86,6 +89,14 @@ enum weir_status dialect__edit_answer(struct weir_arena *arena, const struct wei
                                       struct weir_json_splice *splice);
 enum weir_status dialect__mark_event(struct weir_arena *arena, const struct weir_event *event, int64_t used_cu_milli,
                                      struct weir_json_splice *splice);
+/* error_code and request_id behind other members, with a comma before them; empty: no memory. */
+struct weir_span dialect__error_members(struct weir_arena *arena, const struct weir_error_answer *error);
+/* As edit_error of struct weir_dialect, for bodies whose `error` is an object: the two members go into it and behind it. */
+enum weir_status dialect__edit_error(struct weir_arena *arena, struct weir_span body,
+                                     const struct weir_error_answer *error, struct weir_json_splice *splice);
+void dialect__write_anthropic_error(struct weir_buffer *out, const struct weir_error_answer *error);
+void dialect__write_gemini_error(struct weir_buffer *out, const struct weir_error_answer *error);
+void dialect__write_ollama_error(struct weir_buffer *out, const struct weir_error_answer *error);
 void dialect__write_openai_error(struct weir_buffer *out, const struct weir_error_answer *error);
 /* `data: {"error":…}` */
 void dialect__write_error_event(struct weir_buffer *out, const struct weir_error_answer *error);

@@ -144,6 +144,8 @@ static void write_error_event(struct weir_buffer *out, const struct weir_error_a
 const struct weir_format weir_format_responses = {
     .name = "responses",
     .flags = WEIR_FORMAT_TOKENS,
+    .dialect = WEIR_DIALECT_RESPONSES,
+    .task = WEIR_TASK_GENERATE,
     .read_call = read_call,
     .edit_call = edit_call,
     .read_answer = read_answer,

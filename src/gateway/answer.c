@@ -143,6 +143,15 @@ static bool write_upstream_error(struct weir_request *request, const struct weir
     return true;
 }
 
+/* 0: nothing is said of when to come back. */
+static unsigned wait_seconds(const struct weir_request *request) {
+    const struct weir_reason_row *row = weir_reason_row(request->reason);
+    const struct weir_meter_refusal *refusal = request->meter.refusal;
+    if (refusal != NULL && refusal->reason == request->reason)
+        return refusal->retry_after_seconds < MOST_WAIT_S ? (unsigned)refusal->retry_after_seconds : MOST_WAIT_S;
+    return row->status == 503 ? 5 : row->retry_after_seconds;
+}
+
 /* When to come back, and whether to. A provider's own word on the matter counts: `upstream` is its head, where the error is its own. */
 static void write_retry(struct weir_request *request, const struct weir_http_head *upstream, struct weir_buffer *head) {
     const struct weir_reason_row *row = weir_reason_row(request->reason);
@@ -150,33 +159,32 @@ static void write_retry(struct weir_request *request, const struct weir_http_hea
     bool is_refusal = refusal != NULL && refusal->reason == request->reason;
     bool has_time = upstream != NULL && weir_http_head_find(upstream, WEIR_SPAN("retry-after")) != NULL;
     bool has_word = upstream != NULL && weir_http_head_find(upstream, WEIR_SPAN("x-should-retry")) != NULL;
-    unsigned wait_seconds = request->status == 503 ? 5 : row->retry_after_seconds;
-    if (is_refusal)
-        wait_seconds = refusal->retry_after_seconds < MOST_WAIT_S ? (unsigned)refusal->retry_after_seconds
-                                                                  : MOST_WAIT_S;
-    if (wait_seconds > 0 && !has_time)
-        weir_http_write_field_uint64(head, WEIR_SPAN("Retry-After"), wait_seconds);
+    unsigned wait = request->status == 503 && !is_refusal ? 5 : wait_seconds(request);
+    if (wait > 0 && !has_time)
+        weir_http_write_field_uint64(head, WEIR_SPAN("Retry-After"), wait);
     if (has_word)
         return;
     if (!row->may_retry && request->status != 409) /* what was in the way of a 409 is gone soon */
         (void)weir_http_write_field(head, WEIR_SPAN("x-should-retry"), WEIR_SPAN("false"));
     else if (is_refusal)
         (void)weir_http_write_field(head, WEIR_SPAN("x-should-retry"),
-                                    wait_seconds <= SOON_S ? WEIR_SPAN("true") : WEIR_SPAN("false"));
+                                    wait <= SOON_S ? WEIR_SPAN("true") : WEIR_SPAN("false"));
 }
 
 void gateway__answer_error(struct weir_request *request) {
     const struct weir_reason_row *row = weir_reason_row(request->reason);
     struct weir_error_answer error = gateway__error_of(request);
+    error.retry_after_seconds = wait_seconds(request);
     struct weir_buffer head, body;
     weir_buffer_init(&head, 2 * WEIR_MAX_HEAD_BYTES); /* the upstream's fields and ours */
     weir_buffer_init(&body, 2 * WEIR_MAX_BUFFERED_ANSWER_BYTES);
     bool upstreams_own = write_upstream_error(request, &error, &body);
     /* Clients of the family also get lost: what is no path of ours answers in their shape, so that their SDKs show the words. */
     bool is_dialect_route = request->endpoint == NULL || request->endpoint->needs_key ||
+                            request->dialect->kind != WEIR_DIALECT_OPENAI ||
                             weir_span_starts_with(request->head->path, WEIR_SPAN("/v1/"));
     if (!upstreams_own && is_dialect_route)
-        weir_dialect_at(0)->write_error(&body, &error);
+        request->dialect->write_error(&body, &error);
     else if (!upstreams_own)
         weir_dialect_write_flat_error(&body, &error);
     gateway__write_head(request, request->upstream_error_status != 0 ? request->upstream_error_status : row->status,

@@ -35,6 +35,7 @@ static const struct gateway__endpoint endpoints[] = {
     LOCAL("health", "/readyz", gateway__answer_health),
     LOCAL("health", "/ready", gateway__answer_health),
     {.name = "responses",
+     .dialect = WEIR_DIALECT_RESPONSES,
      .method = "POST",
      .path = "/v1/responses",
      .needs_key = true,
@@ -191,6 +192,23 @@ static const struct gateway__endpoint preflight = {.name = "preflight",
                                                    .method = "OPTIONS",
                                                    .path = "*",
                                                    .answer = gateway__answer_preflight};
+
+/* Paths that belong to a vendor's clients whether or not anything is there. */
+static const struct {
+    const char *prefix;
+    enum weir_dialect_kind dialect;
+} territories[] = {{"/v1beta/", WEIR_DIALECT_GEMINI},        {"/api/", WEIR_DIALECT_OLLAMA},
+                   {"/v1/messages", WEIR_DIALECT_ANTHROPIC}, {"/v1/anthropic/", WEIR_DIALECT_ANTHROPIC},
+                   {"/v1/google/", WEIR_DIALECT_GEMINI},     {"/v1/responses", WEIR_DIALECT_RESPONSES}};
+
+const struct weir_dialect *gateway__dialect_of(const struct weir_request *request) {
+    if (request->endpoint != NULL && request->endpoint != &preflight)
+        return weir_dialect_of(request->endpoint->dialect);
+    for (size_t i = 0; i < sizeof territories / sizeof *territories; i++)
+        if (weir_span_starts_with(request->head->path, weir_span_of_string(territories[i].prefix)))
+            return weir_dialect_of(territories[i].dialect);
+    return weir_dialect_of(WEIR_DIALECT_OPENAI);
+}
 
 const char *weir_gateway_endpoint_name(size_t index) {
     for (size_t i = 0; i < sizeof endpoints / sizeof *endpoints; i++)

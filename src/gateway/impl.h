@@ -101,6 +101,8 @@ struct gateway__endpoint {
     const char *capability; /* that the key must have; NULL where none is needed */
     bool is_explicit;       /* the key's rules must name the capability: none has it by saying nothing */
     unsigned bodies;        /* BODY_… that it takes; 0: whatever comes goes through */
+    enum weir_dialect_kind dialect;
+    bool is_native; /* never translated: only providers that speak its dialect are asked */
     enum gateway__place place;
     const struct weir_format *format; /* NULL: its bodies go through unread */
     bool is_free;                     /* costs nothing: its answer is left as it is */
@@ -395,6 +397,17 @@ void gateway__requests_free_spare(struct weir_worker *worker);
 /* NULL: none; then *allow names the methods that the path takes, NULL where there is no such path. *variable is what {id} or '*' stood for. */
 const struct gateway__endpoint *gateway__endpoint_find(struct weir_span method, struct weir_span path,
                                                        struct weir_span *variable, const char **allow);
+
+/* The dialect of its errors, before anything can fail: its endpoint's, else that of the clients who ask for such paths. */
+const struct weir_dialect *gateway__dialect_of(const struct weir_request *request);
+/* What providers of other dialects may be asked instead; WEIR_TASK_NONE: nothing. */
+static inline enum weir_task gateway__task(const struct weir_request *request) {
+    return request->endpoint->is_native || request->format == NULL ? WEIR_TASK_NONE : request->format->task;
+}
+/* Whether this target can be sent the request as it came. */
+static inline bool gateway__speaks_natively(const struct weir_request *request, const struct weir_target *target) {
+    return (target->provider->speaks >> request->endpoint->dialect & 1) != 0;
+}
 
 /* A text that can be a provider's id: nothing in it means something in a path or a query. */
 bool gateway__is_id(struct weir_span segment);

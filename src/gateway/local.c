@@ -56,13 +56,28 @@ static void write_found(void *context, struct weir_span name) {
     const struct found_writer *found = context;
     const struct weir_published *published = found->request->held->published;
     const struct weir_provider *provider = published->revision->catch_all;
-    if (weir_prices_find(published->prices, provider->price_name, name) == NULL &&
+    struct weir_span rest;
+    if (weir_revision_pattern(published->revision, name, &rest) == NULL &&
+        weir_prices_find(published->prices, provider->price_name, name) == NULL &&
         weir_revision_model(published->revision, name) == NULL && gateway__model_allowed(found->request, name))
         write_model(found->writer, name, provider->name, published->revision->created_utc_us);
 }
 
-/* Configured models, then those that the price file knows of the provider that takes every name, then what else that one has listed; of all these what the
- * key may use. */
+/* The provider of a price row's model where a client that asks by the row's name gets it there; NULL: elsewhere, or nowhere. */
+static const struct weir_provider *provider_of_price(const struct weir_revision *revision,
+                                                     const struct weir_price *price) {
+    struct weir_span rest;
+    if (price->variant.length > 0 || weir_revision_model(revision, price->model) != NULL)
+        return NULL;
+    const struct weir_model *pattern = weir_revision_pattern(revision, price->model, &rest);
+    if (pattern != NULL && pattern->targets[0].model.length > 0)
+        return NULL;
+    const struct weir_provider *provider = pattern != NULL ? pattern->targets[0].provider : revision->catch_all;
+    return provider != NULL && weir_span_equal(price->provider, provider->price_name) ? provider : NULL;
+}
+
+/* Configured models, then those that the price file knows of the providers that names lead to which are configured nowhere, then what else the provider
+ * that takes every name has listed; of all these what the key may use. */
 enum gateway__next gateway__answer_models(struct weir_request *request) {
     const struct weir_revision *revision = request->held->published->revision;
     const struct weir_prices *prices = request->held->published->prices;
@@ -80,11 +95,11 @@ enum gateway__next gateway__answer_models(struct weir_request *request) {
         write_model(&writer, revision->models[i].name, revision->models[i].targets[0].provider->name,
                     revision->created_utc_us);
     }
-    for (size_t i = 0; revision->catch_all != NULL && i < weir_prices_count(prices); i++) {
+    for (size_t i = 0; i < weir_prices_count(prices); i++) {
         const struct weir_price *price = weir_prices_at(prices, i);
-        if (price->variant.length == 0 && weir_span_equal(price->provider, revision->catch_all->price_name) &&
-            weir_revision_model(revision, price->model) == NULL && gateway__model_allowed(request, price->model))
-            write_model(&writer, price->model, revision->catch_all->name, revision->created_utc_us);
+        const struct weir_provider *provider = provider_of_price(revision, price);
+        if (provider != NULL && gateway__model_allowed(request, price->model))
+            write_model(&writer, price->model, provider->name, revision->created_utc_us);
     }
     struct found_writer found = {.request = request, .writer = &writer};
     if (revision->catch_all != NULL && request->worker->gateway->found_models != NULL)
@@ -114,7 +129,7 @@ enum gateway__next gateway__answer_model(struct weir_request *request) {
                              (int)(length < 100 ? length : 100), name);
     const struct weir_revision *revision = request->held->published->revision;
     if (weir_route_candidates(revision, asked, 0, &candidates) != WEIR_OK || candidates.count == 0 ||
-        (candidates.model == NULL &&
+        ((candidates.model == NULL || candidates.model->is_pattern) &&
          weir_prices_find(request->held->published->prices, candidates.at[0].provider->price_name,
                           candidates.at[0].model) == NULL &&
          !is_found(request, candidates.at[0].provider->name, candidates.at[0].model)))

@@ -330,6 +330,7 @@ static void on_request(void *owner, struct weir_http_connection *connection, con
     request->query = request->head->query;
     request->format = request->endpoint != NULL ? request->endpoint->format : NULL;
     request->allow = allow;
+    request->dialect = gateway__dialect_of(request);
     if (request->endpoint == NULL && allow != NULL)
         (void)gateway__fail(request, WEIR_REASON_METHOD_NOT_ALLOWED, NULL, "this one takes %s", allow);
     else if (request->endpoint == NULL)
@@ -345,6 +346,7 @@ static void on_refused(void *owner, struct weir_http_connection *connection, enu
     struct weir_request *request = begin(owner, connection, &no_head, WEIR_SPAN(""));
     if (request == NULL)
         return;
+    request->dialect = weir_dialect_of(WEIR_DIALECT_OPENAI);
     (void)gateway__fail(request, reason, NULL, "%s", problem);
     gateway__run(request);
 }

@@ -102,7 +102,6 @@ enum gateway__next gateway__step_understand(struct weir_request *request) {
     struct weir_call_problem problem = {.reason = WEIR_REASON_NONE};
     const struct weir_format *format = request->format;
     enum weir_status status = WEIR_OK;
-    request->dialect = weir_dialect_at(0);
     if (request->form != NULL)
         status = format->read_form(request->arena, &request->form->form, &request->call, &problem);
     else if (request->endpoint->bodies != 0)
@@ -179,7 +178,8 @@ enum gateway__next gateway__step_record(struct weir_request *request) {
                                                                      : 0,
                                            .usage = request->usage,
                                            .cost_cu_milli = entry->cost_cu_milli};
-    if (request->candidates.model == NULL && request->price != NULL)
+    bool is_named = request->candidates.model != NULL && !request->candidates.model->is_pattern;
+    if (!is_named && request->price != NULL)
         numbers.model = request->price->model;
     weir_metrics_record(request->worker->metrics, &numbers);
     for (size_t i = 0; i < entry->attempt_count; i++)

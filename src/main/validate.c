@@ -95,7 +95,8 @@ static void check_origins(const struct main__settings *settings, struct weir_buf
 static void check_provider(const struct weir_provider_settings *provider, size_t index, struct weir_buffer *problems) {
     static const struct weir_span never[] = {{"authorization", 13},  {"cookie", 6},        {"host", 4},
                                              {"content-length", 14}, {"x-request-id", 12}, {"expect", 6},
-                                             {"traceparent", 11}};
+                                             {"traceparent", 11},    {"x-api-key", 9},     {"x-goog-api-key", 14},
+                                             {"api-key", 7}};
     struct weir_url url;
     for (size_t i = 0; i < provider->forward_headers.count; i++)
         if (weir_http_name_in(provider->forward_headers.at[i], never, sizeof never / sizeof *never))

@@ -38,8 +38,7 @@ struct sim_dialect {
     void (*write_stream_error)(struct weir_buffer *out);
 };
 
-extern const struct sim_dialect sim__openai;
-extern const struct sim_dialect sim__anthropic;
+extern const struct sim_dialect sim__openai, sim__anthropic, sim__ollama;
 
 /* The dialect that a request is spoken to in, never NULL; its row and the {id} of its path, NULL where it has none. */
 const struct sim_dialect *sim__dialect_find(const struct sim_caller *caller, struct weir_span method,

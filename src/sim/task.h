@@ -82,6 +82,8 @@ WEIR_MUST enum weir_status sim__task_stream(struct sim_task *task, const struct 
 WEIR_MUST enum weir_status sim__task_name(struct sim_task *task, struct weir_span *name);
 /* A parameter of the query, decoded into the arena; false: not given, or not well formed. */
 bool sim__task_query(struct sim_task *task, const char *name, struct weir_span *value);
+/* Appends a unit vector that is drawn from `seed`, in floats. */
+void sim__embedding_write(uint64_t seed, int64_t dimensions, struct weir_buffer *out);
 /* WEIR_EINVAL where a refusal is set, else WEIR_ENOMEM: how a function that was told false ends. */
 WEIR_MUST enum weir_status sim__task_failed(const struct sim_task *task);
 
