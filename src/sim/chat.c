@@ -390,11 +390,22 @@ enum weir_status sim__chat_read(struct weir_arena *arena, struct weir_arena *scr
     return read ? WEIR_OK : refusal->status != 0 ? WEIR_EINVAL : WEIR_ENOMEM;
 }
 
+static size_t slot_of(const struct sim_memory *memory, uint64_t hash) {
+    return (size_t)(hash >> 8) % (sizeof memory->seen / sizeof memory->seen[0]);
+}
+
+bool sim__memory_has(const struct sim_memory *memory, uint64_t hash) {
+    return memory->seen[slot_of(memory, hash)] == (hash | 1U); /* never 0, the mark of a free slot */
+}
+
+void sim__memory_keep(struct sim_memory *memory, uint64_t hash) {
+    memory->seen[slot_of(memory, hash)] = hash | 1U;
+}
+
 int64_t sim__memory_cached(struct sim_memory *memory, uint64_t hash, struct weir_span model, int64_t prompt_tokens) {
-    hash = sim__hash(hash, model) | 1U; /* never 0, the mark of a free slot */
-    uint64_t *slot = &memory->seen[(hash >> 8) % (sizeof memory->seen / sizeof memory->seen[0])];
-    bool cached = *slot == hash || sim__input_contains(model, "cached");
-    *slot = hash;
+    hash = sim__hash(hash, model);
+    bool cached = sim__memory_has(memory, hash) || sim__input_contains(model, "cached");
+    sim__memory_keep(memory, hash);
     return cached ? prompt_tokens * 3 / 4 : 0;
 }
 
