@@ -52,21 +52,18 @@ static void write_forwarded(const struct weir_request *request, struct weir_buff
     bool is_translated = gateway__is_translated(request);
     if (!is_translated && dialect == WEIR_DIALECT_ANTHROPIC &&
         weir_http_head_find(request->head, WEIR_SPAN("anthropic-version")) == NULL)
-        weir_buffer_append(out, WEIR_SPAN("anthropic-version: 2023-06-01
-")); /* what no version has always meant */
+        weir_buffer_append(out, WEIR_SPAN("anthropic-version: 2023-06-01\r\n")); /* what no version has always meant */
     for (size_t i = 0; i < request->head->field_count; i++) {
-            const struct weir_http_field *field = &request->head->fields[i];
-            bool forward = is_translated
-                               ? weir_http_name_in(field->name, always_forwarded, COUNT(always_forwarded))
-                               : weir_http_name_in(field->name, forwarded, COUNT(forwarded)) ||
-                                     (dialect > WEIR_DIALECT_RESPONSES && is_of_dialect(dialect, field->name));
-            for (size_t j = 0; !forward && j < more->count; j++)
-                forward = weir_span_equal_ignore_case(field->name, more->at[j]);
-            if (!is_translated && weir_span_equal_ignore_case(field->name, WEIR_SPAN("idempotency-key")))
-                write_idempotency_key(request, field->value, out);
-            else if (forward && !weir_http_is_hop_by_hop(field->name) &&
-                     !weir_http_name_in(field->name, ours, COUNT(ours)))
-                (void)weir_http_write_field(out, field->name, field->value);
+        const struct weir_http_field *field = &request->head->fields[i];
+        bool forward = is_translated ? weir_http_name_in(field->name, always_forwarded, COUNT(always_forwarded))
+                                     : weir_http_name_in(field->name, forwarded, COUNT(forwarded)) ||
+                                           (dialect > WEIR_DIALECT_RESPONSES && is_of_dialect(dialect, field->name));
+        for (size_t j = 0; !forward && j < more->count; j++)
+            forward = weir_span_equal_ignore_case(field->name, more->at[j]);
+        if (!is_translated && weir_span_equal_ignore_case(field->name, WEIR_SPAN("idempotency-key")))
+            write_idempotency_key(request, field->value, out);
+        else if (forward && !weir_http_is_hop_by_hop(field->name) && !weir_http_name_in(field->name, ours, COUNT(ours)))
+            (void)weir_http_write_field(out, field->name, field->value);
     }
 }
 
