@@ -31,6 +31,14 @@ void gateway__write_cors(const struct weir_request *request, struct weir_buffer 
             "x-ratelimit-remaining-tokens, x-ratelimit-reset-tokens"));
 }
 
+/* The provider has said an id of its own where Anthropic's clients look for one, and that field goes through. */
+static bool has_own_id(const struct weir_request *request) {
+    const struct weir_http_head *head = request->upstream.head;
+    return head != NULL && gateway__speaks_natively(request, request->target) &&
+           (request->reason == WEIR_REASON_NONE || request->show_upstream_error) &&
+           weir_http_head_find(head, WEIR_SPAN("request-id")) != NULL;
+}
+
 void gateway__write_head(struct weir_request *request, unsigned status, struct weir_buffer *out) {
     request->status = status;
     if (request->first_byte_ns == 0)
@@ -40,6 +48,10 @@ void gateway__write_head(struct weir_request *request, unsigned status, struct w
     weir_buffer_append(out, weir_span_of_string(request->worker->date));
     weir_buffer_append(out, WEIR_SPAN("\r\nX-Request-Id: "));
     weir_buffer_append(out, weir_span_of(request->id_text, WEIR_UUID_TEXT_SIZE - 1));
+    if (request->dialect->kind == WEIR_DIALECT_ANTHROPIC && !has_own_id(request)) {
+        weir_buffer_append(out, WEIR_SPAN("\r\nrequest-id: ")); /* where its clients look for it */
+        weir_buffer_append(out, weir_span_of(request->id_text, WEIR_UUID_TEXT_SIZE - 1));
+    }
     weir_buffer_append(out, WEIR_SPAN("\r\nX-Content-Type-Options: nosniff\r\n"));
     if (weir_http_connection_must_close(request->connection))
         weir_buffer_append(out, WEIR_SPAN("Connection: close\r\n"));

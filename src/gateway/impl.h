@@ -97,13 +97,17 @@ enum { BODY_JSON = 1, BODY_FORM = 2 };
 struct gateway__endpoint {
     const char *name;   /* for records and metrics */
     const char *method; /* "GET", "POST", "DELETE" */
-    const char *path;   /* {id}: one segment; ends in '*': any byte or more */
+    const char *path;   /* {id}: one segment; '*': any byte or more; what stands behind either ends the path */
     bool needs_key;
     const char *capability; /* that the key must have; NULL where none is needed */
     bool is_explicit;       /* the key's rules must name the capability: none has it by saying nothing */
     unsigned bodies;        /* BODY_… that it takes; 0: whatever comes goes through */
     enum weir_dialect_kind dialect;
-    bool is_native; /* never translated: only providers that speak its dialect are asked */
+    bool is_native;        /* never translated: only providers that speak its dialect are asked */
+    unsigned lane;         /* the length of what a lane puts before the vendor's own path; 0: it is none */
+    const char *elsewhere; /* what stands before the version in a provider's path: "/upload"; NULL: nothing */
+    bool streams;          /* its answer is a stream, as its path says */
+    bool is_shared;        /* clients of several vendors ask for it: a header says which dialect is meant */
     enum gateway__place place;
     const struct weir_format *format; /* NULL: its bodies go through unread */
     bool is_free;                     /* costs nothing: its answer is left as it is */
@@ -403,8 +407,10 @@ void gateway__requests_free_spare(struct weir_worker *worker);
 const struct gateway__endpoint *gateway__endpoint_find(struct weir_span method, struct weir_span path,
                                                        struct weir_span *variable, const char **allow);
 
-/* The dialect of its errors, before anything can fail: its endpoint's, else that of the clients who ask for such paths. */
-const struct weir_dialect *gateway__dialect_of(const struct weir_request *request);
+/* A vendor's clients ask for paths like this one, whether or not anything is there. */
+enum weir_dialect_kind gateway__dialect_of_path(struct weir_span path);
+/* How many bytes of an endpoint's path stand for what a provider's base URL has: lane and version. */
+size_t gateway__version_end(const struct weir_request *request);
 /* What providers of other dialects may be asked instead; WEIR_TASK_NONE: nothing. */
 static inline enum weir_task gateway__task(const struct weir_request *request) {
     return request->endpoint->is_native || request->format == NULL ? WEIR_TASK_NONE : request->format->task;
@@ -416,6 +422,18 @@ static inline bool gateway__speaks_natively(const struct weir_request *request, 
 
 /* A text that can be a provider's id: nothing in it means something in a path or a query. */
 bool gateway__is_id(struct weir_span segment);
+
+/* --- doors.c: what the vendors' clients send otherwise than OpenAI's do --- */
+/* The dialect of its answers and errors, before anything can fail: its endpoint's, else that of the clients who ask for such paths. */
+const struct weir_dialect *gateway__dialect_of(const struct weir_request *request);
+/* The key, by Authorization or by the field that the dialect's clients have for it, in its plain form. A failure otherwise, or none. */
+enum gateway__next gateway__find_key(struct weir_request *request, struct weir_span *key);
+/* The query without what is for this gateway alone. Empty where there is no memory. */
+struct weir_span gateway__query_to_forward(struct weir_request *request);
+/* Where the path says what other formats have in their bodies: the model, and whether a stream is wanted. */
+enum gateway__next gateway__read_path(struct weir_request *request);
+/* Leaves the candidates that speak the endpoint's dialect, where only those will do. */
+enum gateway__next gateway__keep_native(struct weir_request *request);
 
 /* --- answer.c --- */
 /* Begins a head with the fields that every answer has. */
@@ -439,9 +457,15 @@ void gateway__client_written(struct weir_request *request, enum weir_status stat
 /* --- local.c: answers that need no provider --- */
 enum gateway__next gateway__answer_health(struct weir_request *request);
 enum gateway__next gateway__answer_metrics(struct weir_request *request);
+enum gateway__next gateway__answer_preflight(struct weir_request *request);
+
+/* --- models.c: the lists of models, in the form of who asks --- */
 enum gateway__next gateway__answer_models(struct weir_request *request);
 enum gateway__next gateway__answer_model(struct weir_request *request);
-enum gateway__next gateway__answer_preflight(struct weir_request *request);
+enum gateway__next gateway__answer_show(struct weir_request *request);
+enum gateway__next gateway__answer_loaded(struct weir_request *request);
+enum gateway__next gateway__answer_ollama_version(struct weir_request *request);
+enum gateway__next gateway__answer_root(struct weir_request *request);
 
 /* --- receipts.c --- */
 enum gateway__next gateway__answer_receipt(struct weir_request *request);

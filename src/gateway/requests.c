@@ -329,10 +329,10 @@ static void on_request(void *owner, struct weir_http_connection *connection, con
     const char *allow = NULL;
     request->endpoint = gateway__endpoint_find(request->head->method, request->head->path, &request->path_variable,
                                                &allow);
-    request->query = request->head->query;
     request->format = request->endpoint != NULL ? request->endpoint->format : NULL;
     request->allow = allow;
     request->dialect = gateway__dialect_of(request);
+    request->query = gateway__query_to_forward(request);
     if (request->endpoint == NULL && allow != NULL)
         (void)gateway__fail(request, WEIR_REASON_METHOD_NOT_ALLOWED, NULL, "this one takes %s", allow);
     else if (request->endpoint == NULL)
