@@ -30,6 +30,7 @@ struct weir_exchange {
     bool is_clamped;                 /* output_limit goes before what the prompt says */
     const char *output_limit_member; /* of chat completions: "max_tokens", "max_completion_tokens" */
     bool takes_stream_options;
+    void *front_memory; /* what the front's reader leaves for its own writers; in the arena */
     /* what came of it */
     struct weir_name *ignored, *last_ignored; /* parameters, as the front calls them */
     /* what the front's stream has told, for an error event behind it; where its events have such things */
