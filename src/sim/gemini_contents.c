@@ -67,17 +67,15 @@ static int64_t media_tokens(enum sim_modality modality, size_t bytes) {
 }
 
 /* What a description calls it: its type, as it was given. */
-static void name_type(struct weir_span type, char what[SHOWN_TEXT]) {
-    if (type.length == 0 || weir_span_to_string(type, what, SHOWN_TEXT) != WEIR_OK) {
-        (void)snprintf(what, SHOWN_TEXT, "file");
-    }
+/* What sim__media_describe calls it. */
+static const char *word_of(struct weir_span type) {
+    return begins(type, "image/") ? "image" : "file";
 }
 
 static bool read_blob(yyjson_val *blob, struct sim_gemini_contents *contents, struct sim_refusal *refusal) {
     struct weir_span type = sim__input_text(sim__gemini_get(blob, "mimeType"));
     enum sim_modality modality = SIM_MODALITY_TEXT;
     struct weir_buffer bytes;
-    char what[SHOWN_TEXT];
     if (!modality_of(type, &modality)) {
         sim__refuse(refusal, 400, NULL, NULL, "Unsupported MIME type: %.*s",
                     type.length < SHOWN_TEXT ? (int)type.length : SHOWN_TEXT, type.at);
@@ -92,8 +90,8 @@ static bool read_blob(yyjson_val *blob, struct sim_gemini_contents *contents, st
         struct weir_span span = weir_buffer_span(&bytes);
         contents->hash = sim__hash(contents->hash, span);
         contents->tokens[modality] += media_tokens(modality, span.length);
-        name_type(type, what);
-        sim__media_describe(what, span, sim__input_text(sim__gemini_get(blob, "displayName")), &contents->arrived);
+        sim__media_describe(word_of(type), type, span, sim__input_text(sim__gemini_get(blob, "displayName")),
+                            &contents->arrived);
     }
     weir_buffer_release(&bytes);
     return read;
@@ -103,7 +101,6 @@ static bool read_file(yyjson_val *file, struct sim_gemini_contents *contents, st
     struct weir_span uri = sim__input_text(sim__gemini_get(file, "fileUri"));
     struct weir_span type = sim__input_text(sim__gemini_get(file, "mimeType"));
     enum sim_modality modality = SIM_MODALITY_DOCUMENT;
-    char what[SHOWN_TEXT];
     if (weir_span_is_empty(uri)) {
         return refuse(refusal,
                       "* GenerateContentRequest.contents.parts.file_data.file_uri: file_uri must not be empty.");
@@ -116,8 +113,7 @@ static bool read_file(yyjson_val *file, struct sim_gemini_contents *contents, st
     modality = modality == SIM_MODALITY_TEXT ? SIM_MODALITY_DOCUMENT : modality;
     contents->hash = sim__hash(contents->hash, uri);
     contents->tokens[modality] += media_tokens(modality, AUDIO_SECOND_BYTES);
-    name_type(type, what);
-    sim__media_refer(what, uri, &contents->arrived);
+    sim__media_refer(word_of(type), "url", uri, &contents->arrived);
     return true;
 }
 

@@ -109,6 +109,8 @@ USAGE = {
 # Which of the five figures an API has at all, and which of them a package tells of its own API.
 KNOWS = {"openai": (1, 1, 1, 1, 1), "responses": (1, 1, 1, 1, 1), "anthropic": (1, 1, 1, 1, 1), "gemini": (1, 1, 0, 1, 1), "ollama": (1, 0, 0, 1, 0)}
 TELLS = {}
+# It adds up the usages of a stream's chunks, of which each is the whole so far.
+MISCOUNTS_STREAMS = ("langchain-google",)
 
 
 def usage_expected(client, back, truth):
@@ -147,4 +149,6 @@ for lang, broken in (("langchain-openai", "APIError"), ("langchain-openai-respon
 RAISES["langchain-anthropic"] = RAISES["anthropic-python"]
 RAISES["langchain-ollama"] = RAISES["ollama-python"]
 RAISES["llamaindex-openai"] = {**RAISES["openai-python"], "cut": ("APIError", "RemoteProtocolError")}
-RAISES["langchain-google"] = {**dict.fromkeys(STATUS, "ChatGoogleGenerativeAIError"), "broken": "ServerError", "cut": "ServerError"}
+RAISES["langchain-google"] = {"key": "GoogleAuthenticationError", "model": "GoogleModelNotFoundError", "parameter": "GoogleInvalidRequestError",
+                              "limit": "GoogleRateLimitError", "server": "GoogleAPIError", "broken": "GoogleAPIError",
+                              "cut": ("GoogleAPIError", "RemoteProtocolError")}

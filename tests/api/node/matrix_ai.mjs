@@ -82,7 +82,7 @@ const embeddings = { embeddings: async (client, ask) => {
   return { vectors: embeddings.map((row) => row.length), usage: numbers(usage) };
 } };
 const { sampling, ...unsampled } = cases; // Anthropic's newest API version has no such parameters
-const { image_url, ...inlined } = cases; // this package fetches pictures itself
+const { image_url, ...inlined } = cases; // these packages fetch pictures themselves
 
 const openai = (chat) => (base, apiKey, headers) => {
   const made = createOpenAI({ baseURL: `${base}/v1`, apiKey, headers });
@@ -106,5 +106,5 @@ await run({
     const made = createGoogleGenerativeAI({ baseURL: `${base}/v1beta`, apiKey, headers });
     return { model: (name) => made(name), embedding: (name) => made.embeddingModel?.(name) ?? made.textEmbeddingModel(name),
       thinking: { providerOptions: { google: { thinkingConfig: { includeThoughts: true, thinkingBudget: 1024 } } } } };
-  }, { ...cases, ...stop, ...embeddings }],
+  }, { ...inlined, ...stop, ...embeddings }],
 });
