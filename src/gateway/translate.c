@@ -191,7 +191,7 @@ static enum weir_status examine(struct weir_request *request, const struct weir_
         translation->read_status = read_body(request, translation, &translation->read_problem);
     }
     if (!has_front(request, task) || back == NULL || !weir_back_can(back, task)) {
-        *problem = (struct weir_call_problem){.reason = WEIR_REASON_ENDPOINT_UNSUPPORTED, .field = ""};
+        *problem = (struct weir_call_problem){.reason = WEIR_REASON_ENDPOINT_UNSUPPORTED, .field = "model"};
         (void)snprintf(problem->text, sizeof problem->text, "%s of provider '%.*s', which speaks %s",
                        request->endpoint->name,
                        (int)(target->provider->name.length < 64 ? target->provider->name.length : 64),

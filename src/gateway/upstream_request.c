@@ -37,9 +37,6 @@ static void write_idempotency_key(const struct weir_request *request, struct wei
     (void)weir_http_write_field(out, WEIR_SPAN("Idempotency-Key"), weir_span_of(hex, sizeof hex - 1));
 }
 
-/* What a translated call keeps of the client's fields: the others are for the dialect that it was asked in. */
-static const struct weir_span always_forwarded[] = {{"user-agent", 10}};
-
 static bool is_of_dialect(enum weir_dialect_kind dialect, struct weir_span name) {
     if (dialect == WEIR_DIALECT_ANTHROPIC)
         return weir_http_name_in(name, anthropics, COUNT(anthropics));
@@ -49,20 +46,34 @@ static bool is_of_dialect(enum weir_dialect_kind dialect, struct weir_span name)
 static void write_forwarded(const struct weir_request *request, struct weir_buffer *out) {
     const struct weir_texts *more = request->target->provider->forward_headers;
     enum weir_dialect_kind dialect = request->endpoint->dialect;
-    bool is_translated = gateway__is_translated(request);
-    if (!is_translated && dialect == WEIR_DIALECT_ANTHROPIC &&
-        weir_http_head_find(request->head, WEIR_SPAN("anthropic-version")) == NULL)
+    if (dialect == WEIR_DIALECT_ANTHROPIC && weir_http_head_find(request->head, WEIR_SPAN("anthropic-version")) == NULL)
         weir_buffer_append(out, WEIR_SPAN("anthropic-version: 2023-06-01\r\n")); /* what no version has always meant */
     for (size_t i = 0; i < request->head->field_count; i++) {
         const struct weir_http_field *field = &request->head->fields[i];
-        bool forward = is_translated ? weir_http_name_in(field->name, always_forwarded, COUNT(always_forwarded))
-                                     : weir_http_name_in(field->name, forwarded, COUNT(forwarded)) ||
-                                           (dialect > WEIR_DIALECT_RESPONSES && is_of_dialect(dialect, field->name));
+        bool forward = weir_http_name_in(field->name, forwarded, COUNT(forwarded)) ||
+                       (dialect > WEIR_DIALECT_RESPONSES && is_of_dialect(dialect, field->name));
         for (size_t j = 0; !forward && j < more->count; j++)
             forward = weir_span_equal_ignore_case(field->name, more->at[j]);
-        if (!is_translated && weir_span_equal_ignore_case(field->name, WEIR_SPAN("idempotency-key")))
+        if (weir_span_equal_ignore_case(field->name, WEIR_SPAN("idempotency-key")))
             write_idempotency_key(request, field->value, out);
         else if (forward && !weir_http_is_hop_by_hop(field->name) && !weir_http_name_in(field->name, ours, COUNT(ours)))
+            (void)weir_http_write_field(out, field->name, field->value);
+    }
+}
+
+/* Of a translated call: the client's other fields are for the dialect that it was asked in. */
+static void write_forwarded_translated(const struct weir_request *request, struct weir_buffer *out) {
+    const struct weir_texts *more = request->target->provider->forward_headers;
+    const struct weir_back_target *target = &request->translation->target;
+    if (target->version_name.length > 0)
+        (void)weir_http_write_field(out, target->version_name, target->version_value);
+    for (size_t i = 0; i < request->head->field_count; i++) {
+        const struct weir_http_field *field = &request->head->fields[i];
+        bool forward = weir_span_equal_ignore_case(field->name, WEIR_SPAN("user-agent"));
+        for (size_t j = 0; !forward && j < more->count; j++)
+            forward = weir_span_equal_ignore_case(field->name, more->at[j]);
+        if (forward && !weir_http_is_hop_by_hop(field->name) && !weir_http_name_in(field->name, ours, COUNT(ours)) &&
+            !weir_span_equal_ignore_case(field->name, target->version_name))
             (void)weir_http_write_field(out, field->name, field->value);
     }
 }
@@ -163,15 +174,15 @@ static void write_head(struct weir_request *request, uint64_t body_length, struc
     weir_buffer_append(out, WEIR_SPAN("\r\n"));
     write_credential(provider, out);
     write_body_fields(request, body_length, out);
-    if (gateway__is_translated(request) && request->translation->target.version_name.length > 0)
-        (void)weir_http_write_field(out, request->translation->target.version_name,
-                                    request->translation->target.version_value);
     weir_buffer_append(out, WEIR_SPAN("X-Request-Id: "));
     weir_buffer_append(out, weir_span_of(request->id_text, WEIR_UUID_TEXT_SIZE - 1));
     weir_buffer_append(out, WEIR_SPAN("\r\ntraceparent: "));
     weir_buffer_append(out, weir_span_of_string(request->traceparent));
     weir_buffer_append(out, WEIR_SPAN("\r\n"));
-    write_forwarded(request, out);
+    if (gateway__is_translated(request))
+        write_forwarded_translated(request, out);
+    else
+        write_forwarded(request, out);
     weir_http_write_head_end(out);
 }
 
