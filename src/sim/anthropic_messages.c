@@ -258,23 +258,23 @@ static bool note_block(struct making *making, yyjson_val *block, struct weir_buf
         size_t bad = 0;
         enum weir_status status = sim__base64_decode(making->task->arena, data, &bytes, &bad);
         if (status == WEIR_OK) {
-            sim__media_describe(kind, bytes, title, notes);
+            sim__media_describe(kind, sim__input_text(yyjson_obj_get(source, "media_type")), bytes, title, notes);
         }
         return status == WEIR_OK ||
                (status == WEIR_EINVAL &&
                 sim__anthropic_refuse(making->task, "messages: %s source: Invalid base64 data", kind));
     }
     if (sim__input_is(how, "url")) {
-        sim__media_refer(kind, sim__input_text(yyjson_obj_get(source, "url")), notes);
+        sim__media_refer(kind, "url", sim__input_text(yyjson_obj_get(source, "url")), notes);
     } else if (sim__input_is(how, "file")) {
         struct weir_span id = sim__input_text(yyjson_obj_get(source, "file_id"));
         const struct sim_object *object = sim__store_find(making->task->store, SIM_OBJECT_NATIVE_FILE, id);
         const struct sim_file *file = object->value;
-        sim__media_describe(kind, file->content, file->name, notes);
+        sim__media_describe(kind, WEIR_SPAN(""), file->content, file->name, notes);
     } else if (sim__input_is(how, "text")) {
-        sim__media_describe(kind, data, title, notes);
+        sim__media_describe(kind, WEIR_SPAN("text/plain"), data, title, notes);
     } else {
-        sim__media_refer(kind, WEIR_SPAN("its blocks"), notes);
+        sim__media_refer(kind, "blocks", title, notes);
     }
     return true;
 }
