@@ -309,10 +309,10 @@ def test_media_are_described(client):
     answer = client.models.generate_content(model="sim-small", contents=[
         types.Part.from_bytes(data=PNG, mime_type="image/png"), types.Part.from_bytes(data=pdf, mime_type="application/pdf"),
         types.Part.from_bytes(data=sound, mime_type="audio/wav"), types.Part.from_uri(file_uri="https://example.com/a.mp4", mime_type="video/mp4"), "What?"])
-    assert answer.text.startswith(f"[image/png: png, 68 bytes, crc32 {zlib.crc32(PNG):08x}] "
-                                  f"[application/pdf: pdf, 108 bytes, crc32 {zlib.crc32(pdf):08x}] "
-                                  f"[audio/wav: unknown, 64000 bytes, crc32 {zlib.crc32(sound):08x}] "
-                                  "[video/mp4: at https://example.com/a.mp4] ")
+    assert answer.text.startswith(f"[image image/png 68 bytes crc32 {zlib.crc32(PNG):08x}] "
+                                  f"[file application/pdf 108 bytes crc32 {zlib.crc32(pdf):08x}] "
+                                  f"[audio audio/wav 64000 bytes crc32 {zlib.crc32(sound):08x}] "
+                                  "[video url https://example.com/a.mp4] ")
     details = {detail.modality: detail.token_count for detail in answer.usage_metadata.prompt_tokens_details}
     assert details == {"TEXT": 6, "IMAGE": 258, "DOCUMENT": 258, "AUDIO": 64, "VIDEO": 263}
     assert answer.usage_metadata.prompt_token_count == sum(details.values())
@@ -327,7 +327,7 @@ def test_media_are_refused(sim):
     padded = base64.b64encode(PNG[:67]).decode()
     for data in (padded, padded.rstrip("="), padded.replace("+", "-").replace("/", "_")):
         answer = post(sim, "generateContent", part(inlineData={"mimeType": "image/png", "data": data})).json()
-        assert f"67 bytes, crc32 {zlib.crc32(PNG[:67]):08x}" in answer["candidates"][0]["content"]["parts"][0]["text"]
+        assert f"67 bytes crc32 {zlib.crc32(PNG[:67]):08x}" in answer["candidates"][0]["content"]["parts"][0]["text"]
 
 
 # --- what ends an answer ---
