@@ -3,6 +3,7 @@
 
 #include "json/scan.h"
 #include "json/write.h"
+#include "sim/attached.h"
 #include "sim/media.h"
 #include "sim/schema.h"
 #include "sim/settings.h"
@@ -72,15 +73,18 @@ static bool describe_part(struct reading *reading, yyjson_val *part, const char 
     struct weir_span id = sim__input_text(yyjson_obj_get(file, "file_id"));
     enum weir_status status = WEIR_OK;
     if (sim__input_is(type, "image_url")) {
-        status = sim__media_address(reading->scratch, "image", url, WEIR_SPAN(""), &reading->notes);
+        status = sim__media_address(reading->scratch, "image", url, &reading->notes);
     } else if (sim__input_is(type, "input_audio")) {
         struct weir_span data = sim__input_text(yyjson_obj_get(yyjson_obj_get(part, "input_audio"), "data"));
-        status = sim__media_content(reading->scratch, "audio", data, WEIR_SPAN(""), &reading->notes);
+        status = sim__media_content(reading->scratch, "audio", data, &reading->notes);
     } else if (sim__input_is(type, "file") && !weir_span_is_empty(id)) {
-        sim__media_refer("file", "file", id, &reading->notes);
+        sim__attached_name("file", "file", id, &reading->notes);
     } else if (sim__input_is(type, "file")) {
         status = sim__media_content(reading->scratch, "file", sim__input_text(yyjson_obj_get(file, "file_data")),
-                                    sim__input_text(yyjson_obj_get(file, "filename")), &reading->notes);
+                                    &reading->notes);
+    }
+    if (yyjson_get_len(yyjson_obj_get(file, "filename")) > 0) {
+        sim__attached_name("file", "named", sim__input_text(yyjson_obj_get(file, "filename")), &reading->notes);
     }
     if (status == WEIR_EINVAL) {
         sim__refuse(
@@ -301,7 +305,7 @@ static yyjson_val *wanted_schema(yyjson_val *root, bool *json) {
 
 /* What is said about pictures goes before the words, and counts. */
 static bool add_notes(struct reading *reading, size_t limit, struct sim_choice *made) {
-    if (sim__text_after(reading->arena, weir_buffer_span(&reading->notes), &made->text) != WEIR_OK) {
+    if (sim__attached_text(reading->arena, &reading->notes, &made->text) != WEIR_OK) {
         return false;
     }
     if (made->text.count > limit) {
@@ -459,11 +463,22 @@ enum weir_status sim__chat_read(struct weir_arena *arena, struct weir_arena *scr
     return read ? WEIR_OK : refusal->status != 0 ? WEIR_EINVAL : WEIR_ENOMEM;
 }
 
+static size_t slot_of(const struct sim_memory *memory, uint64_t hash) {
+    return (size_t)(hash >> 8) % (sizeof memory->seen / sizeof memory->seen[0]);
+}
+
+bool sim__memory_has(const struct sim_memory *memory, uint64_t hash) {
+    return memory->seen[slot_of(memory, hash)] == (hash | 1U); /* never 0, the mark of a free slot */
+}
+
+void sim__memory_keep(struct sim_memory *memory, uint64_t hash) {
+    memory->seen[slot_of(memory, hash)] = hash | 1U;
+}
+
 int64_t sim__memory_cached(struct sim_memory *memory, uint64_t hash, struct weir_span model, int64_t prompt_tokens) {
-    hash = sim__hash(hash, model) | 1U; /* never 0, the mark of a free slot */
-    uint64_t *slot = &memory->seen[(hash >> 8) % (sizeof memory->seen / sizeof memory->seen[0])];
-    bool cached = *slot == hash || sim__input_contains(model, "cached");
-    *slot = hash;
+    hash = sim__hash(hash, model);
+    bool cached = sim__memory_has(memory, hash) || sim__input_contains(model, "cached");
+    sim__memory_keep(memory, hash);
     return cached ? prompt_tokens * 3 / 4 : 0;
 }
 

@@ -77,6 +77,10 @@ struct sim_memory {
  * prompt of a model whose name says so. */
 int64_t sim__memory_cached(struct sim_memory *memory, uint64_t hash, struct weir_span model, int64_t prompt_tokens);
 
+/* The same table asked and told apart, for who remembers other things than whole prompts. */
+bool sim__memory_has(const struct sim_memory *memory, uint64_t hash);
+void sim__memory_keep(struct sim_memory *memory, uint64_t hash);
+
 /* Reads `body` and decides the answer. All of *chat lives in `arena`; `scratch` is used meanwhile and may be reset
  * afterwards. `huge_bytes` > 0 makes the answer's text that long. WEIR_EINVAL: *refusal tells, and chat->model is set
  * where the request names one; WEIR_ENOMEM. */

@@ -1,6 +1,7 @@
 /* See ollama.h: requests, read as Go's decoder reads them into Ollama's structs. */
 #include "sim/ollama.h"
 
+#include "sim/attached.h"
 #include "sim/media.h"
 
 #include <yyjson.h>
@@ -308,7 +309,7 @@ static bool read_images(struct sim_ollama *ollama, yyjson_val *images, const cha
         if (status != WEIR_OK) {
             return false;
         }
-        sim__media_describe("image", WEIR_SPAN(""), bytes, WEIR_SPAN(""), &ollama->notes);
+        sim__attached_bytes("image", weir_span_of_string(sim__media_type(bytes)), bytes, &ollama->notes);
         ollama->hash = sim__hash(ollama->hash, bytes);
         ollama->images++;
     }
