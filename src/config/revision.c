@@ -3,7 +3,12 @@
 
 #include "base/memory.h"
 
-static const char *const dialects[] = {"openai", NULL};
+/* In the order of enum weir_provider_dialect, enum weir_credential_header and so on; the last word of each leaves it to the preset. */
+static const char *const dialects[] = {"openai", "responses", "anthropic", "gemini", "ollama", "preset", NULL};
+static const char *const auth_headers[] = {"bearer", "x-api-key", "x-goog-api-key", "api-key", "none", "preset", NULL};
+static const char *const output_limits[] = {"max_tokens", "max_completion_tokens", "preset", NULL};
+static const char *const stream_options[] = {"true",    "false",    "preset",    "yes=true",
+                                             "on=true", "no=false", "off=false", NULL};
 
 #define PROVIDER(member) offsetof(struct weir_provider_settings, member)
 static const struct weir_option provider_rows[] = {
@@ -13,25 +18,60 @@ static const struct weir_option provider_rows[] = {
      .required = true,
      .live = true,
      .prose = "The provider's name: in targets, in `provider/model` names, in records and metrics."},
+    {.name = "preset",
+     .kind = WEIR_OPTION_TEXT,
+     .offset = PROVIDER(preset),
+     .live = true,
+     .prose =
+         "A provider that weir knows: `openai`, `anthropic`, `gemini`, `groq` and more. It fills what the settings below leave out."},
     {.name = "dialect",
      .kind = WEIR_OPTION_CHOICE,
      .offset = PROVIDER(dialect),
-     .initial = "openai",
+     .initial = "preset",
      .choices = dialects,
      .live = true,
-     .prose = "The wire format that the provider speaks."},
+     .prose = "The wire format that it speaks. `preset`: the preset's; without a preset, `openai`."},
+    {.name = "speaks",
+     .kind = WEIR_OPTION_TEXTS,
+     .offset = PROVIDER(speaks),
+     .live = true,
+     .prose =
+         "All dialects that it speaks under this base URL; a call in one of them goes through untranslated. Without it the preset's; without a preset, `openai` speaks `responses` too."},
     {.name = "base_url",
      .kind = WEIR_OPTION_TEXT,
      .offset = PROVIDER(base_url),
-     .required = true,
      .live = true,
-     .prose = "Where it answers, with the path before `/chat/completions`: `https://api.openai.com/v1`."},
+     .prose =
+         "Where it answers, with the path before `/chat/completions` (`anthropic`: before `/messages`; `gemini`: before `/models`; `ollama`: before `/api`). Without it the preset's."},
     {.name = "api_key",
      .kind = WEIR_OPTION_SECRET,
      .offset = PROVIDER(api_key),
      .live = true,
      .prose =
-         "Its credential, sent as a bearer token: `env:NAME`, `file:PATH`, or `secret:NAME` for one that is kept sealed in the store (`weir secrets put`). Without one no credential is sent."},
+         "Its credential: `env:NAME`, `file:PATH`, or `secret:NAME` for one that is kept sealed in the store (`weir secrets put`). Without it the usual variable of a preset that needs a key; else no credential is sent."},
+    {.name = "auth_header",
+     .kind = WEIR_OPTION_CHOICE,
+     .offset = PROVIDER(auth_header),
+     .initial = "preset",
+     .choices = auth_headers,
+     .live = true,
+     .prose =
+         "How the credential is sent: `bearer` is `Authorization: Bearer`, the others are fields of that name, `none` sends none. `preset`: the preset's; without a preset, as is usual for the dialect."},
+    {.name = "output_limit_member",
+     .kind = WEIR_OPTION_CHOICE,
+     .offset = PROVIDER(output_limit_member),
+     .initial = "preset",
+     .choices = output_limits,
+     .live = true,
+     .prose =
+         "The member of a chat body that bounds the answer, where weir writes that body. `preset`: the preset's; without one, `max_tokens`."},
+    {.name = "stream_options",
+     .kind = WEIR_OPTION_CHOICE,
+     .offset = PROVIDER(stream_options),
+     .initial = "preset",
+     .choices = stream_options,
+     .live = true,
+     .prose = "Whether it takes `stream_options` in a chat body. `preset`: as the preset says; without one, `true`."},
     {.name = "forward_headers",
      .kind = WEIR_OPTION_TEXTS,
      .offset = PROVIDER(forward_headers),
@@ -102,7 +142,8 @@ static const struct weir_option target_rows[] = {
      .kind = WEIR_OPTION_TEXT,
      .offset = TARGET(model),
      .live = true,
-     .prose = "The name that the provider knows the model by; without it the client's own word."},
+     .prose =
+         "The name that the provider knows the model by; without it the client's own word. `*`, for a model whose name ends so, is what stood for its star."},
     {.name = "weight",
      .kind = WEIR_OPTION_INTEGER,
      .offset = TARGET(weight),
@@ -130,7 +171,8 @@ static const struct weir_option model_rows[] = {
      .offset = MODEL(name),
      .required = true,
      .live = true,
-     .prose = "The name that clients ask for."},
+     .prose =
+         "The name that clients ask for. `claude-*` stands for all names that begin with `claude-` and are not configured themselves, `*` for all."},
     {.name = "targets",
      .kind = WEIR_OPTION_LIST,
      .offset = MODEL(targets),
@@ -182,9 +224,12 @@ static bool name_is_usable(struct weir_span name, bool slash) {
     return true;
 }
 
-static enum weir_status compile_provider(struct weir_revision *revision, const struct weir_provider_settings *settings,
+static enum weir_status compile_provider(struct weir_revision *revision, struct weir_provider_settings *settings,
                                          struct weir_provider *provider, struct weir_buffer *problems) {
     struct weir_error error = {.text = ""};
+    enum weir_status filled = weir_preset_fill(revision->arena, settings, provider->index, problems);
+    if (filled != WEIR_OK)
+        return filled;
     if (!name_is_usable(settings->name, false)) {
         weir_buffer_printf(problems,
                            "providers[%zu].name: '%.*s' may have no spaces, quotes or '/' and at most 128 bytes\n",
@@ -200,7 +245,11 @@ static enum weir_status compile_provider(struct weir_revision *revision, const s
     while (path.length > 0 && path.at[path.length - 1] == '/')
         path.length--;
     provider->name = settings->name;
-    provider->dialect = settings->dialect;
+    provider->dialect = (unsigned)settings->dialect;
+    provider->speaks = weir_preset_speaks(settings);
+    provider->credential_header = (enum weir_credential_header)settings->auth_header;
+    provider->output_limit_member = output_limits[settings->output_limit_member];
+    provider->takes_stream_options = settings->stream_options == WEIR_STREAM_OPTIONS_TAKEN;
     provider->path_prefix = path;
     provider->host_header = provider->url.authority;
     provider->price_name = settings->prices.length > 0 ? settings->prices : settings->name;
@@ -218,16 +267,20 @@ static enum weir_status compile_provider(struct weir_revision *revision, const s
     return WEIR_OK;
 }
 
-static enum weir_status compile_providers(struct weir_revision *revision, const struct weir_catalog_settings *catalog,
-                                          weir_revision_credential credential, void *context,
-                                          struct weir_buffer *problems) {
-    const struct weir_provider_settings *settings = catalog->providers.at;
-    size_t count = catalog->providers.count;
+/* `filled` are the settings with what presets say: the revision's own, for the caller's may live longer than what is filled in. */
+static enum weir_status compile_providers(struct weir_revision *revision, const struct weir_option_items *from,
+                                          struct weir_option_items *filled, weir_revision_credential credential,
+                                          void *context, struct weir_buffer *problems) {
+    size_t count = from->count;
+    struct weir_provider_settings *settings = weir_arena_array(revision->arena, count, sizeof *settings);
     struct weir_provider *providers = weir_arena_array(revision->arena, count, sizeof *providers);
     revision->credentials = weir_arena_array(revision->arena, count, sizeof *revision->credentials);
     revision->provider_by_name = weir_map_new(count);
-    if (providers == NULL || revision->credentials == NULL || revision->provider_by_name == NULL)
+    if (settings == NULL || providers == NULL || revision->credentials == NULL || revision->provider_by_name == NULL)
         return WEIR_ENOMEM;
+    if (count > 0)
+        memcpy(settings, from->at, count * sizeof *settings);
+    *filled = (struct weir_option_items){settings, count};
     revision->providers = providers;
     for (size_t i = 0; i < count; i++) {
         struct weir_provider *provider = &providers[i];
@@ -249,7 +302,7 @@ static enum weir_status compile_providers(struct weir_revision *revision, const 
         if (provider->catch_all)
             revision->catch_all = provider;
         revision->provider_count = i + 1;
-        if (settings[i].api_key.length == 0)
+        if (settings[i].api_key.length == 0 || provider->credential_header == WEIR_CREDENTIAL_NONE)
             continue;
         if (credential(context, &settings[i], &revision->credentials[i], &error) != WEIR_OK)
             weir_buffer_printf(problems, "providers[%zu].api_key: provider '%.*s': %s\n", i,
@@ -258,6 +311,14 @@ static enum weir_status compile_providers(struct weir_revision *revision, const 
     }
     revision->provider_count = count;
     return WEIR_OK;
+}
+
+static bool is_pattern(struct weir_span name) {
+    return name.length > 0 && name.at[name.length - 1] == '*';
+}
+
+static struct weir_span upstream_model(const struct weir_model *model, struct weir_span setting) {
+    return setting.length > 0 || model->is_pattern ? setting : model->name;
 }
 
 static enum weir_status compile_targets(struct weir_revision *revision, const struct weir_model_settings *settings,
@@ -273,8 +334,13 @@ static enum weir_status compile_targets(struct weir_revision *revision, const st
             weir_buffer_printf(problems,
                                "models[%zu].targets[%zu].provider: model '%.*s': there is no provider '%.*s'\n", index,
                                i, WEIR_SPAN_PRINT(settings->name), WEIR_SPAN_PRINT(from[i].provider));
+        if (is_pattern(from[i].model) && (from[i].model.length > 1 || !is_pattern(settings->name)))
+            weir_buffer_printf(problems,
+                               "models[%zu].targets[%zu].model: model '%.*s': '*' stands alone, for a model whose name "
+                               "ends in '*'\n",
+                               index, i, WEIR_SPAN_PRINT(settings->name));
         struct weir_target target = {.provider = provider,
-                                     .model = from[i].model.length > 0 ? from[i].model : settings->name,
+                                     .model = upstream_model(model, from[i].model),
                                      .weight = from[i].weight,
                                      .order = from[i].order};
         size_t at = i;
@@ -290,39 +356,73 @@ static enum weir_status compile_targets(struct weir_revision *revision, const st
     return WEIR_OK;
 }
 
+static bool check_model_name(struct weir_span name, size_t index, struct weir_buffer *problems) {
+    bool usable = name_is_usable(name, true);
+    bool star = weir_span_index(name, '*') + 1 < name.length;
+    if (!usable)
+        weir_buffer_printf(problems, "models[%zu].name: '%.*s' may have no spaces or quotes and at most 128 bytes\n",
+                           index, WEIR_SPAN_PRINT(name));
+    else if (star)
+        weir_buffer_printf(problems, "models[%zu].name: '%.*s' may have a '*' at its end alone\n", index,
+                           WEIR_SPAN_PRINT(name));
+    return usable && !star;
+}
+
+/* Keeps the longest first; of names of one length the order does not matter, for none fits two of them. */
+static void insert_pattern(struct weir_model *patterns, size_t count, const struct weir_model *pattern) {
+    size_t at = count;
+    for (; at > 0 && patterns[at - 1].name.length < pattern->name.length; at--)
+        patterns[at] = patterns[at - 1];
+    patterns[at] = *pattern;
+}
+
+static bool is_known(const struct weir_revision *revision, const struct weir_model *patterns, size_t pattern_count,
+                     struct weir_span name) {
+    for (size_t i = 0; i < pattern_count; i++)
+        if (weir_span_equal(patterns[i].name, name))
+            return true;
+    return weir_revision_model(revision, name) != NULL;
+}
+
 static enum weir_status compile_models(struct weir_revision *revision, const struct weir_catalog_settings *catalog,
                                        struct weir_buffer *problems) {
     const struct weir_model_settings *settings = catalog->models.at;
-    size_t count = catalog->models.count;
+    size_t count = catalog->models.count, model_count = 0, pattern_count = 0;
     struct weir_model *models = weir_arena_array(revision->arena, count, sizeof *models);
+    struct weir_model *patterns = weir_arena_array(revision->arena, count, sizeof *patterns);
     revision->model_by_name = weir_map_new(count);
-    if (models == NULL || revision->model_by_name == NULL)
+    if (models == NULL || patterns == NULL || revision->model_by_name == NULL)
         return WEIR_ENOMEM;
     for (size_t i = 0; i < count; i++) {
-        void *old = NULL;
-        models[i].name = settings[i].name;
-        models[i].max_request_bytes = settings[i].max_request_bytes;
-        if (settings[i].max_request_bytes > revision->max_request_bytes)
-            revision->max_request_bytes = settings[i].max_request_bytes;
-        if (!name_is_usable(settings[i].name, true)) {
-            weir_buffer_printf(problems,
-                               "models[%zu].name: '%.*s' may have no spaces or quotes and at most 128 bytes\n", i,
-                               WEIR_SPAN_PRINT(settings[i].name));
+        struct weir_model model = {.name = settings[i].name,
+                                   .max_request_bytes = settings[i].max_request_bytes,
+                                   .is_pattern = is_pattern(settings[i].name)};
+        if (model.max_request_bytes > revision->max_request_bytes)
+            revision->max_request_bytes = model.max_request_bytes;
+        if (!check_model_name(model.name, i, problems))
             continue;
-        }
-        if (compile_targets(revision, &settings[i], i, &models[i], problems) != WEIR_OK ||
-            weir_map_put(revision->model_by_name, models[i].name, &models[i], &old) != WEIR_OK)
+        if (compile_targets(revision, &settings[i], i, &model, problems) != WEIR_OK)
             return WEIR_ENOMEM;
-        if (old != NULL)
+        if (is_known(revision, patterns, pattern_count, model.name)) {
             weir_buffer_printf(problems, "models[%zu].name: model '%.*s' is configured twice\n", i,
-                               WEIR_SPAN_PRINT(models[i].name));
+                               WEIR_SPAN_PRINT(model.name));
+        } else if (model.is_pattern) {
+            insert_pattern(patterns, pattern_count++, &model);
+        } else {
+            void *old = NULL;
+            models[model_count] = model;
+            if (weir_map_put(revision->model_by_name, model.name, &models[model_count++], &old) != WEIR_OK)
+                return WEIR_ENOMEM;
+        }
     }
     revision->models = models;
-    revision->model_count = count;
+    revision->model_count = model_count;
+    revision->patterns = patterns;
+    revision->pattern_count = pattern_count;
     return WEIR_OK;
 }
 
-enum weir_status weir_revision_new(struct weir_arena *arena, const struct weir_catalog_settings *catalog,
+enum weir_status weir_revision_new(struct weir_arena *arena, struct weir_catalog_settings *catalog,
                                    weir_revision_credential credential, void *context, struct weir_revision **revision,
                                    struct weir_buffer *problems) {
     struct weir_revision *made = weir_memory_new(1, sizeof *made);
@@ -332,15 +432,18 @@ enum weir_status weir_revision_new(struct weir_arena *arena, const struct weir_c
     }
     size_t problems_before = problems->length;
     made->arena = arena;
-    enum weir_status status = compile_providers(made, catalog, credential, context, problems);
+    struct weir_option_items filled = {.at = NULL, .count = 0};
+    enum weir_status status = compile_providers(made, &catalog->providers, &filled, credential, context, problems);
     if (status == WEIR_OK)
         status = compile_models(made, catalog, problems);
     if (status == WEIR_OK && problems->length > problems_before)
         status = WEIR_EINVAL;
-    if (status == WEIR_OK)
+    if (status == WEIR_OK) {
         *revision = made;
-    else
+        catalog->providers = filled;
+    } else {
         weir_revision_free(&made);
+    }
     return status;
 }
 
@@ -359,6 +462,18 @@ void weir_revision_free(struct weir_revision **revision) {
 
 const struct weir_model *weir_revision_model(const struct weir_revision *revision, struct weir_span name) {
     return weir_map_find(revision->model_by_name, name);
+}
+
+const struct weir_model *weir_revision_pattern(const struct weir_revision *revision, struct weir_span name,
+                                               struct weir_span *rest) {
+    for (size_t i = 0; i < revision->pattern_count; i++) {
+        size_t prefix = revision->patterns[i].name.length - 1;
+        if (name.length > prefix && memcmp(revision->patterns[i].name.at, name.at, prefix) == 0) {
+            *rest = weir_span_from(name, prefix);
+            return &revision->patterns[i];
+        }
+    }
+    return NULL;
 }
 
 const struct weir_provider *weir_revision_provider(const struct weir_revision *revision, struct weir_span name) {

@@ -11,14 +11,26 @@
 #include "base/buffer.h"
 #include "base/option.h"
 #include "base/secret.h"
+#include "config/presets.h"
 #include "http/url.h"
 
 /* --- as configured (filled from the option tables below) --- */
+enum weir_output_limit_choice {
+    WEIR_OUTPUT_LIMIT_MAX_TOKENS,
+    WEIR_OUTPUT_LIMIT_MAX_COMPLETION_TOKENS,
+    WEIR_OUTPUT_LIMIT_PRESET
+};
+enum weir_stream_options_choice { WEIR_STREAM_OPTIONS_TAKEN, WEIR_STREAM_OPTIONS_REFUSED, WEIR_STREAM_OPTIONS_PRESET };
 struct weir_provider_settings {
     struct weir_span name;
-    int dialect; /* index in the choices of the row */
+    struct weir_span preset;  /* empty: none */
+    int dialect;              /* enum weir_provider_dialect; one past the last: as the preset says */
+    struct weir_texts speaks; /* further dialects by name; none: as the preset says */
     struct weir_span base_url;
     struct weir_span api_key; /* a reference */
+    int auth_header;          /* enum weir_credential_header; one past the last: as the preset says */
+    int output_limit_member;  /* enum weir_output_limit_choice */
+    int stream_options;       /* enum weir_stream_options_choice */
     struct weir_texts forward_headers;
     int64_t max_connections;
     int64_t max_waiting;
@@ -51,8 +63,12 @@ extern const struct weir_option_table weir_catalog_options; /* section "" */
 /* --- compiled --- */
 struct weir_provider {
     struct weir_span name;
-    int dialect;
-    size_t index; /* in the revision */
+    unsigned dialect;                              /* enum weir_provider_dialect */
+    unsigned speaks;                               /* bits by dialect, the own one included */
+    enum weir_credential_header credential_header; /* which field carries the credential */
+    const char *output_limit_member;               /* of a chat body: "max_tokens" or "max_completion_tokens" */
+    bool takes_stream_options;                     /* false: a chat body must not have them */
+    size_t index;                                  /* in the revision */
     struct weir_url url;
     struct weir_span path_prefix; /* the base URL's path without a trailing '/' */
     struct weir_span host_header;
@@ -71,11 +87,14 @@ struct weir_target {
     int64_t weight, order;
 };
 
+/* A name that ends in '*' is a pattern: it stands for all names that begin so. A target's model is then empty (the name as it was asked for), "*" (what
+ * stood for the star), or one name for all. */
 struct weir_model {
     struct weir_span name;
     const struct weir_target *targets; /* by order, then as written */
     size_t target_count;
     int64_t max_request_bytes;
+    bool is_pattern;
 };
 
 /* A subscription tier. Plans are kept in the store, not in the settings: main adds them to the revision. */
@@ -95,8 +114,10 @@ struct weir_revision {
     struct weir_arena *arena; /* owns all below */
     const struct weir_provider *providers;
     size_t provider_count;
-    const struct weir_model *models;
+    const struct weir_model *models; /* without patterns */
     size_t model_count;
+    const struct weir_model *patterns; /* the longest first */
+    size_t pattern_count;
     struct weir_map *provider_by_name;
     struct weir_map *model_by_name;
     const struct weir_provider *catch_all; /* NULL: none */
@@ -111,14 +132,18 @@ struct weir_revision {
 typedef enum weir_status (*weir_revision_credential)(void *context, const struct weir_provider_settings *provider,
                                                      struct weir_secret **secret, struct weir_error *error);
 
-/* Takes over `arena` (which holds the settings' texts), also on failure. Problems, one a line, begin with the setting ("models[0].targets[1].provider: …"):
- * duplicate names, unknown providers in targets, bad URLs, missing credentials. WEIR_EINVAL then. */
-WEIR_MUST enum weir_status weir_revision_new(struct weir_arena *arena, const struct weir_catalog_settings *catalog,
+/* Takes over `arena` (which holds the settings' texts), also on failure. On success catalog->providers are the revision's own, with what presets fill in.
+ * Problems, one a line, begin with the setting ("models[0].targets[1].provider: …"): duplicate names, unknown presets, unknown providers in targets, bad
+ * URLs, missing credentials. WEIR_EINVAL then. */
+WEIR_MUST enum weir_status weir_revision_new(struct weir_arena *arena, struct weir_catalog_settings *catalog,
                                              weir_revision_credential credential, void *context,
                                              struct weir_revision **revision, struct weir_buffer *problems);
 /* Wipes the credentials. */
 void weir_revision_free(struct weir_revision **revision);
 const struct weir_model *weir_revision_model(const struct weir_revision *revision, struct weir_span name);
+/* The longest pattern that `name` fits; *rest is what stands for its star. NULL: none. */
+const struct weir_model *weir_revision_pattern(const struct weir_revision *revision, struct weir_span name,
+                                               struct weir_span *rest);
 const struct weir_provider *weir_revision_provider(const struct weir_revision *revision, struct weir_span name);
 /* NULL: there is none of this id. */
 const struct weir_plan *weir_revision_plan(const struct weir_revision *revision, struct weir_span id);

@@ -121,6 +121,18 @@ static bool target_allowed(struct weir_request *request, struct weir_span provid
                 gateway__model_allowed(request, configured->name))
                 return true;
     }
+    for (size_t i = 0; i < revision->pattern_count; i++) {
+        const struct weir_model *pattern = &revision->patterns[i];
+        for (size_t t = 0; t < pattern->target_count; t++) {
+            if (!weir_span_equal(pattern->targets[t].provider->name, provider) ||
+                !weir_span_equal(pattern->targets[t].model, WEIR_SPAN("*")))
+                continue;
+            const char *asked = weir_arena_format(request->arena, "%.*s%.*s", (int)(pattern->name.length - 1),
+                                                  pattern->name.at, WEIR_SPAN_PRINT(model));
+            if (asked != NULL && gateway__model_allowed(request, weir_span_of_string(asked)))
+                return true;
+        }
+    }
     return false;
 }
 

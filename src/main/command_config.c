@@ -1,4 +1,4 @@
-/* weir config: check a file, explain a setting, print the reference. weir metrics: the same for metrics. */
+/* weir config: check a file, explain a setting, print the pages of settings and presets. weir metrics: the same for metrics. */
 #include "main/arguments.h"
 #include "main/commands.h"
 #include "main/owner.h"
@@ -102,6 +102,15 @@ static int explain(const char *setting, bool json) {
     return status == WEIR_OK ? 0 : MAIN_EXIT_FAILED;
 }
 
+static int presets(void) {
+    struct weir_buffer out;
+    weir_buffer_init(&out, WEIR_MIB);
+    weir_presets_reference(&out);
+    print(&out);
+    weir_buffer_release(&out);
+    return 0;
+}
+
 static int reference(void) {
     struct main__settings settings;
     struct weir_config_section sections[MAIN_SECTION_COUNT];
@@ -118,9 +127,9 @@ int main__config(int argc, char **argv) {
     bool json = false;
     const struct main__flag all[] = {{"--json", NULL, MAIN_FLAG_SWITCH, &json, NULL, "explain: as JSON"}};
     const struct main__command command = {
-        "weir config check FILE | explain [SETTING] | reference",
+        "weir config check FILE | explain [SETTING] | reference | presets",
         "check: says all that is wrong with a settings file, or that it is good.\nexplain: what a setting means, its bounds and default; "
-        "without a name, all of them.\nreference: the page of all settings, in Markdown.",
+        "without a name, all of them.\nreference: the page of all settings, in Markdown. presets: that of the providers that are known by name.",
         all,
         1,
         1,
@@ -137,6 +146,8 @@ int main__config(int argc, char **argv) {
         return explain(operands[1], json);
     if (weir_span_equal(word, WEIR_SPAN("reference")) && count == 1)
         return reference();
+    if (weir_span_equal(word, WEIR_SPAN("presets")) && count == 1)
+        return presets();
     fprintf(stderr, "usage: %s\n", command.usage);
     return MAIN_EXIT_USAGE;
 }

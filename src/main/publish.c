@@ -68,21 +68,23 @@ static struct weir_tls *tls_for(struct main__tls_cache *cache, const struct weir
 
 /* --- providers that nobody configured --- */
 
-/* What the usual environment variables say, in the order in which they take the names that are configured nowhere. */
+/* What the usual environment variables say. Of two rows of one preset the first that is set counts. */
 static const struct {
-    const char *name;
+    const char *preset; /* and the provider's name */
     const char *variable;
-    const char *base_url; /* NULL: the variable is the address */
-    const char *suffix;   /* after an address from the variable */
+    bool is_address;          /* the variable is where it answers; else it is the credential */
+    const char *suffix;       /* that an address without one gets */
+    const char *default_port; /* that an address without scheme and port gets */
 } implicit[] = {
-    {"openai", "OPENAI_API_KEY", "https://api.openai.com/v1", NULL},
-    {"anthropic", "ANTHROPIC_API_KEY", "https://api.anthropic.com/v1", NULL},
-    {"google", "GEMINI_API_KEY", "https://generativelanguage.googleapis.com/v1beta/openai", NULL},
-    {"google", "GOOGLE_API_KEY", "https://generativelanguage.googleapis.com/v1beta/openai", NULL},
-    {"vllm", "VLLM_ENDPOINT", NULL, "/v1"},
-    {"ollama", "OLLAMA_HOST", NULL, "/v1"},
+    {"openai", "OPENAI_API_KEY", false, NULL, NULL}, {"anthropic", "ANTHROPIC_API_KEY", false, NULL, NULL},
+    {"gemini", "GEMINI_API_KEY", false, NULL, NULL}, {"gemini", "GOOGLE_API_KEY", false, NULL, NULL},
+    {"vllm", "VLLM_ENDPOINT", true, "/v1", ""},      {"ollama", "OLLAMA_HOST", true, "", ":11434"},
 };
 enum { IMPLICIT_COUNT = sizeof implicit / sizeof *implicit };
+
+/* Beside others, a provider whose models have names of one kind takes those and no others. */
+static const struct { const char *provider, *pattern; } kinds[] = {{"anthropic", "claude-*"}, {"gemini", "gemini-*"}};
+enum { KIND_COUNT = sizeof kinds / sizeof *kinds };
 
 static const char *variable(size_t row) {
     const char *value = getenv(implicit[row].variable);
@@ -102,24 +104,30 @@ static struct weir_provider_settings usual(struct weir_span name, struct weir_sp
                                            .api_key = WEIR_SPAN(""),
                                            .ca_file = WEIR_SPAN(""),
                                            .prices = WEIR_SPAN(""),
+                                           .preset = WEIR_SPAN(""),
                                            .max_connections = 1024,
                                            .max_waiting = 1024,
                                            .idle_timeout_ms = 55000,
-                                           .tls_verify = true};
+                                           .tls_verify = true,
+                                           .dialect = WEIR_PROVIDER_DIALECTS,
+                                           .auth_header = WEIR_CREDENTIAL_HEADERS,
+                                           .output_limit_member = WEIR_OUTPUT_LIMIT_PRESET,
+                                           .stream_options = WEIR_STREAM_OPTIONS_PRESET};
 }
 
-/* OLLAMA_HOST may be "host", "host:port" or a URL; a path of its own replaces the suffix. */
+/* OLLAMA_HOST may be "host", "host:port" or a URL; with or without `/v1`. */
 static struct weir_span address_url(struct weir_arena *arena, const char *value, const char *suffix,
                                     const char *default_port) {
     struct weir_span text = weir_span_of_string(value);
     while (text.length > 0 && text.at[text.length - 1] == '/')
         text.length--;
+    if (weir_span_ends_with(text, WEIR_SPAN("/v1")))
+        text.length -= 3;
     bool has_scheme = memmem(text.at, text.length, "://", 3) != NULL;
     bool has_port = !has_scheme && weir_span_index(text, ':') < text.length;
-    bool has_suffix = weir_span_ends_with(text, weir_span_of_string(suffix));
     return weir_span_of_string(weir_arena_format(arena, "%s%.*s%s%s", has_scheme ? "" : "http://",
                                                  WEIR_SPAN_PRINT(text), has_scheme || has_port ? "" : default_port,
-                                                 has_suffix ? "" : suffix));
+                                                 suffix));
 }
 
 static size_t add_simulator(struct weir_arena *arena, struct main__settings *settings,
@@ -148,6 +156,40 @@ static size_t add_simulator(struct weir_arena *arena, struct main__settings *set
     return 1;
 }
 
+static size_t kind_of(struct weir_span provider) {
+    size_t kind = 0;
+    while (kind < KIND_COUNT && !weir_span_equal(weir_span_of_string(kinds[kind].provider), provider))
+        kind++;
+    return kind;
+}
+
+/* Who gets the names that are configured nowhere: the only provider all of them; of several those of a kind their own, and the first of the others the rest. */
+static enum weir_status share_names(struct weir_arena *arena, struct main__settings *settings,
+                                    struct weir_provider_settings *providers, size_t count) {
+    struct weir_model_settings *models = weir_arena_array(arena, KIND_COUNT, sizeof *models);
+    struct weir_target_settings *targets = weir_arena_array(arena, KIND_COUNT, sizeof *targets);
+    bool has_rest = false;
+    size_t model_count = 0;
+    if (models == NULL || targets == NULL)
+        return WEIR_ENOMEM;
+    for (size_t i = 0; i < count; i++) {
+        size_t kind = kind_of(providers[i].name);
+        providers[i].catch_all = count == 1 || (kind == KIND_COUNT && !has_rest);
+        has_rest = has_rest || providers[i].catch_all;
+        if (count == 1 || kind == KIND_COUNT)
+            continue;
+        targets[model_count] = (struct weir_target_settings){.provider = providers[i].name,
+                                                             .model = WEIR_SPAN(""),
+                                                             .weight = 1};
+        models[model_count] = (struct weir_model_settings){.name = weir_span_of_string(kinds[kind].pattern),
+                                                           .targets = {&targets[model_count], 1}};
+        model_count++;
+    }
+    if (settings->catalog.models.count == 0)
+        settings->catalog.models = (struct weir_option_items){models, model_count};
+    return WEIR_OK;
+}
+
 enum weir_status main__implicit_catalog(struct weir_arena *arena, struct main__settings *settings,
                                         const char *simulator_url) {
     if (!settings->catalog_is_implicit)
@@ -158,24 +200,25 @@ enum weir_status main__implicit_catalog(struct weir_arena *arena, struct main__s
         return WEIR_ENOMEM;
     for (size_t i = 0; i < IMPLICIT_COUNT; i++) {
         const char *value = variable(i);
-        struct weir_span name = weir_span_of_string(implicit[i].name);
+        struct weir_span name = weir_span_of_string(implicit[i].preset);
         if (value == NULL || (count > 0 && weir_span_equal(providers[count - 1].name, name)))
             continue;
-        struct weir_span url = implicit[i].base_url != NULL ? weir_span_of_string(implicit[i].base_url)
-                                                            : address_url(arena, value, implicit[i].suffix,
-                                                                          i + 1 == IMPLICIT_COUNT ? ":11434" : "");
+        struct weir_span url = implicit[i].is_address
+                                   ? address_url(arena, value, implicit[i].suffix, implicit[i].default_port)
+                                   : WEIR_SPAN("");
         providers[count] = usual(name, url);
-        if (implicit[i].base_url != NULL)
+        providers[count].preset = name;
+        if (!implicit[i].is_address)
             providers[count].api_key = weir_span_of_string(weir_arena_format(arena, "env:%s", implicit[i].variable));
-        if (weir_span_equal(name, WEIR_SPAN("google")))
-            providers[count].prices = WEIR_SPAN("gemini");
-        providers[count].catch_all = count == 0;
         count++;
     }
-    if (count == 0 && simulator_url != NULL)
+    enum weir_status status = WEIR_OK;
+    if (count > 0)
+        status = share_names(arena, settings, providers, count);
+    else if (simulator_url != NULL)
         count = add_simulator(arena, settings, providers, simulator_url);
     settings->catalog.providers = (struct weir_option_items){providers, count};
-    return WEIR_OK;
+    return status;
 }
 
 /* --- compiling --- */

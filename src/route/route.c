@@ -32,19 +32,41 @@ static void of_model(const struct weir_model *model, uint64_t random, struct wei
     }
 }
 
+/* `rest` is what stands for the star. */
+static void of_pattern(const struct weir_model *pattern, struct weir_span name, struct weir_span rest, uint64_t random,
+                       struct weir_candidates *candidates) {
+    of_model(pattern, random, candidates);
+    for (size_t i = 0; i < candidates->count; i++) {
+        struct weir_target *target = &candidates->at[i];
+        if (target->model.length == 0)
+            target->model = name;
+        else if (weir_span_equal(target->model, WEIR_SPAN("*")))
+            target->model = rest;
+    }
+}
+
 enum weir_status weir_route_candidates(const struct weir_revision *revision, struct weir_span name, uint64_t random,
                                        struct weir_candidates *candidates) {
     candidates->model = NULL;
     candidates->count = 0;
+    struct weir_span provider_name, rest;
+    const struct weir_provider *provider = NULL;
     const struct weir_model *model = weir_revision_model(revision, name);
     if (model != NULL) {
         of_model(model, random, candidates);
         return WEIR_OK;
     }
-    struct weir_span provider_name, rest;
-    const struct weir_provider *provider = NULL;
+    const struct weir_model *pattern = weir_revision_pattern(revision, name, &rest);
+    if (pattern != NULL && pattern->name.length > 1) {
+        of_pattern(pattern, name, rest, random, candidates);
+        return WEIR_OK;
+    }
     if (weir_span_split(name, '/', &provider_name, &rest) && rest.length > 0)
         provider = weir_revision_provider(revision, provider_name);
+    if (provider == NULL && pattern != NULL) {
+        of_pattern(pattern, name, name, random, candidates);
+        return WEIR_OK;
+    }
     if (provider == NULL) {
         provider = revision->catch_all;
         rest = name;

@@ -1,8 +1,8 @@
 /* POST /v1/messages and /v1/messages/count_tokens: what the answer consists of. See anthropic.h for the rest. */
 #include "sim/anthropic.h"
 
-#include "sim/attached.h"
 #include "sim/files.h"
+#include "sim/media.h"
 #include "sim/schema.h"
 #include "sim/scripted.h"
 
@@ -82,10 +82,10 @@ static bool take_tokens(struct making *making, struct sim_text *text) {
 
 /* All of a text as bytes in the arena. */
 static bool text_bytes(struct making *making, const struct sim_text *text, struct weir_span *bytes) {
-    struct sim_text joined = *text;
-    const struct sim_text none = {.count = 0};
-    bool done = sim__text_join(making->task->arena, &none, &joined) == WEIR_OK;
-    *bytes = joined.bytes;
+    struct sim_text written = *text;
+    bool stopped = false;
+    bool done = sim__text_stop(making->task->arena, NULL, 0, &written, &stopped) == WEIR_OK;
+    *bytes = written.bytes;
     return done;
 }
 
@@ -246,7 +246,7 @@ static bool note_block(struct making *making, yyjson_val *block, struct weir_buf
     yyjson_val *how = yyjson_obj_get(source, "type");
     const char *kind = sim__input_is(type, "image") ? "image" : "document";
     struct weir_span data = sim__input_text(yyjson_obj_get(source, "data"));
-    struct weir_span media = sim__input_text(yyjson_obj_get(source, "media_type"));
+    struct weir_span title = sim__input_text(yyjson_obj_get(block, "title"));
     if (sim__input_is(type, "tool_result")) {
         return note_blocks(making, yyjson_obj_get(block, "content"), notes);
     }
@@ -254,20 +254,27 @@ static bool note_block(struct making *making, yyjson_val *block, struct weir_buf
         return true;
     }
     if (sim__input_is(how, "base64")) {
-        return sim__attached_base64(kind, media, data, notes) ||
-               sim__anthropic_refuse(making->task, "messages: %s source: Invalid base64 data", kind);
+        struct weir_span bytes;
+        size_t bad = 0;
+        enum weir_status status = sim__base64_decode(making->task->arena, data, &bytes, &bad);
+        if (status == WEIR_OK) {
+            sim__media_describe(kind, sim__input_text(yyjson_obj_get(source, "media_type")), bytes, title, notes);
+        }
+        return status == WEIR_OK ||
+               (status == WEIR_EINVAL &&
+                sim__anthropic_refuse(making->task, "messages: %s source: Invalid base64 data", kind));
     }
     if (sim__input_is(how, "url")) {
-        sim__attached_name(kind, "url", sim__input_text(yyjson_obj_get(source, "url")), notes);
+        sim__media_refer(kind, "url", sim__input_text(yyjson_obj_get(source, "url")), notes);
     } else if (sim__input_is(how, "file")) {
         struct weir_span id = sim__input_text(yyjson_obj_get(source, "file_id"));
         const struct sim_object *object = sim__store_find(making->task->store, SIM_OBJECT_NATIVE_FILE, id);
         const struct sim_file *file = object->value;
-        sim__attached_bytes(kind, file->purpose, file->content, notes);
+        sim__media_describe(kind, WEIR_SPAN(""), file->content, file->name, notes);
     } else if (sim__input_is(how, "text")) {
-        sim__attached_bytes(kind, media.length > 0 ? media : WEIR_SPAN("text/plain"), data, notes);
+        sim__media_describe(kind, WEIR_SPAN("text/plain"), data, title, notes);
     } else {
-        sim__attached_name(kind, "content", WEIR_SPAN("blocks"), notes);
+        sim__media_refer(kind, "blocks", title, notes);
     }
     return true;
 }
@@ -285,7 +292,8 @@ static bool add_notes(struct making *making, struct sim_text *text) {
                (index < making->asked->last_turn || note_blocks(making, yyjson_obj_get(message, "content"), &notes));
     }
     if (done && notes.length > 0) {
-        done = sim__attached_text(making->task->arena, &notes, text) == WEIR_OK;
+        done = weir_buffer_status(&notes) == WEIR_OK &&
+               sim__text_after(making->task->arena, weir_buffer_span(&notes), text) == WEIR_OK;
     }
     weir_buffer_release(&notes);
     return done;

@@ -3,7 +3,6 @@
 
 #include "json/scan.h"
 #include "json/write.h"
-#include "sim/attached.h"
 #include "sim/media.h"
 #include "sim/schema.h"
 #include "sim/settings.h"
@@ -73,18 +72,15 @@ static bool describe_part(struct reading *reading, yyjson_val *part, const char 
     struct weir_span id = sim__input_text(yyjson_obj_get(file, "file_id"));
     enum weir_status status = WEIR_OK;
     if (sim__input_is(type, "image_url")) {
-        status = sim__media_address(reading->scratch, "image", url, &reading->notes);
+        status = sim__media_address(reading->scratch, "image", url, WEIR_SPAN(""), &reading->notes);
     } else if (sim__input_is(type, "input_audio")) {
         struct weir_span data = sim__input_text(yyjson_obj_get(yyjson_obj_get(part, "input_audio"), "data"));
-        status = sim__media_content(reading->scratch, "audio", data, &reading->notes);
+        status = sim__media_content(reading->scratch, "audio", data, WEIR_SPAN(""), &reading->notes);
     } else if (sim__input_is(type, "file") && !weir_span_is_empty(id)) {
-        sim__attached_name("file", "file", id, &reading->notes);
+        sim__media_refer("file", "file", id, &reading->notes);
     } else if (sim__input_is(type, "file")) {
         status = sim__media_content(reading->scratch, "file", sim__input_text(yyjson_obj_get(file, "file_data")),
-                                    &reading->notes);
-    }
-    if (yyjson_get_len(yyjson_obj_get(file, "filename")) > 0) {
-        sim__attached_name("file", "named", sim__input_text(yyjson_obj_get(file, "filename")), &reading->notes);
+                                    sim__input_text(yyjson_obj_get(file, "filename")), &reading->notes);
     }
     if (status == WEIR_EINVAL) {
         sim__refuse(
@@ -305,7 +301,7 @@ static yyjson_val *wanted_schema(yyjson_val *root, bool *json) {
 
 /* What is said about pictures goes before the words, and counts. */
 static bool add_notes(struct reading *reading, size_t limit, struct sim_choice *made) {
-    if (sim__attached_text(reading->arena, &reading->notes, &made->text) != WEIR_OK) {
+    if (sim__text_after(reading->arena, weir_buffer_span(&reading->notes), &made->text) != WEIR_OK) {
         return false;
     }
     if (made->text.count > limit) {

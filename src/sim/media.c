@@ -1,7 +1,9 @@
 /* See media.h. */
 #include "sim/media.h"
 
-#include "sim/attached.h"
+#include "base/ids.h"
+
+enum { MOST_NAMED_BYTES = 200 };
 
 static const struct {
     size_t at;
@@ -136,29 +138,57 @@ static bool split_data_url(struct weir_span url, struct weir_span *type, struct 
 
 /* --- what is said --- */
 
+static struct weir_span shortened(struct weir_span text) {
+    size_t length = text.length < MOST_NAMED_BYTES ? text.length : MOST_NAMED_BYTES;
+    while (length < text.length && length > 0 && ((unsigned char)text.at[length] & 0xc0U) == 0x80U) {
+        length--; /* not within a character of several bytes */
+    }
+    return weir_span_first(text, length);
+}
+
+void sim__media_describe(const char *what, struct weir_span type, struct weir_span bytes, struct weir_span name,
+                         struct weir_buffer *notes) {
+    type = weir_span_is_empty(type) ? weir_span_of_string(sim__media_type(bytes)) : shortened(type);
+    weir_buffer_printf(notes, "[%s %.*s %zu bytes crc32 %08x", what, WEIR_SPAN_PRINT(type), bytes.length,
+                       (unsigned)weir_crc32(0, bytes));
+    if (!weir_span_is_empty(name)) {
+        weir_buffer_append(notes, WEIR_SPAN(" named "));
+        weir_buffer_append(notes, shortened(name));
+    }
+    weir_buffer_append(notes, WEIR_SPAN("] "));
+}
+
+void sim__media_refer(const char *what, const char *how, struct weir_span address, struct weir_buffer *notes) {
+    weir_buffer_printf(notes, "[%s %s ", what, how);
+    weir_buffer_append(notes, shortened(address));
+    weir_buffer_append(notes, WEIR_SPAN("] "));
+}
+
 enum weir_status sim__media_content(struct weir_arena *arena, const char *what, struct weir_span text,
-                                    struct weir_buffer *notes) {
+                                    struct weir_span name, struct weir_buffer *notes) {
     struct weir_span type = WEIR_SPAN("");
     struct weir_span base64 = text;
     struct weir_span bytes;
     size_t bad = 0;
-    bool typed = split_data_url(text, &type, &base64);
+    (void)split_data_url(text, &type, &base64);
     enum weir_status status = sim__base64_decode(arena, base64, &bytes, &bad);
-    if (status != WEIR_OK || bytes.length == 0) {
-        return status == WEIR_OK ? WEIR_EINVAL : status;
+    if (status == WEIR_OK && bytes.length == 0) {
+        status = WEIR_EINVAL;
     }
-    sim__attached_bytes(what, typed ? type : weir_span_of_string(sim__media_type(bytes)), bytes, notes);
-    return WEIR_OK;
+    if (status == WEIR_OK) {
+        sim__media_describe(what, type, bytes, name, notes);
+    }
+    return status;
 }
 
 enum weir_status sim__media_address(struct weir_arena *arena, const char *what, struct weir_span url,
-                                    struct weir_buffer *notes) {
+                                    struct weir_span name, struct weir_buffer *notes) {
     if (weir_span_starts_with(url, WEIR_SPAN("data:"))) {
-        return sim__media_content(arena, what, url, notes);
+        return sim__media_content(arena, what, url, name, notes);
     }
     if (!weir_span_starts_with(url, WEIR_SPAN("http://")) && !weir_span_starts_with(url, WEIR_SPAN("https://"))) {
         return WEIR_EINVAL;
     }
-    sim__attached_name(what, "url", url, notes);
+    sim__media_refer(what, "url", url, notes);
     return WEIR_OK;
 }

@@ -2,7 +2,6 @@
 #include "sim/ollama.h"
 
 #include "base/clock.h"
-#include "sim/attached.h"
 #include "sim/dialect.h"
 #include "sim/schema.h"
 
@@ -96,7 +95,8 @@ static bool make_text(struct sim_ollama *ollama, struct sim_text *text) {
         return sim__schema_free_text(task->arena, ollama->seed, text) == WEIR_OK;
     }
     *text = sim__text_words(sim__mix(ollama->seed), (size_t)task->wishes->tokens);
-    return sim__attached_text(task->arena, &ollama->notes, text) == WEIR_OK;
+    return weir_buffer_status(&ollama->notes) == WEIR_OK &&
+           sim__text_after(task->arena, weir_buffer_span(&ollama->notes), text) == WEIR_OK;
 }
 
 static bool add_text(struct sim_ollama *ollama) {

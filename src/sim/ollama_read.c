@@ -1,7 +1,6 @@
 /* See ollama.h: requests, read as Go's decoder reads them into Ollama's structs. */
 #include "sim/ollama.h"
 
-#include "sim/attached.h"
 #include "sim/media.h"
 
 #include <yyjson.h>
@@ -309,7 +308,7 @@ static bool read_images(struct sim_ollama *ollama, yyjson_val *images, const cha
         if (status != WEIR_OK) {
             return false;
         }
-        sim__attached_bytes("image", weir_span_of_string(sim__media_type(bytes)), bytes, &ollama->notes);
+        sim__media_describe("image", WEIR_SPAN(""), bytes, WEIR_SPAN(""), &ollama->notes);
         ollama->hash = sim__hash(ollama->hash, bytes);
         ollama->images++;
     }

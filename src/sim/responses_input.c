@@ -2,7 +2,6 @@
 #include "sim/responses.h"
 
 #include "base/ids.h"
-#include "sim/attached.h"
 #include "sim/media.h"
 
 #include <yyjson.h>
@@ -188,17 +187,14 @@ static bool describe_part(struct sim_task *task, yyjson_val *part, struct weir_b
     if (strcmp(what, "audio") == 0) {
         member = "input_audio.data";
         content = sim__input_text(yyjson_obj_get(yyjson_obj_get(part, "input_audio"), "data"));
-        status = sim__media_content(task->arena, what, content, notes);
+        status = sim__media_content(task->arena, what, content, name, notes);
     } else if (!weir_span_is_empty(content)) {
-        status = sim__media_content(task->arena, what, content, notes);
+        status = sim__media_content(task->arena, what, content, name, notes);
     } else if (!weir_span_is_empty(id)) {
-        sim__attached_name(what, "file", id, notes);
+        sim__media_refer(what, "file", id, notes);
     } else {
         member = addresses[strcmp(what, "file") == 0];
-        status = sim__media_address(task->arena, what, sim__input_text(yyjson_obj_get(part, member)), notes);
-    }
-    if (!weir_span_is_empty(name)) {
-        sim__attached_name(what, "named", name, notes);
+        status = sim__media_address(task->arena, what, sim__input_text(yyjson_obj_get(part, member)), name, notes);
     }
     return status == WEIR_EINVAL ? refuse_part(task, member) : status == WEIR_OK;
 }

@@ -1,7 +1,7 @@
 /* See responses.h: the items of the output. */
 #include "sim/responses.h"
 
-#include "sim/attached.h"
+#include "sim/media.h"
 #include "sim/schema.h"
 
 #include <yyjson.h>
@@ -201,7 +201,10 @@ static enum weir_status make_text(struct sim_deciding *deciding, struct sim_item
         return sim__schema_free_text(deciding->arena, deciding->seed, &item->text);
     }
     item->text = sim__text_words(sim__mix(deciding->seed), (size_t)task->wishes->tokens);
-    return item->refusal ? WEIR_OK : sim__attached_text(deciding->arena, deciding->notes, &item->text);
+    if (weir_buffer_status(deciding->notes) != WEIR_OK || item->refusal) {
+        return weir_buffer_status(deciding->notes);
+    }
+    return sim__text_after(deciding->arena, weir_buffer_span(deciding->notes), &item->text);
 }
 
 static bool add_message(struct sim_deciding *deciding) {

@@ -178,7 +178,7 @@ def test_phase_and_what_is_unknown(client, sim):
 # --- pictures and files ---
 
 def described(what, kind, data, name=None):
-    return f"[{what} {kind} {len(data)} bytes crc32 {zlib.crc32(data):08x}] {f'[{what} named {name}] ' if name else ''}"
+    return f"[{what} {kind} {len(data)} bytes crc32 {zlib.crc32(data):08x}{f' named {name}' if name else ''}] "
 
 
 def data_url(kind, data):

@@ -111,6 +111,24 @@ def test_a_provider_at_an_address_of_the_environment_is_asked_without_a_key(bare
     assert "authorization" not in simulator.last_request()["headers"]
 
 
+def test_of_several_providers_each_gets_its_kind_of_names(bare, make_sim):
+    simulator = make_sim("--no-auth")
+    instance = bare(VLLM_ENDPOINT=f"http://{simulator.address}", ANTHROPIC_API_KEY="sk-nobody", GEMINI_API_KEY="nobody").start()
+    owners = {model["id"]: model["owned_by"] for model in instance.request("GET", "/v1/models").json()["data"]}
+    assert not [name for name in owners if name.endswith("*")]
+    assert any(name.startswith("claude-") for name in owners) and any(name.startswith("gemini-") for name in owners)
+    assert {owner for name, owner in owners.items() if name.startswith("claude-")} == {"anthropic"}
+    assert {owner for name, owner in owners.items() if name.startswith("gemini-")} == {"gemini"}
+    assert instance.request("GET", "/v1/models/claude-never-heard-of").status == 404
+    known = next(name for name in owners if name.startswith("claude-"))
+    assert instance.request("GET", f"/v1/models/{known}").json()["owned_by"] == "anthropic"
+    for name in ("qwen3-32b", "vllm/qwen3-32b"):
+        answer = instance.chat(model=name)
+        assert answer.status == 200
+        assert simulator.last_body()["model"] == "qwen3-32b"
+    assert instance.command("config", "explain", check=False).returncode == 0
+
+
 def test_a_port_that_is_taken_is_told(bare):
     first = bare().start()
     said = refusal(bare(WEIR_LISTEN=first.address, OPENAI_API_KEY="sk-nobody"))

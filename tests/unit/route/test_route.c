@@ -20,8 +20,7 @@ static enum weir_status no_credential(void *context, const struct weir_provider_
 static struct weir_revision *revision_of(struct weir_provider_settings *providers, size_t provider_count,
                                          struct weir_model_settings *models, size_t model_count,
                                          struct weir_buffer *problems) {
-    const struct weir_catalog_settings catalog = {.providers = {providers, provider_count},
-                                                  .models = {models, model_count}};
+    struct weir_catalog_settings catalog = {.providers = {providers, provider_count}, .models = {models, model_count}};
     struct weir_revision *revision = NULL;
     enum weir_status status = weir_revision_new(weir_arena_new(0, WEIR_MIB), &catalog, no_credential, NULL, &revision,
                                                 problems);
@@ -60,6 +59,60 @@ static void names_lead_to_targets(void **state) {
     assert_true(weir_span_equal(candidates.at[0].model, WEIR_SPAN("c/x")));
     assert_true(weir_span_equal(revision->providers[0].path_prefix, WEIR_SPAN("/v1")));
     weir_revision_free(&revision);
+    weir_buffer_release(&problems);
+}
+
+/* Whom a name leads to, and under which name: "a:model". */
+static void assert_leads(const struct weir_revision *revision, const char *name, const char *expected) {
+    struct weir_candidates candidates;
+    char found[200];
+    assert_int_equal(weir_route_candidates(revision, weir_span_of_string(name), 7, &candidates), WEIR_OK);
+    (void)snprintf(found, sizeof found, "%.*s:%.*s", WEIR_SPAN_PRINT(candidates.at[0].provider->name),
+                   WEIR_SPAN_PRINT(candidates.at[0].model));
+    assert_string_equal(found, expected);
+}
+
+static void patterns_take_names_that_begin_so(void **state) {
+    (void)state;
+    struct weir_buffer problems;
+    weir_buffer_init(&problems, WEIR_MIB);
+    struct weir_provider_settings providers[] = {provider("a", false), provider("b", true), provider("x", false)};
+    struct weir_target_settings to_a = {.provider = WEIR_SPAN("a"), .weight = 1};
+    struct weir_target_settings to_rest = {.provider = WEIR_SPAN("a"), .model = WEIR_SPAN("*"), .weight = 1};
+    struct weir_target_settings to_one = {.provider = WEIR_SPAN("b"), .model = WEIR_SPAN("one"), .weight = 1};
+    struct weir_target_settings to_x = {.provider = WEIR_SPAN("x"), .weight = 1};
+    struct weir_model_settings models[] = {{.name = WEIR_SPAN("claude-*"), .targets = {&to_a, 1}},
+                                           {.name = WEIR_SPAN("my/*"), .targets = {&to_rest, 1}},
+                                           {.name = WEIR_SPAN("claude-3-*"), .targets = {&to_one, 1}},
+                                           {.name = WEIR_SPAN("claude-4"), .targets = {&to_one, 1}},
+                                           {.name = WEIR_SPAN("*"), .targets = {&to_x, 1}}};
+    struct weir_revision *revision = revision_of(providers, 3, models, 5, &problems);
+    assert_non_null(revision);
+    assert_int_equal(revision->model_count, 1);
+    assert_int_equal(revision->pattern_count, 4);
+    assert_leads(revision, "claude-4", "b:one");
+    assert_leads(revision, "claude-4-opus", "a:claude-4-opus");
+    assert_leads(revision, "claude-3-haiku", "b:one");
+    assert_leads(revision, "my/gpt/4", "a:gpt/4");
+    assert_leads(revision, "b/claude-4", "b:claude-4"); /* before the pattern that takes all */
+    assert_leads(revision, "claude-", "x:claude-");     /* a star stands for something */
+    assert_leads(revision, "else", "x:else");           /* before the provider that takes all */
+    weir_revision_free(&revision);
+    struct weir_target_settings wrong[] = {{.provider = WEIR_SPAN("a"), .model = WEIR_SPAN("*"), .weight = 1},
+                                           {.provider = WEIR_SPAN("a"), .model = WEIR_SPAN("g-*"), .weight = 1}};
+    struct weir_model_settings bad[] = {{.name = WEIR_SPAN("m"), .targets = {wrong, 1}},
+                                        {.name = WEIR_SPAN("p-*"), .targets = {wrong, 2}},
+                                        {.name = WEIR_SPAN("a*b"), .targets = {&to_a, 1}},
+                                        {.name = WEIR_SPAN("p-*"), .targets = {&to_a, 1}},
+                                        {.name = WEIR_SPAN("**"), .targets = {&to_a, 1}}};
+    assert_null(revision_of(providers, 3, bad, 5, &problems));
+    weir_buffer_append_byte(&problems, '\0');
+    assert_non_null(strstr(problems.at, "models[0].targets[0].model: model 'm': '*' stands alone"));
+    assert_null(strstr(problems.at, "models[1].targets[0].model"));
+    assert_non_null(strstr(problems.at, "models[1].targets[1].model: model 'p-*': '*' stands alone"));
+    assert_non_null(strstr(problems.at, "models[2].name: 'a*b' may have a '*' at its end alone"));
+    assert_non_null(strstr(problems.at, "models[3].name: model 'p-*' is configured twice"));
+    assert_non_null(strstr(problems.at, "models[4].name: '**' may have a '*' at its end alone"));
     weir_buffer_release(&problems);
 }
 
@@ -165,9 +218,9 @@ static void statuses_have_meanings(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(names_lead_to_targets),     cmocka_unit_test(unknown_names_are_not_found),
-        cmocka_unit_test(weights_share_the_traffic), cmocka_unit_test(problems_are_named),
-        cmocka_unit_test(statuses_have_meanings),
+        cmocka_unit_test(names_lead_to_targets),       cmocka_unit_test(patterns_take_names_that_begin_so),
+        cmocka_unit_test(unknown_names_are_not_found), cmocka_unit_test(weights_share_the_traffic),
+        cmocka_unit_test(problems_are_named),          cmocka_unit_test(statuses_have_meanings),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

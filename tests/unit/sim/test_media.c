@@ -80,17 +80,23 @@ static void test_addresses(void **state) {
     struct weir_buffer notes;
     weir_buffer_init(&notes, 4096);
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
-        assert_int_equal(sim__media_address(*state, "image", weir_span_of_string(bad[i]), &notes), WEIR_EINVAL);
+        assert_int_equal(sim__media_address(*state, "image", weir_span_of_string(bad[i]), WEIR_SPAN(""), &notes),
+                         WEIR_EINVAL);
     }
     assert_int_equal(notes.length, 0);
-    assert_int_equal(sim__media_address(*state, "image", WEIR_SPAN("data:image/x;y=z;base64,MTIzNDU2Nzg5"), &notes),
+    assert_int_equal(sim__media_address(*state, "image", WEIR_SPAN("data:image/x;y=z;base64,MTIzNDU2Nzg5"),
+                                        WEIR_SPAN(""), &notes),
                      WEIR_OK);
-    assert_int_equal(sim__media_address(*state, "image", WEIR_SPAN("https://example.com/a.png"), &notes), WEIR_OK);
-    assert_int_equal(sim__media_content(*state, "file", WEIR_SPAN("MTIzNDU2Nzg5"), &notes), WEIR_OK);
+    assert_int_equal(sim__media_address(*state, "image", WEIR_SPAN("https://example.com/a.png"), WEIR_SPAN("not said"),
+                                        &notes),
+                     WEIR_OK);
+    assert_int_equal(sim__media_content(*state, "file", WEIR_SPAN("MTIzNDU2Nzg5"), WEIR_SPAN("a.txt"), &notes),
+                     WEIR_OK);
+    sim__media_refer("file", "file", WEIR_SPAN("file-1"), &notes);
     assert_true(
         weir_span_equal(weir_buffer_span(&notes),
                         WEIR_SPAN("[image image/x 9 bytes crc32 cbf43926] [image url https://example.com/a.png] "
-                                  "[file text/plain 9 bytes crc32 cbf43926] ")));
+                                  "[file text/plain 9 bytes crc32 cbf43926 named a.txt] [file file file-1] ")));
     weir_buffer_release(&notes);
 }
 
