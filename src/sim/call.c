@@ -59,6 +59,7 @@ void sim__call_begin(struct sim_connection *connection) {
         .began_utc_us = weir_loop_utc_us(server->loop),
         .method = connection->request.endpoint->method,
         .path = connection->request.endpoint->path,
+        .dialect = connection->request.dialect->name,
     };
     struct sim_call *call = &connection->call;
     copy_text(connection->request.id, call->request_id, sizeof call->request_id);

@@ -11,6 +11,7 @@
 /* What of a request's head tells the dialects apart. The spans live as long as the request. */
 struct sim_caller {
     struct weir_span path, query;
+    struct weir_span host;
     struct weir_span authorization;
     struct weir_span x_api_key, google_key; /* x-api-key, x-goog-api-key */
     struct weir_span version, betas;        /* anthropic-version, anthropic-beta */
@@ -38,7 +39,7 @@ struct sim_dialect {
     void (*write_stream_error)(struct weir_buffer *out);
 };
 
-extern const struct sim_dialect sim__openai, sim__gemini, sim__ollama;
+extern const struct sim_dialect sim__openai, sim__anthropic, sim__gemini, sim__ollama;
 
 /* The dialect that a request is spoken to in, never NULL; its row and the {id} of its path, NULL where it has none. */
 const struct sim_dialect *sim__dialect_find(const struct sim_caller *caller, struct weir_span method,

@@ -102,6 +102,8 @@ WHOLE = [
     ("CreateChatCompletionResponse", "/chat/completions", {"model": "m", "messages": [{"role": "user", "content": "a"}]}),
     ("CreateChatCompletionResponse", "/chat/completions",
      {"model": "m", "messages": [{"role": "user", "content": "a"}], "n": 2, "logprobs": True, "top_logprobs": 2}),
+    ("CreateChatCompletionResponse", "/chat/completions", {"model": "m-refusing", "messages": [{"role": "user", "content": "a"}], "logprobs": True}),
+    ("CreateChatCompletionResponse", "/chat/completions", {"model": "m-filtered", "messages": [{"role": "user", "content": "a"}]}),
     ("CreateCompletionResponse", "/completions", {"model": "m", "prompt": "a"}),
     ("CreateCompletionResponse", "/completions", {"model": "m", "prompt": ["a", "b"], "n": 2, "best_of": 3, "echo": True, "suffix": "c", "stop": "q"}),
     ("CreateCompletionResponse", "/completions", {"model": "m", "prompt": [[1, 2], [3]], "logprobs": 3, "max_tokens": 4}),

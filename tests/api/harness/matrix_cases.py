@@ -20,8 +20,8 @@ WEATHER = {"name": "get_weather", "description": "The weather of a city, for som
 CLOCK = {"name": "get_time", "description": "The time in a place", "parameters": {
     "type": "object", "properties": {"zone": {"type": "string", "enum": ["Europe/Zurich"]}, "offset": {"type": "number"}, "now": {"type": "boolean"},
                                      "tags": {"type": "array", "items": {"type": "string"}}}, "required": ["zone"]}}
-RIVER = {"type": "object", "properties": {"name": {"type": "string", "enum": ["Aare — 阿勒河"]}, "length": {"type": "integer", "minimum": 288, "maximum": 288}},
-         "required": ["name", "length"], "additionalProperties": False}
+RIVER = {"type": "object", "properties": {"name": {"type": "string"}, "length": {"type": "integer"}}, "required": ["name", "length"],
+         "additionalProperties": False}
 PDF = (b"%PDF-1.4\n1 0 obj<</Type/Catalog/Pages 2 0 R>>endobj\n2 0 obj<</Type/Pages/Kids[3 0 R]/Count 1>>endobj\n"
        b"3 0 obj<</Type/Page/Parent 2 0 R/MediaBox[0 0 9 9]>>endobj\ntrailer<</Root 1 0 R>>\n%%EOF\n")
 
