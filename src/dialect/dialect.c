@@ -9,19 +9,27 @@ static const struct weir_dialect *const dialects[] = {
 #undef X
 };
 
-const struct weir_dialect *weir_dialect_at(int index) {
-    weir_bug_on(index < 0 || (size_t)index >= sizeof dialects / sizeof *dialects);
-    return dialects[index];
+const struct weir_dialect *weir_dialect_of(enum weir_dialect_kind kind) {
+    weir_bug_on((unsigned)kind >= WEIR_DIALECT_COUNT);
+    return dialects[kind];
 }
 
 int64_t weir_dialect_estimate_tokens(size_t bytes) {
     return (int64_t)(bytes / 4 + (bytes % 4 != 0));
 }
 
-void dialect__write_code(struct weir_json_writer *writer, const struct weir_error_answer *error) {
-    char code[96];
-    (void)snprintf(code, sizeof code, "%.*s_%s", WEIR_SPAN_PRINT(error->brand_upper),
+void dialect__format_code(const struct weir_error_answer *error, char text[DIALECT_CODE_SIZE]) {
+    (void)snprintf(text, DIALECT_CODE_SIZE, "%.*s_%s", WEIR_SPAN_PRINT(error->brand_upper),
                    weir_reason_row(error->reason)->code);
+}
+
+unsigned dialect__status(const struct weir_error_answer *error) {
+    return error->status != 0 ? error->status : weir_reason_row(error->reason)->status;
+}
+
+void dialect__write_code(struct weir_json_writer *writer, const struct weir_error_answer *error) {
+    char code[DIALECT_CODE_SIZE];
+    dialect__format_code(error, code);
     weir_json_member_text(writer, "error_code", code);
 }
 
@@ -69,6 +77,8 @@ void dialect__write_details(struct weir_json_writer *writer, const struct weir_e
     weir_json_member_text(writer, "reason", row->name);
     if (error->field != NULL && error->field[0] != '\0')
         weir_json_member_text(writer, "field", error->field);
+    if (error->provider_code.length > 0)
+        weir_json_member_string(writer, "provider_code", error->provider_code);
     if (row->hint[0] != '\0')
         weir_json_member_text(writer, "hint", row->hint);
     if (error->limit != NULL)

@@ -24,23 +24,22 @@ void dialect__write_openai_error(struct weir_buffer *out, const struct weir_erro
     weir_json_write_end(&writer);
 }
 
-/* Behind other members; empty: no memory. */
-static struct weir_span error_members(struct weir_arena *arena, const struct weir_error_answer *error) {
+struct weir_span dialect__error_members(struct weir_arena *arena, const struct weir_error_answer *error) {
     char *text = weir_arena_format(arena, ",\"error_code\":\"%.*s_%s\",\"request_id\":\"%.*s\"",
                                    WEIR_SPAN_PRINT(error->brand_upper), weir_reason_row(error->reason)->code,
                                    WEIR_SPAN_PRINT(error->request_id));
     return text == NULL ? WEIR_SPAN("") : weir_span_of_string(text);
 }
 
-static enum weir_status edit_error(struct weir_arena *arena, struct weir_span body,
-                                   const struct weir_error_answer *error, struct weir_json_splice *splice) {
+enum weir_status dialect__edit_error(struct weir_arena *arena, struct weir_span body,
+                                     const struct weir_error_answer *error, struct weir_json_splice *splice) {
     static const struct weir_json_want wants[] = {
         {"error"}, {"error_code"}, {"request_id"}, {"error.error_code"}, {"error.request_id"}};
     struct weir_json_found found[5], root;
     if (weir_json_scan(body, wants, 5, found, &root, NULL) != WEIR_OK || root.kind != WEIR_JSON_OBJECT ||
         found[0].kind != WEIR_JSON_OBJECT || found[0].elements == 0)
         return WEIR_EINVAL;
-    struct weir_span members = error_members(arena, error);
+    struct weir_span members = dialect__error_members(arena, error);
     if (members.length == 0)
         return WEIR_ENOMEM;
     enum weir_status status = WEIR_OK;
@@ -56,13 +55,13 @@ static enum weir_status edit_error_event(struct weir_arena *arena, struct weir_s
                                          const struct weir_error_answer *error, struct weir_json_splice *splice) {
     static const struct weir_json_want wants[] = {{"type"}, {"error_code"}, {"request_id"}};
     struct weir_json_found found[3];
-    enum weir_status status = edit_error(arena, data, error, splice);
+    enum weir_status status = dialect__edit_error(arena, data, error, splice);
     if (status != WEIR_EINVAL)
         return status;
     if (weir_json_scan(data, wants, 3, found, NULL, NULL) != WEIR_OK || !dialect__is(&found[0], "error") ||
         found[1].kind != WEIR_JSON_NONE || found[2].kind != WEIR_JSON_NONE)
         return WEIR_EINVAL;
-    struct weir_span members = error_members(arena, error);
+    struct weir_span members = dialect__error_members(arena, error);
     if (members.length == 0)
         return WEIR_ENOMEM;
     return weir_json_splice_add(splice, dialect__closing_brace(data), 0, members);
@@ -70,7 +69,15 @@ static enum weir_status edit_error_event(struct weir_arena *arena, struct weir_s
 
 const struct weir_dialect dialect__openai = {
     .name = "openai",
+    .kind = WEIR_DIALECT_OPENAI,
     .write_error = dialect__write_openai_error,
-    .edit_error = edit_error,
+    .edit_error = dialect__edit_error,
+    .edit_error_event = edit_error_event,
+};
+const struct weir_dialect dialect__responses = {
+    .name = "responses",
+    .kind = WEIR_DIALECT_RESPONSES,
+    .write_error = dialect__write_openai_error,
+    .edit_error = dialect__edit_error,
     .edit_error_event = edit_error_event,
 };

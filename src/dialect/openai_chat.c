@@ -5,6 +5,7 @@
  * `data: {"error":…}`.
  */
 #include "base/arithmetic.h"
+#include "dialect/codec.h"
 #include "dialect/impl.h"
 
 /* --- requests --- */
@@ -254,13 +255,14 @@ static enum weir_status hide_usage(struct weir_span data, const struct weir_even
 }
 
 /* What is asked differs; all that comes back is read alike. */
-#define CHOICES_FORMAT(format_name, call_reader)                                                                      \
+#define CHOICES_FORMAT(format_name, call_reader, front_name)                                                          \
     {                                                                                                                 \
-        .name = format_name, .flags = WEIR_FORMAT_TOKENS, .read_call = call_reader, .edit_call = edit_call,           \
+        .name = format_name, .flags = WEIR_FORMAT_TOKENS, .dialect = WEIR_DIALECT_OPENAI, .task = WEIR_TASK_GENERATE, \
+        .front = &weir_front_##front_name, .read_call = call_reader, .edit_call = edit_call,                          \
         .read_answer = read_answer, .find_usage = dialect__find_usage, .edit_answer = dialect__edit_estimated_answer, \
         .read_event = read_event, .hide_usage = hide_usage, .mark_event = dialect__mark_event,                        \
         .done = {.at = "data: [DONE]\n\n", .length = 14}, .write_error_event = dialect__write_error_event,            \
     }
 
-const struct weir_format weir_format_chat = CHOICES_FORMAT("chat.completions", read_chat);
-const struct weir_format weir_format_completions = CHOICES_FORMAT("completions", read_completion);
+const struct weir_format weir_format_chat = CHOICES_FORMAT("chat.completions", read_chat, chat);
+const struct weir_format weir_format_completions = CHOICES_FORMAT("completions", read_completion, completions);

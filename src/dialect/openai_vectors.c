@@ -3,7 +3,7 @@
  * Official clients ask for embeddings as base64 of little-endian 32-bit floats and fall back to arrays of numbers where a server knows nothing
  * else; other clients do not: what was asked for is made here where it has to be.
  */
-#include "dialect/impl.h"
+#include "dialect/openai_vectors.h"
 
 #include <openssl/evp.h>
 #include <stdlib.h>
@@ -25,8 +25,7 @@ static enum weir_status read_embedding_call(struct weir_arena *arena, struct wei
     return WEIR_OK;
 }
 
-/* One array of numbers, as the base64 of its floats. False: it holds something else. */
-static bool write_vector(struct weir_span array, struct weir_buffer *floats, struct weir_buffer *out) {
+bool dialect__write_base64_vector(struct weir_span array, struct weir_buffer *floats, struct weir_buffer *out) {
     struct weir_json_found number;
     struct weir_span name;
     size_t cursor = 0;
@@ -73,7 +72,7 @@ static enum weir_status rewrite_embeddings(const struct weir_call *call, struct 
             continue;
         size_t at = (size_t)(vector.value.at - body.at);
         weir_buffer_append(out, weir_span_of(body.at + copied, at - copied));
-        whole = write_vector(vector.value, &floats, out);
+        whole = dialect__write_base64_vector(vector.value, &floats, out);
         copied = at + vector.value.length;
     }
     weir_buffer_append(out, weir_span_from(body, copied));
@@ -87,6 +86,9 @@ static enum weir_status rewrite_embeddings(const struct weir_call *call, struct 
 const struct weir_format weir_format_embeddings = {
     .name = "embeddings",
     .flags = WEIR_FORMAT_TOKENS,
+    .dialect = WEIR_DIALECT_OPENAI,
+    .task = WEIR_TASK_EMBED,
+    .front = &weir_front_embeddings,
     .read_call = read_embedding_call,
     .edit_call = dialect__edit_model,
     .rewrite_answer = rewrite_embeddings,

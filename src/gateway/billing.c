@@ -33,7 +33,7 @@ static enum weir_status act(void *context, struct weir_idempotency_answer *answe
     if (status == WEIR_OK && task->turn.reason != WEIR_REASON_NONE) {
         const struct weir_error_answer refused = error_of(task);
         weir_buffer_clear(&body);
-        weir_dialect_at(0)->write_error(&body, &refused);
+        weir_dialect_of(WEIR_DIALECT_OPENAI)->write_error(&body, &refused);
         answer->status = weir_reason_row(task->turn.reason)->status;
     } else if (status == WEIR_OK) {
         weir_buffer_append_byte(&body, '\n');

@@ -2,6 +2,7 @@
  * created; it is told bit by bit, a state further each time that somebody asks. */
 #include "sim/files.h"
 #include "sim/answer.h"
+#include "sim/dialect.h"
 #include "sim/page.h"
 
 #include <yyjson.h>
@@ -225,7 +226,7 @@ static bool read_request(struct sim_task *task, struct work *work, const struct 
                     input_id.length < 100 ? (int)input_id.length : 100, input_id.at);
         return false;
     }
-    work->endpoint = sim__endpoint_find(WEIR_SPAN("POST"), weir_span_of_string(endpoint), &none);
+    work->endpoint = sim__dialect_endpoint(&sim__openai, WEIR_SPAN("POST"), weir_span_of_string(endpoint), &none);
     work->batch->endpoint = weir_span_of_string(endpoint);
     return work->endpoint != NULL;
 }

@@ -1,12 +1,8 @@
 /* A call to an endpoint of the API: what it asks for, the fault that it is given, and the transfer that both make. */
 #include "sim/connection.h"
 
-#include "sim/answer.h"
 #include "sim/form.h"
-
-#define FULL_HEAD_FIELDS                                                                             \
-    "openai-version: 2020-10-01\r\nopenai-processing-ms: 7\r\nx-ratelimit-limit-requests: 10000\r\n" \
-    "x-ratelimit-remaining-requests: 9999\r\nx-ratelimit-reset-requests: 6ms\r\n"
+#include "sim/scripted.h"
 
 enum { SLOW_PIECE_BYTES = 64 };
 
@@ -44,7 +40,7 @@ static bool answer_early(struct sim_connection *connection) {
         }
         struct sim_refusal refusal;
         const char *code = connection->fault.code[0] != '\0' ? connection->fault.code : NULL;
-        sim__answer_status_refusal((unsigned)connection->fault.value[kinds[i]], code, &refusal);
+        connection->request.dialect->refuse((unsigned)connection->fault.value[kinds[i]], code, &refusal);
         connection->request.answered = true;
         connection->request.keep_alive &= kinds[i] == SIM_FAULT_EARLY_ANSWER;
         connection->call.status = refusal.status;
@@ -63,6 +59,7 @@ void sim__call_begin(struct sim_connection *connection) {
         .began_utc_us = weir_loop_utc_us(server->loop),
         .method = connection->request.endpoint->method,
         .path = connection->request.endpoint->path,
+        .dialect = connection->request.dialect->name,
     };
     struct sim_call *call = &connection->call;
     copy_text(connection->request.id, call->request_id, sizeof call->request_id);
@@ -104,28 +101,36 @@ static bool set_answer(struct sim_connection *connection, unsigned status, const
            weir_arena_dup(connection->arena, weir_buffer_span(out), &transfer->head) == WEIR_OK;
 }
 
-/* An error, whole and at once. The fields are lines. */
-static bool set_refusal(struct sim_connection *connection, const struct sim_refusal *refusal, struct weir_span fields) {
+/* The fields of this call's answer, in the arena. */
+static bool make_fields(struct sim_connection *connection, const struct sim_refusal *refusal,
+                        struct weir_span *fields) {
+    struct weir_buffer *out = &connection->server->units;
+    weir_buffer_clear(out);
+    connection->request.dialect->write_fields(connection->call.number, refusal, out);
+    return weir_buffer_status(out) == WEIR_OK &&
+           weir_arena_dup(connection->arena, weir_buffer_span(out), fields) == WEIR_OK;
+}
+
+/* An error, whole and at once. */
+static bool set_refusal(struct sim_connection *connection, const struct sim_refusal *refusal) {
     struct weir_buffer *body = &connection->server->body;
+    struct weir_span fields;
     connection->transfer.units = 1;
     weir_buffer_clear(body);
-    sim__answer_error(refusal, body);
+    connection->request.dialect->write_error(refusal, connection->call.number, body);
     return weir_buffer_status(body) == WEIR_OK &&
            weir_arena_dup(connection->arena, weir_buffer_span(body), &connection->transfer.body) == WEIR_OK &&
+           make_fields(connection, refusal, &fields) &&
            set_answer(connection, refusal->status, "application/json", fields, false);
 }
 
 static bool set_status_fault(struct sim_connection *connection, unsigned status) {
     const struct sim_fault *fault = &connection->fault;
     struct sim_refusal refusal;
-    sim__answer_status_refusal(status, fault->code[0] != '\0' ? fault->code : NULL, &refusal);
-    char *fields = weir_arena_format(connection->arena, FULL_HEAD_FIELDS "x-request-id: req_sim_%llu\r\n",
-                                     (unsigned long long)connection->call.number);
-    if (fields != NULL && sim__fault_has(fault, SIM_FAULT_RETRY_AFTER)) {
-        fields = weir_arena_format(connection->arena, "%sretry-after: %lld\r\n", fields,
-                                   (long long)fault->value[SIM_FAULT_RETRY_AFTER]);
-    }
-    return fields != NULL && set_refusal(connection, &refusal, weir_span_of_string(fields));
+    connection->request.dialect->refuse(status, fault->code[0] != '\0' ? fault->code : NULL, &refusal);
+    refusal.has_retry_after = sim__fault_has(fault, SIM_FAULT_RETRY_AFTER);
+    refusal.retry_after_s = fault->value[SIM_FAULT_RETRY_AFTER];
+    return set_refusal(connection, &refusal);
 }
 
 static bool set_wrong_type(struct sim_connection *connection) {
@@ -224,17 +229,24 @@ static void append_members(const struct sim_task *task, struct weir_buffer *body
     weir_buffer_append_byte(body, '}');
 }
 
+static const char *type_of(enum sim_framing framing) {
+    switch (framing) {
+    case SIM_FRAMING_EVENTS: return "text/event-stream; charset=utf-8";
+    case SIM_FRAMING_LINES: return "application/x-ndjson";
+    case SIM_FRAMING_BYTES:
+    case SIM_FRAMING_ARRAY: break;
+    }
+    return "application/json";
+}
+
 /* What the family has made. */
 static bool set_made(struct sim_connection *connection) {
     struct sim_server *server = connection->server;
     struct sim_task *task = &connection->task;
     struct sim_transfer *transfer = &connection->transfer;
-    char *fields = weir_arena_format(connection->arena, FULL_HEAD_FIELDS "x-request-id: req_sim_%llu\r\n",
-                                     (unsigned long long)connection->call.number);
+    struct weir_span fields;
     bool streaming = task->steps.kind != NULL;
-    const char *type = task->type != NULL                ? task->type
-                       : streaming && task->steps.events ? "text/event-stream; charset=utf-8"
-                                                         : "application/json";
+    const char *type = task->type != NULL ? task->type : streaming ? type_of(task->steps.framing) : "application/json";
     transfer->real = true;
     if (streaming) {
         transfer->steps = task->steps;
@@ -249,8 +261,8 @@ static bool set_made(struct sim_connection *connection) {
             transfer->body.length = transfer->body.length * 2 / 3;
         }
     }
-    if (fields == NULL || weir_buffer_status(&server->body) != WEIR_OK ||
-        !set_answer(connection, 200, type, weir_span_of_string(fields), streaming)) {
+    if (weir_buffer_status(&server->body) != WEIR_OK || !make_fields(connection, NULL, &fields) ||
+        !set_answer(connection, 200, type, fields, streaming)) {
         return false;
     }
     set_pace(connection);
@@ -312,6 +324,16 @@ static enum weir_status read_body(struct sim_connection *connection, struct sim_
                : WEIR_OK;
 }
 
+static enum weir_status read_script(struct sim_task *task) {
+    struct weir_span json = task->wishes->script;
+    if (weir_span_is_empty(json)) {
+        return WEIR_OK;
+    }
+    struct sim_scripted *scripted = weir_arena_alloc(task->arena, sizeof *scripted);
+    task->scripted = scripted;
+    return scripted == NULL ? WEIR_ENOMEM : sim__scripted_read(task->arena, json, scripted, &task->refusal);
+}
+
 /* Lets the family decide. */
 static enum weir_status decide(struct sim_connection *connection, struct weir_span content) {
     struct sim_server *server = connection->server;
@@ -327,6 +349,8 @@ static enum weir_status decide(struct sim_connection *connection, struct weir_sp
         .store = server->store,
         .random = weir_loop_random(server->loop),
         .wishes = &request->wishes,
+        .dialect = request->dialect,
+        .caller = &request->caller,
         .id = request->object,
         .query = request->query,
         .content = content,
@@ -340,7 +364,10 @@ static enum weir_status decide(struct sim_connection *connection, struct weir_sp
         .out = &server->body,
         .body = WEIR_SPAN(""),
     };
-    enum weir_status status = read_body(connection, &form);
+    enum weir_status status = read_script(task);
+    if (status == WEIR_OK) {
+        status = read_body(connection, &form);
+    }
     if (status == WEIR_OK) {
         status = request->endpoint->answer(task);
     }
@@ -363,6 +390,10 @@ static void write_interim(struct sim_connection *connection) {
     }
 }
 
+static void refuse_stranger(const struct sim_dialect *dialect, struct sim_refusal *refusal) {
+    dialect->refuse(dialect->stranger != 0 ? dialect->stranger : 401, NULL, refusal);
+}
+
 void sim__call_serve(struct sim_connection *connection, struct weir_span body) {
     struct sim_server *server = connection->server;
     const struct sim_request *request = &connection->request;
@@ -373,7 +404,7 @@ void sim__call_serve(struct sim_connection *connection, struct weir_span body) {
     copy_text(task->model, connection->call.model, sizeof connection->call.model);
     connection->call.stream = task->stream;
     if (!request->authorized) {
-        sim__answer_status_refusal(401, NULL, &task->refusal);
+        refuse_stranger(request->dialect, &task->refusal);
         status = WEIR_EINVAL;
     } else if (request->bad_wish) {
         sim__refuse(&task->refusal, 400, NULL, "bad_simulator_field", "%s", request->problem.text);
@@ -389,14 +420,14 @@ void sim__call_serve(struct sim_connection *connection, struct weir_span body) {
     }
     bool set;
     if (status == WEIR_EINVAL) {
-        set = set_refusal(connection, &task->refusal, WEIR_SPAN(""));
+        set = set_refusal(connection, &task->refusal);
     } else if (status != WEIR_OK) {
         set = false;
     } else if (set_no_answer(connection)) {
         set = true;
     } else if (sim__fault_has(fault, SIM_FAULT_STATUS)) {
         set = set_status_fault(connection, (unsigned)fault->value[SIM_FAULT_STATUS]);
-    } else if (sim__fault_has(fault, SIM_FAULT_ERROR_EVENT) && !task->steps.events) {
+    } else if (sim__fault_has(fault, SIM_FAULT_ERROR_EVENT) && task->steps.framing == SIM_FRAMING_BYTES) {
         set = set_status_fault(connection, 500);
     } else if (sim__fault_has(fault, SIM_FAULT_WRONG_TYPE)) {
         set = set_wrong_type(connection);
@@ -407,5 +438,21 @@ void sim__call_serve(struct sim_connection *connection, struct weir_span body) {
         sim__transfer_start(connection);
     } else {
         no_memory(connection);
+    }
+}
+
+void sim__call_aside(struct sim_connection *connection, struct weir_span body) {
+    struct sim_task *task = &connection->task;
+    enum weir_status status = decide(connection, body);
+    if (!connection->request.authorized) {
+        refuse_stranger(connection->request.dialect, &task->refusal);
+        status = WEIR_EINVAL;
+    }
+    if (status == WEIR_EINVAL) {
+        sim__reply_refusal(connection, &task->refusal);
+    } else if (status != WEIR_OK || weir_buffer_status(task->out) != WEIR_OK) {
+        no_memory(connection);
+    } else {
+        sim__reply(connection, 200, task->type != NULL ? task->type : "application/json", weir_buffer_span(task->out));
     }
 }

@@ -330,7 +330,7 @@ static enum weir_status write_stream(struct completion *given, const char *id) {
         return WEIR_ENOMEM;
     }
     *completion = *given;
-    sim__script_init(&script, task->arena, true);
+    sim__script_init(&script, task->arena, SIM_FRAMING_EVENTS);
     weir_buffer_init(&event, 2 * (size_t)PREFIX_BYTES);
     write_start(completion, id, &event);
     script.failed = weir_arena_dup(task->arena, weir_buffer_span(&event), &usage_start) != WEIR_OK;

@@ -217,9 +217,11 @@ void sim__reply(struct sim_connection *connection, unsigned status, const char *
 }
 
 void sim__reply_refusal(struct sim_connection *connection, const struct sim_refusal *refusal) {
+    const struct sim_dialect *dialect = connection->request.dialect;
     struct weir_buffer body;
     weir_buffer_init(&body, 64 * WEIR_KIB);
-    sim__answer_error(refusal, &body);
+    dialect = dialect != NULL ? dialect : &sim__openai;
+    dialect->write_error(refusal, connection->server->served, &body);
     sim__reply(connection, refusal->status, "application/json", weir_buffer_span(&body));
     weir_buffer_release(&body);
 }

@@ -11,6 +11,7 @@
 #include "http/http1.h"
 #include "net/listener.h"
 #include "sim/calls.h"
+#include "sim/dialect.h"
 #include "sim/fault.h"
 #include "sim/kept.h"
 #include "sim/settings.h"
@@ -53,6 +54,8 @@ struct sim_request {
     bool http10;
     bool keep_alive;
     bool authorized;
+    struct sim_caller caller;
+    const struct sim_dialect *dialect;   /* NULL: there was no head */
     const struct sim_endpoint *endpoint; /* NULL: none of the API */
     bool answered;                       /* before its body came */
     bool bad_wish;
@@ -96,7 +99,7 @@ void sim__connection_drop(struct sim_connection *connection);
 /* Writes the line of the call that is open, if any. */
 void sim__connection_log(struct sim_connection *connection, bool complete, bool aborted);
 
-/* A head with the fields that OpenAI sends. `length` < 0: no Content-Length; `chunked` then says how the body ends.
+/* `length` < 0: no Content-Length; `chunked` then says how the body ends.
  * `fields` are whole lines. */
 struct sim_head {
     unsigned status;
@@ -114,6 +117,8 @@ void sim__reply_refusal(struct sim_connection *connection, const struct sim_refu
 /* call.c: a call to an endpoint of the API, from its start to its answer. */
 void sim__call_begin(struct sim_connection *connection);
 void sim__call_serve(struct sim_connection *connection, struct weir_span body);
+/* The same to an endpoint that is no call. */
+void sim__call_aside(struct sim_connection *connection, struct weir_span body);
 /* serve.c: what comes from a connection. */
 void sim__serve_head(struct sim_connection *connection, const struct weir_http_head *head, struct weir_span block);
 void sim__serve(struct sim_connection *connection);

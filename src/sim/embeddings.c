@@ -11,9 +11,8 @@ struct embedding {
     struct sim_task *task;
     int64_t dimensions;
     bool base64;
-    int64_t *parts; /* of one vector */
-    float *floats;
-    size_t count; /* vectors written */
+    float *floats; /* of one vector */
+    size_t count;  /* vectors written */
 };
 
 /* The square root by Newton's steps: the same on every machine, and no library of mathematics. */
@@ -25,18 +24,22 @@ static double root_of(double value) {
     return root;
 }
 
-static void draw(struct embedding *embedding, uint64_t seed) {
+static int64_t drawn(uint64_t seed, int64_t index) {
+    return (int64_t)(sim__mix(seed + (uint64_t)index) >> 40) - (1 << 23);
+}
+
+/* What makes of the drawn numbers a vector of length 1, in parts. */
+static double scale_of(uint64_t seed, int64_t dimensions) {
     double squares = 0;
-    for (int64_t i = 0; i < embedding->dimensions; i++) {
-        int64_t value = (int64_t)(sim__mix(seed + (uint64_t)i) >> 40) - (1 << 23);
-        embedding->parts[i] = value;
-        squares += (double)value * (double)value;
+    for (int64_t i = 0; i < dimensions; i++) {
+        double value = (double)drawn(seed, i);
+        squares += value * value;
     }
-    double scale = PARTS / root_of(squares);
-    for (int64_t i = 0; i < embedding->dimensions; i++) {
-        embedding->parts[i] = (int64_t)((double)embedding->parts[i] * scale);
-        embedding->floats[i] = (float)((double)embedding->parts[i] / PARTS);
-    }
+    return PARTS / root_of(squares);
+}
+
+static int64_t part_of(uint64_t seed, int64_t index, double scale) {
+    return (int64_t)((double)drawn(seed, index) * scale);
 }
 
 static void write_part(int64_t part, struct weir_buffer *out) {
@@ -53,23 +56,31 @@ static void write_part(int64_t part, struct weir_buffer *out) {
     weir_buffer_append(out, part < 0 ? weir_span_of(digits + 1, 11) : weir_span_of(digits + 2, 10));
 }
 
+void sim__embedding_write(uint64_t seed, int64_t dimensions, struct weir_buffer *out) {
+    double scale = scale_of(seed, dimensions);
+    for (int64_t i = 0; i < dimensions; i++) {
+        weir_buffer_append_byte(out, i > 0 ? ',' : '[');
+        write_part(part_of(seed, i, scale), out);
+    }
+    weir_buffer_append_byte(out, ']');
+}
+
 static void write_vector(struct embedding *embedding, uint64_t seed) {
     struct weir_buffer *out = embedding->task->out;
-    draw(embedding, seed);
     weir_buffer_printf(out, "%s{\"object\":\"embedding\",\"index\":%zu,\"embedding\":", embedding->count > 0 ? "," : "",
                        embedding->count);
     embedding->count++;
     if (embedding->base64) {
+        double scale = scale_of(seed, embedding->dimensions);
+        for (int64_t i = 0; i < embedding->dimensions; i++) {
+            embedding->floats[i] = (float)((double)part_of(seed, i, scale) / PARTS);
+        }
         /* Little-endian, as all machines are that this runs on. */
         weir_buffer_append_byte(out, '"');
         sim__base64(weir_span_of((const char *)embedding->floats, (size_t)embedding->dimensions * sizeof(float)), out);
         weir_buffer_append_byte(out, '"');
     } else {
-        for (int64_t i = 0; i < embedding->dimensions; i++) {
-            weir_buffer_append_byte(out, i > 0 ? ',' : '[');
-            write_part(embedding->parts[i], out);
-        }
-        weir_buffer_append_byte(out, ']');
+        sim__embedding_write(seed, embedding->dimensions, out);
     }
     weir_buffer_append_byte(out, '}');
 }
@@ -155,9 +166,8 @@ enum weir_status sim__embeddings(struct sim_task *task) {
         return sim__task_failed(task);
     }
     embedding.base64 = format == formats[1] && !sim__input_contains(task->model, "floats-only");
-    embedding.parts = weir_arena_array(task->arena, (size_t)embedding.dimensions, sizeof *embedding.parts);
     embedding.floats = weir_arena_array(task->arena, (size_t)embedding.dimensions, sizeof *embedding.floats);
-    if (embedding.parts == NULL || embedding.floats == NULL) {
+    if (embedding.floats == NULL) {
         return WEIR_ENOMEM;
     }
     weir_buffer_append(out, WEIR_SPAN("{\"object\":\"list\",\"data\":["));

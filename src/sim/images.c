@@ -211,7 +211,7 @@ static enum weir_status write_stream(const struct pictures *pictures) {
     if (partial == NULL || completed == NULL) {
         return WEIR_ENOMEM;
     }
-    sim__script_init(&script, task->arena, true);
+    sim__script_init(&script, task->arena, SIM_FRAMING_EVENTS);
     weir_buffer_init(&event, MAX_EVENT_BYTES);
     for (int64_t i = 0; i <= pictures->partials; i++) {
         bool last = i == pictures->partials;

@@ -15,7 +15,9 @@ struct sim_refusal {
     const char *type;
     const char *param; /* NULL: null */
     const char *code;  /* NULL: null */
-    char message[240];
+    bool has_retry_after;
+    int64_t retry_after_s;
+    char message[640];
 };
 
 void sim__refuse(struct sim_refusal *refusal, unsigned status, const char *param, const char *code, const char *format,

@@ -3,19 +3,22 @@
 
 #include "json/write.h"
 #include "sim/answer.h"
+#include "sim/dialect.h"
 
 /* A comment goes before every so many steps. */
 enum { COMMENT_EVERY = 4 };
 enum { FIRST_ROOM = 16, MAX_PIECE_BYTES = 64 * 1024 * 1024 };
 
-void sim__script_init(struct sim_script *script, struct weir_arena *arena, bool events) {
-    *script = (struct sim_script){.arena = arena, .events = events};
+void sim__script_init(struct sim_script *script, struct weir_arena *arena, enum sim_framing framing) {
+    *script = (struct sim_script){.arena = arena, .framing = framing, .dialect = &sim__openai};
 }
 
-void sim__script_dress(struct sim_script *script, const struct sim_wishes *wishes, uint64_t served) {
+void sim__script_dress(struct sim_script *script, const struct sim_wishes *wishes, const struct sim_dialect *dialect,
+                       uint64_t served) {
     script->crlf = wishes->crlf;
     script->comments = wishes->comments;
-    script->multiline = wishes->multiline;
+    script->multiline = wishes->multiline && script->framing != SIM_FRAMING_LINES;
+    script->dialect = dialect;
     script->served = served;
 }
 
@@ -135,14 +138,23 @@ static void write_start(const struct sim_script *script, struct weir_span start,
     if (comma < start.length) {
         weir_buffer_append(out, weir_span_first(start, comma + 1));
         weir_buffer_append(out, line_end(script));
-        weir_buffer_append(out, WEIR_SPAN("data: "));
+        weir_buffer_append(out, script->framing == SIM_FRAMING_EVENTS ? WEIR_SPAN("data: ") : WEIR_SPAN("  "));
         start = weir_span_from(start, comma + 1);
     }
     weir_buffer_append(out, start);
 }
 
 static void begin_event(const struct sim_script *script, size_t index, const char *event, struct weir_buffer *out) {
-    if (script->comments && index % COMMENT_EVERY == 0) {
+    bool comment = script->comments && index % COMMENT_EVERY == 0;
+    if (script->framing == SIM_FRAMING_LINES || script->framing == SIM_FRAMING_ARRAY) {
+        if (script->framing == SIM_FRAMING_ARRAY) {
+            weir_buffer_append(out, index == script->skip ? WEIR_SPAN("[") : WEIR_SPAN(","));
+            weir_buffer_append(out, index == script->skip ? WEIR_SPAN("") : line_end(script));
+        }
+        weir_buffer_append(out, comment ? WEIR_SPAN("  ") : WEIR_SPAN(""));
+        return;
+    }
+    if (comment) {
         weir_buffer_append(out, WEIR_SPAN(": ping"));
         weir_buffer_append(out, line_end(script));
         weir_buffer_append(out, line_end(script));
@@ -155,9 +167,14 @@ static void begin_event(const struct sim_script *script, size_t index, const cha
     weir_buffer_append(out, WEIR_SPAN("data: "));
 }
 
-static void end_event(const struct sim_script *script, struct weir_buffer *out) {
+static void end_event(const struct sim_script *script, bool last, struct weir_buffer *out) {
+    if (script->framing == SIM_FRAMING_ARRAY && last) {
+        weir_buffer_append_byte(out, ']');
+    }
     weir_buffer_append(out, line_end(script));
-    weir_buffer_append(out, line_end(script));
+    if (script->framing == SIM_FRAMING_EVENTS) {
+        weir_buffer_append(out, line_end(script));
+    }
 }
 
 static void end_payload(const struct sim_script *script, size_t index, struct weir_buffer *out) {
@@ -171,14 +188,14 @@ static void end_payload(const struct sim_script *script, size_t index, struct we
         weir_buffer_append_byte(out, '}');
     }
     weir_buffer_append_byte(out, '}');
-    end_event(script, out);
+    end_event(script, index == script->last, out);
 }
 
 static void write_bytes(const struct sim_script *script, const struct sim_run *run, size_t index,
                         struct weir_buffer *out) {
     uint64_t from = (uint64_t)(index - run->first) * run->piece;
     size_t length = run->bytes - from < run->piece ? (size_t)(run->bytes - from) : run->piece;
-    if (!script->events) {
+    if (script->framing == SIM_FRAMING_BYTES) {
         run->fill(run->owner, from, length, out);
         return;
     }
@@ -206,7 +223,7 @@ static void write_step(const void *what, size_t index, struct weir_buffer *out) 
     if (run->whole) {
         begin_event(script, index, run->event, out);
         weir_buffer_append(out, run->before);
-        end_event(script, out);
+        end_event(script, index == script->last, out);
         return;
     }
     if (run->lanes == NULL) {
@@ -283,9 +300,9 @@ static int64_t tokens_out(const void *what, size_t index) {
 
 static void write_error(const void *what, struct weir_buffer *out) {
     const struct sim_script *script = what;
-    struct sim_refusal refusal;
-    sim__answer_status_refusal(500, NULL, &refusal);
     if (script->numbered) {
+        struct sim_refusal refusal;
+        sim__answer_status_refusal(500, NULL, &refusal);
         begin_event(script, 1, "error", out);
         weir_buffer_append(out, WEIR_SPAN("{\"type\":\"error\",\"code\":\"server_error\",\"message\":"));
         weir_json_append_string(out, weir_span_of_string(refusal.message));
@@ -293,21 +310,21 @@ static void write_error(const void *what, struct weir_buffer *out) {
         weir_buffer_append_uint64(out, script->count);
         weir_buffer_append_byte(out, '}');
     } else {
-        begin_event(script, 1, NULL, out);
-        sim__answer_error(&refusal, out);
+        begin_event(script, script->skip + 1, script->dialect->error_event, out);
+        script->dialect->write_stream_error(out);
     }
-    end_event(script, out);
+    end_event(script, true, out);
 }
 
 static void write_broken(const void *what, struct weir_buffer *out) {
     const struct sim_script *script = what;
-    if (!script->events) {
+    if (script->framing == SIM_FRAMING_BYTES) {
         weir_buffer_append(out, WEIR_SPAN("no sound"));
         return;
     }
-    begin_event(script, 1, NULL, out);
+    begin_event(script, script->skip + 1, script->dialect->error_event != NULL ? "message" : NULL, out);
     weir_buffer_append(out, WEIR_SPAN("{\"type\":\"bro"));
-    end_event(script, out);
+    end_event(script, false, out);
 }
 
 static const struct sim_steps_kind script_kind = {
@@ -326,12 +343,13 @@ enum weir_status sim__script_steps(struct sim_script *script, bool no_end, struc
     size_t count = script->count - (no_end ? script->terminal : 0);
     size_t skip = script->skip < count ? script->skip : count;
     script->skip = skip;
+    script->last = script->terminal > 0 || !no_end ? script->count - 1 : script->count;
     *steps = (struct sim_steps){
         .kind = &script_kind,
         .what = script,
         .count = count - skip,
         .tokens = script->beats,
-        .events = script->events,
+        .framing = script->framing,
     };
     return WEIR_OK;
 }

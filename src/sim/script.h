@@ -35,6 +35,8 @@ struct sim_run {
     int64_t tokens; /* of a single event: what it stands for; of a run: of each step */
 };
 
+struct sim_dialect;
+
 struct sim_script {
     struct weir_arena *arena;
     struct sim_run *runs;
@@ -43,17 +45,21 @@ struct sim_script {
     int64_t tokens;
     size_t terminal; /* steps at the end that tell that all is well */
     bool numbered;   /* every event has its sequence_number */
-    bool events;
-    bool failed; /* no memory */
+    enum sim_framing framing;
+    const struct sim_dialect *dialect; /* tells how it breaks */
+    size_t last;                       /* the step that ends an array */
+    bool failed;                       /* no memory */
     uint64_t served;
     size_t skip; /* steps at the start that are not wanted */
     bool crlf, comments, multiline;
 };
 
 /* Everything that is added must live as long as the script; `arena` holds its rows. */
-void sim__script_init(struct sim_script *script, struct weir_arena *arena, bool events);
-/* How this request wants its events written. */
-void sim__script_dress(struct sim_script *script, const struct sim_wishes *wishes, uint64_t served);
+void sim__script_init(struct sim_script *script, struct weir_arena *arena, enum sim_framing framing);
+/* How this request wants its events written. In lines and arrays, which have no comments, white space stands for them, and an object is
+ * never broken in two where it has to stay on one line. */
+void sim__script_dress(struct sim_script *script, const struct sim_wishes *wishes, const struct sim_dialect *dialect,
+                       uint64_t served);
 /* One event; `payload` without its last brace. */
 void sim__script_event(struct sim_script *script, const char *event, struct weir_span payload, int64_t tokens);
 /* The same from a buffer, which is cleared. */

@@ -1,9 +1,6 @@
 /* What a request gets: reading its head, choosing the endpoint, and what is no call. */
 #include "sim/connection.h"
 
-#include "http/url.h"
-#include "sim/answer.h"
-
 /* --- the head --- */
 
 enum wish_kind { WISH_NUMBER, WISH_FLAG };
@@ -32,6 +29,10 @@ static void read_wish(struct sim_request *request, const struct weir_http_field 
         request->bad_wish |= sim__fault_parse(field->value, fault, &request->problem) != WEIR_OK;
         return;
     }
+    if (weir_span_equal_ignore_case(field->name, WEIR_SPAN("x-sim-script"))) {
+        request->wishes.script = field->value;
+        return;
+    }
     for (size_t i = 0; i < sizeof wish_rows / sizeof wish_rows[0]; i++) {
         const struct wish_row *row = &wish_rows[i];
         if (!weir_span_equal_ignore_case(field->name, weir_span_of_string(row->name))) {
@@ -51,10 +52,29 @@ static void read_wish(struct sim_request *request, const struct weir_http_field 
     }
 }
 
+static void read_caller(struct sim_caller *caller, const struct weir_http_field *field) {
+    const struct {
+        struct weir_span name;
+        struct weir_span *value;
+    } rows[] = {
+        {WEIR_SPAN("authorization"), &caller->authorization}, {WEIR_SPAN("x-api-key"), &caller->x_api_key},
+        {WEIR_SPAN("x-goog-api-key"), &caller->google_key},   {WEIR_SPAN("anthropic-version"), &caller->version},
+        {WEIR_SPAN("anthropic-beta"), &caller->betas},        {WEIR_SPAN("host"), &caller->host},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        if (weir_span_equal_ignore_case(field->name, rows[i].name)) {
+            *rows[i].value = field->value;
+        }
+    }
+}
+
 /* Spans into the parser's block, moved to the connection's copy of it. */
 static void rebase(struct sim_request *request, struct weir_span block, const struct weir_buffer *copy) {
-    struct weir_span *spans[] = {&request->method, &request->target, &request->path,  &request->query,
-                                 &request->id,     &request->type,   &request->object};
+    struct sim_caller *caller = &request->caller;
+    struct weir_span *spans[] = {&request->method,   &request->target,    &request->path,   &request->query,
+                                 &request->id,       &request->type,      &request->object, &request->wishes.script,
+                                 &caller->path,      &caller->query,      &caller->host,    &caller->authorization,
+                                 &caller->x_api_key, &caller->google_key, &caller->version, &caller->betas};
     for (size_t i = 0; i < sizeof spans / sizeof spans[0]; i++) {
         uintptr_t offset = (uintptr_t)spans[i]->at - (uintptr_t)block.at;
         if (offset <= block.length) {
@@ -65,6 +85,7 @@ static void rebase(struct sim_request *request, struct weir_span block, const st
 
 void sim__serve_head(struct sim_connection *connection, const struct weir_http_head *head, struct weir_span block) {
     const struct sim_settings *settings = &connection->server->settings;
+    const struct weir_span none = WEIR_SPAN("");
     struct sim_request *request = &connection->request;
     *request = (struct sim_request){
         .method = head->method,
@@ -75,20 +96,26 @@ void sim__serve_head(struct sim_connection *connection, const struct weir_http_h
         .type = WEIR_SPAN(""),
         .http10 = head->minor_version == 0,
         .keep_alive = head->keep_alive,
-        .authorized = settings->no_auth,
+        .caller = {.path = head->path,
+                   .query = head->query,
+                   .host = none,
+                   .authorization = none,
+                   .x_api_key = none,
+                   .google_key = none,
+                   .version = none,
+                   .betas = none},
         .wishes = {.first_token_ms = settings->first_token_ms,
                    .tokens_per_second = settings->tokens_per_second,
                    .tokens = settings->output_tokens},
     };
     connection->fault.set = 0;
-    request->endpoint = sim__endpoint_find(head->method, head->path, &request->object);
     for (size_t i = 0; i < head->field_count; i++) {
         const struct weir_http_field *field = &head->fields[i];
         char first = field->name.length > 0 ? (char)(field->name.at[0] | 0x20) : '\0';
-        if (first == 'a' && weir_span_equal_ignore_case(field->name, WEIR_SPAN("authorization"))) {
-            request->authorized |= weir_span_starts_with(field->value, WEIR_SPAN("Bearer ")) &&
-                                   field->value.length > strlen("Bearer ");
-        } else if (first == 'c' && weir_span_equal_ignore_case(field->name, WEIR_SPAN("content-type"))) {
+        if (first == 'a' || first == 'x' || first == 'h') {
+            read_caller(&request->caller, field);
+        }
+        if (first == 'c' && weir_span_equal_ignore_case(field->name, WEIR_SPAN("content-type"))) {
             request->type = field->value;
         } else if (first == 'x' && weir_span_equal_ignore_case(field->name, WEIR_SPAN("x-request-id"))) {
             request->id = field->value;
@@ -96,71 +123,23 @@ void sim__serve_head(struct sim_connection *connection, const struct weir_http_h
             read_wish(request, field, &connection->fault);
         }
     }
+    request->dialect = sim__dialect_find(&request->caller, head->method, &request->endpoint, &request->object);
+    request->authorized = settings->no_auth || request->dialect->authorizes(&request->caller);
     rebase(request, block, &connection->head);
-    if (request->endpoint != NULL) {
+    if (request->endpoint != NULL && !request->endpoint->aside) {
         sim__call_begin(connection);
     }
 }
 
 /* --- the other endpoints --- */
 
-static void serve_models(struct sim_connection *connection, struct weir_span id) {
-    struct sim_refusal refusal;
-    struct weir_buffer body;
-    if (!connection->request.authorized) {
-        sim__answer_status_refusal(401, NULL, &refusal);
-        sim__reply_refusal(connection, &refusal);
-        return;
-    }
-    if (weir_span_equal(id, WEIR_SPAN("unknown-model"))) {
-        sim__refuse(&refusal, 404, "model", "model_not_found", "The model 'unknown-model' does not exist");
-        sim__reply_refusal(connection, &refusal);
-        return;
-    }
-    weir_buffer_init(&body, 256 * WEIR_KIB);
-    if (weir_span_is_empty(id)) {
-        sim__answer_models(&body);
-    } else {
-        sim__answer_model(id, &body);
-    }
-    sim__reply(connection, 200, "application/json", weir_buffer_span(&body));
-    weir_buffer_release(&body);
-}
-
-/* The name behind /v1/models/, decoded; false where the path is another. */
-static bool models_path(struct sim_connection *connection, struct weir_span *id) {
-    const struct weir_span starts[] = {WEIR_SPAN("/v1/models"), WEIR_SPAN("/models")};
-    struct weir_span path = connection->request.path;
-    for (size_t i = 0; i < sizeof starts / sizeof starts[0]; i++) {
-        if (weir_span_equal(path, starts[i])) {
-            *id = WEIR_SPAN("");
-            return true;
-        }
-        if (weir_span_starts_with(path, starts[i]) && path.at[starts[i].length] == '/' &&
-            path.length > starts[i].length + 1) {
-            struct weir_span rest = weir_span_from(path, starts[i].length + 1);
-            char *decoded = weir_arena_alloc_raw(connection->arena, rest.length);
-            size_t length = 0;
-            if (decoded == NULL || weir_url_decode(rest, decoded, &length) != WEIR_OK) {
-                return false;
-            }
-            *id = weir_span_of(decoded, length);
-            return true;
-        }
-    }
-    return false;
-}
-
 static void serve_other(struct sim_connection *connection) {
     struct sim_request *request = &connection->request;
     bool reads = weir_span_equal(request->method, WEIR_SPAN("GET")) ||
                  weir_span_equal(request->method, WEIR_SPAN("HEAD"));
     struct sim_refusal refusal;
-    struct weir_span id;
     if (reads && weir_span_equal(request->path, WEIR_SPAN("/health"))) {
         sim__reply(connection, 200, "application/json", WEIR_SPAN("{\"status\":\"ok\"}"));
-    } else if (reads && models_path(connection, &id)) {
-        serve_models(connection, id);
     } else {
         sim__refuse(&refusal, 404, NULL, NULL, "Invalid URL (%.*s %.*s)",
                     request->method.length < 32 ? (int)request->method.length : 32, request->method.at,
@@ -182,7 +161,9 @@ void sim__serve(struct sim_connection *connection) {
     const struct sim_kept_request *kept = sim__kept_add(&connection->server->kept, &connection->head, &connection->body,
                                                         request->id);
     body = weir_buffer_span(&kept->body);
-    if (request->endpoint != NULL) {
+    if (request->endpoint != NULL && request->endpoint->aside) {
+        sim__call_aside(connection, body);
+    } else if (request->endpoint != NULL) {
         sim__call_serve(connection, body);
     } else {
         serve_other(connection);

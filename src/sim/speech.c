@@ -156,7 +156,7 @@ enum weir_status sim__speech(struct sim_task *task) {
     make_head(sound);
     /* Models of the family tts-1 are billed by characters, others by tokens. */
     bool by_tokens = events || !sim__input_contains(task->model, "tts-1");
-    sim__script_init(&script, task->arena, events);
+    sim__script_init(&script, task->arena, events ? SIM_FRAMING_EVENTS : SIM_FRAMING_BYTES);
     sim__script_run(&script, (struct sim_run){
                                  .before = WEIR_SPAN("{\"type\":\"speech.audio.delta\",\"audio\":"),
                                  .fill = fill,

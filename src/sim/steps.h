@@ -23,12 +23,20 @@ struct sim_steps_kind {
     void (*broken)(const void *what, struct weir_buffer *out);
 };
 
+/* What makes one body of many steps. */
+enum sim_framing {
+    SIM_FRAMING_BYTES,  /* nothing: sound */
+    SIM_FRAMING_EVENTS, /* server-sent events */
+    SIM_FRAMING_LINES,  /* a JSON object a line */
+    SIM_FRAMING_ARRAY   /* the elements of one JSON array */
+};
+
 struct sim_steps {
     const struct sim_steps_kind *kind; /* NULL: the answer is one body */
     const void *what;
     size_t count;
     size_t tokens; /* how many of them carry a token */
-    bool events;   /* server-sent events; false: bytes */
+    enum sim_framing framing;
 };
 
 #endif

@@ -13,21 +13,24 @@
 
 struct sim_task;
 struct sim_form;
+struct sim_caller;
+struct sim_dialect;
+struct sim_scripted;
 struct sim_store;
 
 /* How a body is read before the family sees it. */
 enum sim_body { SIM_BODY_NONE, SIM_BODY_RAW, SIM_BODY_JSON, SIM_BODY_FORM, SIM_BODY_FORM_OR_JSON };
 
+/* A row of a dialect's table. */
 struct sim_endpoint {
     const char *method;
-    const char *path; /* behind /v1; {id} stands for one segment */
+    /* Behind one of the dialect's prefixes. {id} stands for one segment, {model} for all up to what follows it (slashes too). */
+    const char *path;
     enum sim_body body;
     /* WEIR_EINVAL: task->refusal tells; WEIR_ENOMEM. */
     enum weir_status (*answer)(struct sim_task *task);
+    bool aside; /* no call: it makes no line in the log and gets no fault (lists of models) */
 };
-
-/* The endpoint and the {id} of a path; NULL: none has it. */
-const struct sim_endpoint *sim__endpoint_find(struct weir_span method, struct weir_span path, struct weir_span *id);
 
 struct sim_task {
     /* what came */
@@ -37,6 +40,9 @@ struct sim_task {
     struct sim_store *store;
     struct weir_random *random;
     const struct sim_wishes *wishes;
+    const struct sim_dialect *dialect;
+    const struct sim_caller *caller;
+    const struct sim_scripted *scripted; /* the answer that is asked for word by word (scripted.h); NULL: none */
     struct weir_span id, query;
     struct weir_span content;    /* the body as it came */
     struct yyjson_val *root;     /* of a JSON body; in `arena` */
@@ -72,8 +78,12 @@ void sim__task_usage(const struct sim_task *task, struct weir_buffer *out);
 void sim__task_model(const struct sim_task *task, struct weir_buffer *out);
 /* Moves `script` into the arena and makes it the answer. */
 WEIR_MUST enum weir_status sim__task_stream(struct sim_task *task, const struct sim_script *script);
+/* The {id} or {model} of the path, percent-decoded into the arena. WEIR_EINVAL: *refusal tells; WEIR_ENOMEM. */
+WEIR_MUST enum weir_status sim__task_name(struct sim_task *task, struct weir_span *name);
 /* A parameter of the query, decoded into the arena; false: not given, or not well formed. */
 bool sim__task_query(struct sim_task *task, const char *name, struct weir_span *value);
+/* Appends a unit vector that is drawn from `seed`, in floats. */
+void sim__embedding_write(uint64_t seed, int64_t dimensions, struct weir_buffer *out);
 /* WEIR_EINVAL where a refusal is set, else WEIR_ENOMEM: how a function that was told false ends. */
 WEIR_MUST enum weir_status sim__task_failed(const struct sim_task *task);
 

@@ -121,23 +121,58 @@ static size_t find_stop(struct weir_span text, const struct weir_span *stops, si
     return first;
 }
 
-enum weir_status sim__text_stop(struct weir_arena *arena, const struct weir_span *stops, size_t stop_count,
-                                struct sim_text *text, bool *stopped) {
-    size_t length = 0;
-    for (size_t i = 0; i < text->count; i++) {
-        length += sim__text_token(text, i).length;
+/* All tokens as bytes with the places where they end: those of `before`, which may be NULL, and those of `text`. */
+static enum weir_status write_down(struct weir_arena *arena, const struct sim_text *before, const struct sim_text *text,
+                                   char **bytes, size_t **ends, size_t *length) {
+    const struct sim_text *texts[] = {before, text};
+    size_t all = 0;
+    size_t count = 0;
+    for (size_t which = 0; which < 2; which++) {
+        for (size_t i = 0; texts[which] != NULL && i < texts[which]->count; i++, count++) {
+            all += sim__text_token(texts[which], i).length;
+        }
     }
-    char *bytes = weir_arena_alloc_raw(arena, length);
-    size_t *ends = weir_arena_array(arena, text->count, sizeof *ends);
-    if (bytes == NULL || ends == NULL) {
+    *bytes = weir_arena_alloc_raw(arena, all);
+    *ends = weir_arena_array(arena, count, sizeof **ends);
+    if (*bytes == NULL || *ends == NULL) {
         return WEIR_ENOMEM;
     }
-    size_t at = 0;
-    for (size_t i = 0; i < text->count; i++) {
-        struct weir_span token = sim__text_token(text, i);
-        memcpy(bytes + at, token.at, token.length);
-        at += token.length;
-        ends[i] = at;
+    *length = 0;
+    count = 0;
+    for (size_t which = 0; which < 2; which++) {
+        for (size_t i = 0; texts[which] != NULL && i < texts[which]->count; i++) {
+            struct weir_span token = sim__text_token(texts[which], i);
+            memcpy(*bytes + *length, token.at, token.length);
+            *length += token.length;
+            (*ends)[count++] = *length;
+        }
+    }
+    return WEIR_OK;
+}
+
+enum weir_status sim__text_after(struct weir_arena *arena, struct weir_span before, struct sim_text *text) {
+    struct sim_text first;
+    char *bytes = NULL;
+    size_t *ends = NULL;
+    size_t length = 0;
+    if (weir_span_is_empty(before)) {
+        return WEIR_OK;
+    }
+    if (sim__text_pieces(arena, before, &first) != WEIR_OK ||
+        write_down(arena, &first, text, &bytes, &ends, &length) != WEIR_OK) {
+        return WEIR_ENOMEM;
+    }
+    *text = (struct sim_text){.count = first.count + text->count, .bytes = weir_span_of(bytes, length), .ends = ends};
+    return WEIR_OK;
+}
+
+enum weir_status sim__text_stop(struct weir_arena *arena, const struct weir_span *stops, size_t stop_count,
+                                struct sim_text *text, bool *stopped) {
+    char *bytes = NULL;
+    size_t *ends = NULL;
+    size_t length = 0;
+    if (write_down(arena, NULL, text, &bytes, &ends, &length) != WEIR_OK) {
+        return WEIR_ENOMEM;
     }
     size_t cut = find_stop(weir_span_of(bytes, length), stops, stop_count);
     *stopped = cut < length;

@@ -31,6 +31,8 @@ struct weir_span sim__text_token(const struct sim_text *text, size_t index);
 /* Appends one token, or all of them, as a quoted JSON string. */
 void sim__text_write_token(const struct sim_text *text, size_t index, struct weir_buffer *out);
 void sim__text_write(const struct sim_text *text, struct weir_buffer *out);
+/* Puts bytes, cut into tokens as sim__text_pieces does, before a text. WEIR_ENOMEM. */
+WEIR_MUST enum weir_status sim__text_after(struct weir_arena *arena, struct weir_span before, struct sim_text *text);
 /* Ends the text before the first occurrence of any of the stop sequences; *stopped tells whether there was one.
  * WEIR_ENOMEM. */
 WEIR_MUST enum weir_status sim__text_stop(struct weir_arena *arena, const struct weir_span *stops, size_t stop_count,

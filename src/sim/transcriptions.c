@@ -235,7 +235,7 @@ static enum weir_status write_stream(const struct hearing *hearing) {
     struct sim_script script;
     struct weir_buffer event;
     size_t count = segment_count(hearing);
-    sim__script_init(&script, task->arena, true);
+    sim__script_init(&script, task->arena, SIM_FRAMING_EVENTS);
     weir_buffer_init(&event, MAX_TEXT_BYTES);
     int64_t weight = task->huge_bytes > 0 ? task->usage.output : 1;
     sim__script_text(&script, NULL, WEIR_SPAN("{\"type\":\"transcript.text.delta\",\"delta\":"), WEIR_SPAN(""),

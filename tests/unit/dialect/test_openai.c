@@ -14,7 +14,7 @@ static const struct weir_dialect *dialect;
 static int set_up(void **state) {
     (void)state;
     arena = weir_arena_new(0, WEIR_MIB);
-    dialect = weir_dialect_at(0);
+    dialect = weir_dialect_of(WEIR_DIALECT_OPENAI);
     return arena == NULL;
 }
 

@@ -1,4 +1,5 @@
 /* Forms as families read them, and the table of endpoints. */
+#include "sim/dialect.h"
 #include "sim/form.h"
 #include "sim/task.h"
 
@@ -69,7 +70,8 @@ static void test_bad_forms(void **state) {
 
 static const char *path_found(const char *method, const char *path, const char *id) {
     struct weir_span found;
-    const struct sim_endpoint *row = sim__endpoint_find(weir_span_of_string(method), weir_span_of_string(path), &found);
+    const struct sim_endpoint *row = sim__dialect_endpoint(&sim__openai, weir_span_of_string(method),
+                                                           weir_span_of_string(path), &found);
     if (row != NULL) {
         assert_true(weir_span_equal(found, weir_span_of_string(id)));
     }

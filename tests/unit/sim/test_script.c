@@ -1,4 +1,5 @@
 /* Answers written down as runs of steps: what comes out of them, and where faults and pauses are put. */
+#include "sim/dialect.h"
 #include "sim/script.h"
 
 #include <setjmp.h>
@@ -16,7 +17,7 @@ static int setup(void **state) {
     struct fixture *fixture = test_calloc(1, sizeof *fixture);
     fixture->arena = weir_arena_new(0, 64 << 20);
     weir_buffer_init(&fixture->out, 1 << 24);
-    sim__script_init(&fixture->script, fixture->arena, true);
+    sim__script_init(&fixture->script, fixture->arena, SIM_FRAMING_EVENTS);
     *state = fixture;
     return 0;
 }
@@ -38,7 +39,7 @@ static struct sim_text pieces(struct fixture *fixture, const char *text) {
 
 static struct sim_steps steps(struct fixture *fixture, const struct sim_wishes *wishes, bool no_end) {
     struct sim_steps made;
-    sim__script_dress(&fixture->script, wishes, 5);
+    sim__script_dress(&fixture->script, wishes, &sim__openai, 5);
     assert_int_equal(sim__script_steps(&fixture->script, no_end, &made), WEIR_OK);
     return made;
 }
@@ -150,10 +151,10 @@ static void test_bytes(void **state) {
     struct sim_steps made = steps(fixture, &plain, false);
     assert_int_equal(made.count, 3);
     assert_string_equal(step(fixture, &made, 2), "data: {\"b\":\"ODk=\"}\n\n");
-    sim__script_init(&fixture->script, fixture->arena, false);
+    sim__script_init(&fixture->script, fixture->arena, SIM_FRAMING_BYTES);
     sim__script_run(&fixture->script, run);
     made = steps(fixture, &plain, false);
-    assert_false(made.events);
+    assert_int_equal(made.framing, SIM_FRAMING_BYTES);
     assert_string_equal(step(fixture, &made, 1), "4567");
     assert_string_equal(step(fixture, &made, 2), "89");
 }
