@@ -54,7 +54,7 @@ def cells_of(seen, client, back):
 def test_straight_to_the_simulator(native, client):
     """In its own API every client has all that the case says: so what differs through weir is weir's doing."""
     problems = [f"{name}: {problem}" for name, cell in cells_of(native, client, client.dialect).items()
-                for problem in differences(client, client.dialect, CASES[name], cell)]
+                for problem in judged(client, client.dialect, CASES[name], cell)]
     assert not problems, "\n".join(problems)
 
 
