@@ -15,4 +15,9 @@ void dialect__bound_anthropic_tools(const struct weir_json_found *tools, struct 
 /* An exclusive count (input without what caches gave and took) as the inclusive one of struct weir_usage. False: it says nothing. */
 bool dialect__read_anthropic_usage(struct weir_span object, struct weir_usage *usage);
 
+/* --- the front (anthropic_front.c) --- */
+
+enum weir_status dialect__anthropic_read_prompt(struct weir_exchange *exchange, const struct weir_json_node *root,
+                                                struct weir_prompt *prompt, struct weir_call_problem *problem);
+
 #endif

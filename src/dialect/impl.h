@@ -15,6 +15,8 @@
 /* "WEIR_NOT_FOUND" */
 enum { DIALECT_CODE_SIZE = 96 };
 void dialect__format_code(const struct weir_error_answer *error, char text[DIALECT_CODE_SIZE]);
+/* The status that it is answered with. */
+unsigned dialect__status(const struct weir_error_answer *error);
 void dialect__write_code(struct weir_json_writer *writer, const struct weir_error_answer *error);
 void dialect__write_message(struct weir_json_writer *writer, const char *name, const struct weir_error_answer *error);
 void dialect__write_details(struct weir_json_writer *writer, const struct weir_error_answer *error);

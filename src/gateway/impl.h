@@ -7,6 +7,7 @@
 #include "gateway/gateway.h"
 #include "net/http_server.h"
 #include "net/listener.h"
+#include "http/framing.h"
 #include "http/multipart.h"
 #include "net/pool.h"
 #include "net/spool.h"
@@ -54,8 +55,8 @@ struct weir_worker {
     struct weir_list lookups;  /* struct gateway__lookup: the store has yet to answer */
     struct weir_list parked;   /* requests that wait for room in a budget (park.c) */
     struct gateway__bindings *bindings;
-    struct weir_list spare_requests;
-    size_t request_count, spare_count, held_count;
+    struct weir_list spare_requests, spare_translations;
+    size_t request_count, spare_count, spare_translation_count, held_count;
     struct weir_timer second, drain;
     int64_t drain_until_ns, connections_told;
     struct weir_buffer log_batch;  /* access-log lines of this turn */
@@ -151,7 +152,7 @@ enum gateway__relay_mode {
     RELAY_NONE,
     RELAY_BUFFER, /* held until it is whole: JSON, errors */
     RELAY_PASS,   /* too large to hold: goes through as it comes */
-    RELAY_STREAM, /* server-sent events */
+    RELAY_STREAM, /* piece by piece: events, lines, an array's elements */
     RELAY_DRAIN   /* the client has all; the upstream's message has yet to end */
 };
 
@@ -182,9 +183,9 @@ struct gateway__relay {
     struct weir_buffer body;               /* RELAY_BUFFER: what has come */
     struct weir_buffer out;                /* RELAY_STREAM: what goes out with this turn's write */
     struct weir_buffer last;               /* RELAY_STREAM: the data event that may be the last */
-    size_t last_data_at, last_data_length; /* its data within `last` */
+    size_t last_data_at, last_data_length; /* its data within `last`, of lines and elements */
     bool has_last;
-    struct weir_sse sse;
+    struct weir_frames frames;
     int64_t content_events;
     struct weir_usage begun_usage; /* what the stream said at its beginning */
     size_t passed_bytes;           /* RELAY_PASS */
@@ -274,7 +275,8 @@ struct weir_request {
     struct weir_candidates candidates;
     size_t next_candidate;
     const struct weir_target *target;
-    const struct weir_price *price; /* of the target */
+    const struct weir_price *price;           /* of the target */
+    struct gateway__translation *translation; /* translate.h; NULL: no candidate needs it */
 
     /* what it may and did cost */
     struct weir_usage reserved_usage;
@@ -374,6 +376,8 @@ int64_t gateway__tokens_of(const struct weir_usage *usage); /* input and output;
 /* --- provider.c: limits and budgets of providers, attempt by attempt --- */
 /* Before an attempt at request->target. NEXT: it may be sent; RETRY: its provider is passed over; WAIT; ANSWER. */
 enum gateway__next gateway__provider_admit(struct weir_request *request);
+/* The next candidate is not tried, for this reason. RETRY. */
+enum gateway__next gateway__pass_over(struct weir_request *request, enum weir_reason reason);
 /* Every candidate has failed or was passed over. */
 enum gateway__next gateway__no_candidate(struct weir_request *request);
 /* What the attempt that has just failed may have cost, as far as that can be told; noted in its record. */
@@ -546,6 +550,8 @@ enum weir_status gateway__relay_head(struct weir_request *request);
 enum weir_status gateway__relay_body(struct weir_request *request, struct weir_span data);
 /* The upstream's message is complete. Gives what the pipeline is to do. */
 enum gateway__next gateway__relay_end(struct weir_request *request);
+/* The status that a provider's means for this client: one that only its own clients know becomes one that all do. */
+unsigned gateway__client_status(const struct weir_request *request, unsigned status);
 void gateway__relay_reset(struct weir_request *request);
 void gateway__write_upstream_fields(struct weir_request *request, struct weir_buffer *out);
 /* A provider that tells its credential back (errors do: "Incorrect API key provided: …") tells it to nobody: from `from` on, stars stand in its place. */
@@ -559,6 +565,8 @@ struct weir_span gateway__end_of_body(const struct weir_request *request, char t
 enum weir_status gateway__relay_pass_begin(struct weir_request *request);
 enum weir_status gateway__stream_body(struct weir_request *request, struct weir_span data);
 enum gateway__next gateway__stream_end(struct weir_request *request);
+/* Everything has been said: settles, and ends the body of a translated stream. */
+enum weir_status gateway__stream_complete(struct weir_request *request);
 /* Ends a stream that has begun with the dialect's error event. */
 void gateway__stream_fail(struct weir_request *request);
 /* The upstream failed. Another candidate, or the end. */

@@ -172,3 +172,15 @@ static const struct weir_option billing_rows[] = {
 };
 const struct weir_option_table weir_billing_options = {"billing", billing_rows, COUNT(billing_rows),
                                                        sizeof(struct weir_billing_settings)};
+
+static const struct weir_option dialects_rows[] = {
+    {.name = "strict_params",
+     .kind = WEIR_OPTION_BOOL,
+     .offset = AT(dialects, strict_params),
+     .initial = "false",
+     .live = true,
+     .prose =
+         "Refuse, with 400 that names it, a parameter that a request's provider does not have and that would be ignored where the request is translated. A request can say otherwise for itself with `x-weir-strict-params: true` or `false`."},
+};
+const struct weir_option_table weir_dialects_options = {"dialects", dialects_rows, COUNT(dialects_rows),
+                                                        sizeof(struct weir_dialects_settings)};

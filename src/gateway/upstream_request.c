@@ -1,6 +1,6 @@
 /* What goes to a provider: the request's head, and its body's own bytes but for the edits. */
 #include "base/memory.h"
-#include "gateway/impl.h"
+#include "gateway/translate.h"
 
 /* Request fields that providers use and that carry nothing of ours. */
 static const struct weir_span forwarded[] = {{"accept", 6},
@@ -68,6 +68,23 @@ static void write_forwarded(const struct weir_request *request, struct weir_buff
     }
 }
 
+/* Of a translated call: the client's other fields are for the dialect that it was asked in. */
+static void write_forwarded_translated(const struct weir_request *request, struct weir_buffer *out) {
+    const struct weir_texts *more = request->target->provider->forward_headers;
+    const struct weir_back_target *target = &request->translation->target;
+    if (target->version_name.length > 0)
+        (void)weir_http_write_field(out, target->version_name, target->version_value);
+    for (size_t i = 0; i < request->head->field_count; i++) {
+        const struct weir_http_field *field = &request->head->fields[i];
+        bool forward = weir_span_equal_ignore_case(field->name, WEIR_SPAN("user-agent"));
+        for (size_t j = 0; !forward && j < more->count; j++)
+            forward = weir_span_equal_ignore_case(field->name, more->at[j]);
+        if (forward && !weir_http_is_hop_by_hop(field->name) && !weir_http_name_in(field->name, ours, COUNT(ours)) &&
+            !weir_span_equal_ignore_case(field->name, target->version_name))
+            (void)weir_http_write_field(out, field->name, field->value);
+    }
+}
+
 /* A provider's base URL ends in the version of its own dialect; one that speaks another besides has that under the same URL, or, where its own has no
  * version (ollama), behind the other's. */
 static void write_prefix(const struct weir_request *request, struct weir_buffer *out) {
@@ -108,6 +125,17 @@ static void write_model_path(const struct weir_request *request, struct weir_buf
 }
 
 static void write_target(const struct weir_request *request, struct weir_buffer *out) {
+    if (gateway__is_translated(request)) {
+        const struct weir_back_target *target = &request->translation->target;
+        weir_buffer_append(out, WEIR_SPAN("POST "));
+        weir_buffer_append(out, request->target->provider->path_prefix);
+        weir_buffer_append(out, target->path);
+        if (target->query.length > 0)
+            weir_buffer_append_byte(out, '?');
+        weir_buffer_append(out, target->query);
+        weir_buffer_append(out, WEIR_SPAN(" HTTP/1.1\r\nHost: "));
+        return;
+    }
     weir_buffer_append(out, request->head->method);
     weir_buffer_append_byte(out, ' ');
     write_prefix(request, out);
@@ -158,7 +186,10 @@ static void write_head(struct weir_request *request, uint64_t body_length, struc
     weir_buffer_append(out, WEIR_SPAN("\r\ntraceparent: "));
     weir_buffer_append(out, weir_span_of_string(request->traceparent));
     weir_buffer_append(out, WEIR_SPAN("\r\n"));
-    write_forwarded(request, out);
+    if (gateway__is_translated(request))
+        write_forwarded_translated(request, out);
+    else
+        write_forwarded(request, out);
     weir_http_write_head_end(out);
 }
 
@@ -213,6 +244,10 @@ enum weir_status gateway__send_request(struct weir_request *request) {
         if (status == WEIR_OK)
             status = write_with_head(request, length, parts, 1);
         return status == WEIR_OK ? gateway__send_more(request) : status;
+    }
+    if (gateway__is_translated(request)) {
+        parts[1] = weir_buffer_span(&request->translation->body);
+        return write_with_head(request, parts[1].length, parts, 2);
     }
     if (format != NULL && format->edit_call != NULL && body.length > 0)
         status = format->edit_call(request->arena, &request->call, request->target->model, &splice);

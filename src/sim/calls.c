@@ -86,6 +86,7 @@ static void format_line(struct weir_buffer *out, const struct sim_call *call) {
     weir_buffer_append(out, weir_span_of_string(time_text));
     append_text(out, WEIR_SPAN("\",\"method\":"), call->method != NULL ? call->method : "");
     append_text(out, WEIR_SPAN(",\"path\":"), call->path != NULL ? call->path : "");
+    append_text(out, WEIR_SPAN(",\"dialect\":"), call->dialect != NULL ? call->dialect : "");
     append_text(out, WEIR_SPAN(",\"request_id\":"), call->request_id);
     append_text(out, WEIR_SPAN(",\"model\":"), call->model);
     append_bool(out, WEIR_SPAN(",\"stream\":"), call->stream);
@@ -94,6 +95,7 @@ static void format_line(struct weir_buffer *out, const struct sim_call *call) {
     append_number(out, WEIR_SPAN(",\"prompt_tokens\":"), call->usage.input);
     append_number(out, WEIR_SPAN(",\"completion_tokens\":"), call->usage.output);
     append_number(out, WEIR_SPAN(",\"cached_tokens\":"), call->usage.cached);
+    append_number(out, WEIR_SPAN(",\"cache_write_tokens\":"), call->usage.cache_write);
     append_number(out, WEIR_SPAN(",\"reasoning_tokens\":"), call->usage.reasoning);
     append_number(out, WEIR_SPAN(",\"units\":"), call->usage.units);
     append_text(out, WEIR_SPAN(",\"unit\":"), weir_unit_name(call->usage.unit));

@@ -22,6 +22,7 @@ struct sim_call {
     bool stream;
     unsigned status;           /* that was sent; 0: no head was */
     const char *method, *path; /* of the endpoint, static; NULL: none */
+    const char *dialect;       /* that it is of; static */
     struct weir_usage usage;
     bool complete; /* the whole answer was handed to the socket */
     bool aborted;  /* the client left first */

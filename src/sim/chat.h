@@ -57,8 +57,11 @@ struct sim_chat {
     struct sim_tool_call *tools; /* the same in every choice; NULL: text */
     size_t tool_count;
     struct sim_tool_step *steps;
-    size_t longest;       /* tokens of the longest choice */
-    int64_t token_weight; /* tokens that one piece counts as (more than 1 for huge answers alone) */
+    const char *reasoning_name; /* the member that thoughts are told in, as others than OpenAI do; NULL: they are not */
+    struct sim_text thoughts;   /* the same in every choice, before its text */
+    bool refusing;              /* the text is a refusal */
+    size_t longest;             /* tokens of the longest choice, thoughts that are told included */
+    int64_t token_weight;       /* tokens that one piece counts as (more than 1 for huge answers alone) */
     int64_t prompt_tokens;
     int64_t cached_tokens;
     int64_t reasoning_tokens;  /* of all choices */
@@ -73,6 +76,10 @@ struct sim_memory {
 /* Remembers a prompt, and tells how many of its tokens were in the cache: three quarters of a prompt that is repeated, and of any
  * prompt of a model whose name says so. */
 int64_t sim__memory_cached(struct sim_memory *memory, uint64_t hash, struct weir_span model, int64_t prompt_tokens);
+
+/* The same table asked and told apart, for who remembers other things than whole prompts. */
+bool sim__memory_has(const struct sim_memory *memory, uint64_t hash);
+void sim__memory_keep(struct sim_memory *memory, uint64_t hash);
 
 /* Reads `body` and decides the answer. All of *chat lives in `arena`; `scratch` is used meanwhile and may be reset
  * afterwards. `huge_bytes` > 0 makes the answer's text that long. WEIR_EINVAL: *refusal tells, and chat->model is set

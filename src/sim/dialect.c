@@ -4,6 +4,8 @@
 /* In the order in which paths that several have are given away. OpenAI's comes first: it claims nothing, and gets what no other claims. */
 static const struct sim_dialect *const dialects[] = {
     &sim__openai,
+    &sim__anthropic,
+    &sim__gemini,
     &sim__ollama,
 };
 enum { DIALECT_COUNT = sizeof dialects / sizeof dialects[0] };

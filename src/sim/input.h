@@ -17,7 +17,7 @@ struct sim_refusal {
     const char *code;  /* NULL: null */
     bool has_retry_after;
     int64_t retry_after_s;
-    char message[240];
+    char message[640];
 };
 
 void sim__refuse(struct sim_refusal *refusal, unsigned status, const char *param, const char *code, const char *format,

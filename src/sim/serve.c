@@ -59,7 +59,7 @@ static void read_caller(struct sim_caller *caller, const struct weir_http_field 
     } rows[] = {
         {WEIR_SPAN("authorization"), &caller->authorization}, {WEIR_SPAN("x-api-key"), &caller->x_api_key},
         {WEIR_SPAN("x-goog-api-key"), &caller->google_key},   {WEIR_SPAN("anthropic-version"), &caller->version},
-        {WEIR_SPAN("anthropic-beta"), &caller->betas},
+        {WEIR_SPAN("anthropic-beta"), &caller->betas},        {WEIR_SPAN("host"), &caller->host},
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         if (weir_span_equal_ignore_case(field->name, rows[i].name)) {
@@ -71,10 +71,10 @@ static void read_caller(struct sim_caller *caller, const struct weir_http_field 
 /* Spans into the parser's block, moved to the connection's copy of it. */
 static void rebase(struct sim_request *request, struct weir_span block, const struct weir_buffer *copy) {
     struct sim_caller *caller = &request->caller;
-    struct weir_span *spans[] = {&request->method,    &request->target, &request->path,         &request->query,
-                                 &request->id,        &request->type,   &request->object,       &request->wishes.script,
-                                 &caller->path,       &caller->query,   &caller->authorization, &caller->x_api_key,
-                                 &caller->google_key, &caller->version, &caller->betas};
+    struct weir_span *spans[] = {&request->method,   &request->target,    &request->path,   &request->query,
+                                 &request->id,       &request->type,      &request->object, &request->wishes.script,
+                                 &caller->path,      &caller->query,      &caller->host,    &caller->authorization,
+                                 &caller->x_api_key, &caller->google_key, &caller->version, &caller->betas};
     for (size_t i = 0; i < sizeof spans / sizeof spans[0]; i++) {
         uintptr_t offset = (uintptr_t)spans[i]->at - (uintptr_t)block.at;
         if (offset <= block.length) {
@@ -85,6 +85,7 @@ static void rebase(struct sim_request *request, struct weir_span block, const st
 
 void sim__serve_head(struct sim_connection *connection, const struct weir_http_head *head, struct weir_span block) {
     const struct sim_settings *settings = &connection->server->settings;
+    const struct weir_span none = WEIR_SPAN("");
     struct sim_request *request = &connection->request;
     *request = (struct sim_request){
         .method = head->method,
@@ -95,7 +96,14 @@ void sim__serve_head(struct sim_connection *connection, const struct weir_http_h
         .type = WEIR_SPAN(""),
         .http10 = head->minor_version == 0,
         .keep_alive = head->keep_alive,
-        .caller = {.path = head->path, .query = head->query},
+        .caller = {.path = head->path,
+                   .query = head->query,
+                   .host = none,
+                   .authorization = none,
+                   .x_api_key = none,
+                   .google_key = none,
+                   .version = none,
+                   .betas = none},
         .wishes = {.first_token_ms = settings->first_token_ms,
                    .tokens_per_second = settings->tokens_per_second,
                    .tokens = settings->output_tokens},
@@ -104,7 +112,7 @@ void sim__serve_head(struct sim_connection *connection, const struct weir_http_h
     for (size_t i = 0; i < head->field_count; i++) {
         const struct weir_http_field *field = &head->fields[i];
         char first = field->name.length > 0 ? (char)(field->name.at[0] | 0x20) : '\0';
-        if (first == 'a' || first == 'x') {
+        if (first == 'a' || first == 'x' || first == 'h') {
             read_caller(&request->caller, field);
         }
         if (first == 'c' && weir_span_equal_ignore_case(field->name, WEIR_SPAN("content-type"))) {

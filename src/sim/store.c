@@ -93,7 +93,8 @@ enum weir_status sim__store_add(struct sim_store *store, struct sim_object *obje
     weir_list_append(&store->objects[object->kind], &object->link);
     store->counts[object->kind]++;
     store->bytes += object->bytes;
-    if (object->kind != SIM_OBJECT_FILE && store->counts[object->kind] > SIM_STORE_MAX_OBJECTS) {
+    bool is_file = object->kind == SIM_OBJECT_FILE || object->kind == SIM_OBJECT_NATIVE_FILE;
+    if (!is_file && store->counts[object->kind] > SIM_STORE_MAX_OBJECTS) {
         sim__store_remove(store, WEIR_CONTAINER_OF(store->objects[object->kind].next, struct sim_object, link));
     }
     return WEIR_OK;

@@ -8,7 +8,16 @@
 #include "base/arena.h"
 #include "base/list.h"
 
-enum sim_object_kind { SIM_OBJECT_RESPONSE, SIM_OBJECT_FILE, SIM_OBJECT_BATCH, SIM_OBJECT_UPLOAD, SIM_OBJECT_KINDS };
+/* Files and batches of other dialects than OpenAI's are kinds of their own: nobody finds those of another API in his lists. */
+enum sim_object_kind {
+    SIM_OBJECT_RESPONSE,
+    SIM_OBJECT_FILE,
+    SIM_OBJECT_BATCH,
+    SIM_OBJECT_UPLOAD,
+    SIM_OBJECT_NATIVE_FILE,
+    SIM_OBJECT_NATIVE_BATCH,
+    SIM_OBJECT_KINDS
+};
 
 struct sim_object {
     struct weir_list link; /* of its kind, oldest first; in the store */

@@ -31,11 +31,13 @@ static void test_line(void **state) {
                             .status = 200,
                             .method = "POST",
                             .path = "/a",
+                            .dialect = "openai",
                             .usage.units = 4,
                             .usage.unit = WEIR_UNIT_IMAGE,
                             .usage.input = 5,
                             .usage.output = 7,
                             .usage.cached = 2,
+                            .usage.cache_write = 3,
                             .usage.reasoning = 1,
                             .complete = true,
                             .request_id = "r\"1",
@@ -48,9 +50,9 @@ static void test_line(void **state) {
     bytes[length] = '\0';
     assert_string_equal(
         bytes,
-        "{\"n\":3,\"time\":\"1970-01-01T00:00:00.000000Z\",\"method\":\"POST\",\"path\":\"/a\",\"request_id\":\"r\\\"1\",\"model\":\"m\","
+        "{\"n\":3,\"time\":\"1970-01-01T00:00:00.000000Z\",\"method\":\"POST\",\"path\":\"/a\",\"dialect\":\"openai\",\"request_id\":\"r\\\"1\",\"model\":\"m\","
         "\"stream\":false,\"status\":200,\"fault\":null,\"prompt_tokens\":5,\"completion_tokens\":7,"
-        "\"cached_tokens\":2,\"reasoning_tokens\":1,\"units\":4,\"unit\":\"image\",\"complete\":true,\"aborted\":false}\n");
+        "\"cached_tokens\":2,\"cache_write_tokens\":3,\"reasoning_tokens\":1,\"units\":4,\"unit\":\"image\",\"complete\":true,\"aborted\":false}\n");
     struct weir_buffer out;
     weir_buffer_init(&out, 4000);
     sim__calls_write(&calls, &out);

@@ -208,9 +208,11 @@ static void test_plain(void **state) {
     assert_true(has(fixture, "\"x_sim\":{\"served\":1}"));
     control(fixture, "GET", "/_sim/log", "");
     assert_true(has(fixture, "{\"n\":1,\"time\":\"2"));
-    assert_true(has(fixture, "\"request_id\":\"one\",\"model\":\"m\",\"stream\":false,\"status\":200,\"fault\":null,"
-                             "\"prompt_tokens\":9,\"completion_tokens\":16,\"cached_tokens\":0,\"reasoning_tokens\":0,"
-                             "\"units\":0,\"unit\":\"none\",\"complete\":true,\"aborted\":false}\n"));
+    assert_true(has(
+        fixture,
+        "\"request_id\":\"one\",\"model\":\"m\",\"stream\":false,\"status\":200,\"fault\":null,"
+        "\"prompt_tokens\":9,\"completion_tokens\":16,\"cached_tokens\":0,\"cache_write_tokens\":0,\"reasoning_tokens\":0,"
+        "\"units\":0,\"unit\":\"none\",\"complete\":true,\"aborted\":false}\n"));
     control(fixture, "DELETE", "/_sim/log", "");
     control(fixture, "GET", "/_sim/log", "");
     assert_true(has(fixture, "content-length: 0\r\n"));
@@ -378,7 +380,7 @@ static void test_large_and_slow_reader(void **state) {
     assert_non_null(strstr(last, "0\r\n\r\n"));
     await(
         fixture, "/_sim/log",
-        "\"completion_tokens\":100000,\"cached_tokens\":0,\"reasoning_tokens\":0,\"units\":0,\"unit\":\"none\",\"complete\":true");
+        "\"completion_tokens\":100000,\"cached_tokens\":0,\"cache_write_tokens\":0,\"reasoning_tokens\":0,\"units\":0,\"unit\":\"none\",\"complete\":true");
 }
 
 /* --- faults --- */
@@ -397,7 +399,7 @@ static void test_status_faults(void **state) {
     expect_log(
         fixture,
         "\"status\":503,\"fault\":\"status=503; retry-after=2\",\"prompt_tokens\":0,\"completion_tokens\":0,"
-        "\"cached_tokens\":0,\"reasoning_tokens\":0,\"units\":0,\"unit\":\"none\",\"complete\":true,\"aborted\":false}");
+        "\"cached_tokens\":0,\"cache_write_tokens\":0,\"reasoning_tokens\":0,\"units\":0,\"unit\":\"none\",\"complete\":true,\"aborted\":false}");
     call(fixture, "x-sim-fault: status=429; code=insufficient_quota\r\n", PLAIN);
     assert_true(has(fixture, "\"type\":\"insufficient_quota\",\"param\":null,\"code\":\"insufficient_quota\""));
     assert_false(has(fixture, "retry-after"));
@@ -421,9 +423,10 @@ static void test_connection_faults(void **state) {
     call(fixture, "x-sim-fault: reset\r\n", PLAIN);
     assert_true(fixture->reset);
     assert_int_equal(fixture->length, 0);
-    expect_log(fixture,
-               "\"status\":0,\"fault\":\"reset\",\"prompt_tokens\":0,\"completion_tokens\":0,\"cached_tokens\":0,"
-               "\"reasoning_tokens\":0,\"units\":0,\"unit\":\"none\",\"complete\":false,\"aborted\":false}");
+    expect_log(
+        fixture,
+        "\"status\":0,\"fault\":\"reset\",\"prompt_tokens\":0,\"completion_tokens\":0,\"cached_tokens\":0,\"cache_write_tokens\":0,"
+        "\"reasoning_tokens\":0,\"units\":0,\"unit\":\"none\",\"complete\":false,\"aborted\":false}");
     call(fixture, "x-sim-fault: close\r\n", PLAIN);
     assert_false(fixture->reset);
     assert_int_equal(fixture->length, 0);
@@ -437,7 +440,7 @@ static void test_connection_faults(void **state) {
     assert_int_equal(occurrences(fixture, "data: "), 1 + 8);
     expect_log(
         fixture,
-        "\"prompt_tokens\":9,\"completion_tokens\":8,\"cached_tokens\":6,\"reasoning_tokens\":0,\"units\":0,\"unit\":\"none\",\"complete\":false");
+        "\"prompt_tokens\":9,\"completion_tokens\":8,\"cached_tokens\":6,\"cache_write_tokens\":0,\"reasoning_tokens\":0,\"units\":0,\"unit\":\"none\",\"complete\":false");
     call(fixture, "x-sim-fault: reset-mid\r\n", PLAIN);
     assert_true(fixture->reset);
     assert_true(has(fixture, "\"object\":"));
@@ -480,7 +483,7 @@ static void test_cut_faults(void **state) {
     assert_true(has(fixture, "[DONE]"));
     expect_log(
         fixture,
-        "\"completion_tokens\":16,\"cached_tokens\":6,\"reasoning_tokens\":0,\"units\":0,\"unit\":\"none\",\"complete\":true");
+        "\"completion_tokens\":16,\"cached_tokens\":6,\"cache_write_tokens\":0,\"reasoning_tokens\":0,\"units\":0,\"unit\":\"none\",\"complete\":true");
     call(fixture, "x-sim-fault: no-usage\r\n", PLAIN);
     assert_false(has(fixture, "usage"));
     call(fixture, "x-sim-fault: wrong-usage=1000\r\n", PLAIN);
