@@ -4,7 +4,7 @@
 #include "sim/schema.h"
 #include "sim/scripted.h"
 
-enum { MAX_LOGPROBS = 20, MAX_PARALLEL = 4, CACHED_CONTENT_TOKENS = 1024, SEARCH_TOKENS = 24 };
+enum { MAX_LOGPROBS = 20, MAX_PARALLEL = 2, CACHED_CONTENT_TOKENS = 1024, SEARCH_TOKENS = 24 };
 enum { LEAST_THOUGHTS = 8, MORE_THOUGHTS = 25 };
 
 struct reading {
@@ -170,7 +170,6 @@ static bool read_cached(struct reading *reading) {
 /* --- what the answer is made of --- */
 
 static struct sim_gemini_part *add_part(struct sim_gemini_candidate *candidate, enum sim_gemini_part_kind kind) {
-    weir_bug_on(candidate->part_count == SIM_GEMINI_MAX_PARTS);
     struct sim_gemini_part *part = &candidate->parts[candidate->part_count++];
     *part = (struct sim_gemini_part){.kind = kind, .name = WEIR_SPAN(""), .id = WEIR_SPAN("")};
     part->signature = WEIR_SPAN("");
@@ -403,8 +402,7 @@ static bool make_script(struct reading *reading) {
         gemini->cached = scripted->usage.cached;
         gemini->tool_use = scripted->tool_input;
     }
-    if (finish == NULL || scripted->count > SIM_GEMINI_MAX_PARTS) {
-        sim__refuse(reading->refusal, 400, NULL, NULL, "x-sim-script: at most %d blocks.", SIM_GEMINI_MAX_PARTS);
+    if (finish == NULL) {
         return false;
     }
     for (size_t i = 0; i < scripted->count; i++) {
@@ -487,11 +485,24 @@ static int64_t tool_tokens(yyjson_val *root) {
     return tokens;
 }
 
+/* Room for a thought, and for what the simulator makes behind it: a text, or calls. */
+static bool make_room(struct reading *reading) {
+    struct sim_gemini *gemini = reading->gemini;
+    size_t room = reading->task->scripted != NULL ? reading->task->scripted->count : 1 + MAX_PARALLEL;
+    gemini->candidates = weir_arena_array(reading->arena, gemini->count, sizeof *gemini->candidates);
+    for (size_t i = 0; i < gemini->count && gemini->candidates != NULL; i++) {
+        gemini->candidates[i].parts = weir_arena_array(reading->arena, room, sizeof *gemini->candidates[i].parts);
+        if (gemini->candidates[i].parts == NULL) {
+            return false;
+        }
+    }
+    return gemini->candidates != NULL;
+}
+
 static bool make_answer(struct reading *reading) {
     struct sim_gemini *gemini = reading->gemini;
     gemini->token_weight = 1;
-    gemini->candidates = weir_arena_array(reading->arena, gemini->count, sizeof *gemini->candidates);
-    if (gemini->candidates == NULL) {
+    if (!make_room(reading)) {
         return false;
     }
     if (reading->task->scripted != NULL) {

@@ -27,10 +27,10 @@ struct sim_gemini_part {
     struct weir_span signature; /* in base64; empty: none. A streamed text's comes at its end */
 };
 
-enum { SIM_GEMINI_MAX_PARTS = 16, SIM_GEMINI_MAX_CANDIDATES = 8, SIM_GEMINI_MAX_STOPS = 5 };
+enum { SIM_GEMINI_MAX_CANDIDATES = 8, SIM_GEMINI_MAX_STOPS = 5 };
 
 struct sim_gemini_candidate {
-    struct sim_gemini_part parts[SIM_GEMINI_MAX_PARTS];
+    struct sim_gemini_part *parts;
     size_t part_count;
     const char *finish_reason;
     const char *finish_message; /* NULL: none */

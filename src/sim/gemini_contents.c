@@ -66,11 +66,8 @@ static int64_t media_tokens(enum sim_modality modality, size_t bytes) {
     return sim__input_tokens(bytes);
 }
 
-/* What a description calls it: its type, as it was given. */
-/* What sim__media_describe calls it. */
-static const char *word_of(struct weir_span type) {
-    return begins(type, "image/") ? "image" : "file";
-}
+/* What each is called in the description, as for chat completions. */
+static const char *const media_names[SIM_MODALITIES] = {"file", "image", "video", "audio", "file"};
 
 static bool read_blob(yyjson_val *blob, struct sim_gemini_contents *contents, struct sim_refusal *refusal) {
     struct weir_span type = sim__input_text(sim__gemini_get(blob, "mimeType"));
@@ -90,7 +87,7 @@ static bool read_blob(yyjson_val *blob, struct sim_gemini_contents *contents, st
         struct weir_span span = weir_buffer_span(&bytes);
         contents->hash = sim__hash(contents->hash, span);
         contents->tokens[modality] += media_tokens(modality, span.length);
-        sim__media_describe(word_of(type), type, span, sim__input_text(sim__gemini_get(blob, "displayName")),
+        sim__media_describe(media_names[modality], type, span, sim__input_text(sim__gemini_get(blob, "displayName")),
                             &contents->arrived);
     }
     weir_buffer_release(&bytes);
@@ -113,7 +110,7 @@ static bool read_file(yyjson_val *file, struct sim_gemini_contents *contents, st
     modality = modality == SIM_MODALITY_TEXT ? SIM_MODALITY_DOCUMENT : modality;
     contents->hash = sim__hash(contents->hash, uri);
     contents->tokens[modality] += media_tokens(modality, AUDIO_SECOND_BYTES);
-    sim__media_refer(word_of(type), "url", uri, &contents->arrived);
+    sim__media_refer(media_names[modality], "url", uri, &contents->arrived);
     return true;
 }
 

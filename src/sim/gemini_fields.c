@@ -24,34 +24,52 @@ struct field {
     enum kind kind;
     bool many;
     enum sim_gemini_message message;
-    const char *const *names; /* of an enumeration; NULL ends them */
+    const char *const *names; /* of an enumeration, behind its type; NULL ends them */
 };
 
-static const char *const type_names[] = {"type_unspecified", "string", "number", "integer", "boolean", "array",
-                                         "object",           "null",   NULL};
-static const char *const mode_names[] = {"MODE_UNSPECIFIED", "AUTO", "ANY", "NONE", "VALIDATED", NULL};
+static const char *const type_names[] = {"Type",  "type_unspecified", "string", "number", "integer", "boolean",
+                                         "array", "object",           "null",   NULL};
+static const char *const mode_names[] = {
+    "FunctionCallingConfig.Mode", "MODE_UNSPECIFIED", "AUTO", "ANY", "NONE", "VALIDATED", NULL};
 static const char *const level_names[] = {
-    "THINKING_LEVEL_UNSPECIFIED", "MINIMAL", "LOW", "MEDIUM", "HIGH", "XHIGH", NULL};
-static const char *const category_names[] = {"HARM_CATEGORY_UNSPECIFIED",       "HARM_CATEGORY_HARASSMENT",
-                                             "HARM_CATEGORY_HATE_SPEECH",       "HARM_CATEGORY_SEXUALLY_EXPLICIT",
-                                             "HARM_CATEGORY_DANGEROUS_CONTENT", "HARM_CATEGORY_CIVIC_INTEGRITY",
-                                             "HARM_CATEGORY_JAILBREAK",         NULL};
-static const char *const threshold_names[] = {"HARM_BLOCK_THRESHOLD_UNSPECIFIED",
+    "ThinkingConfig.ThinkingLevel", "THINKING_LEVEL_UNSPECIFIED", "MINIMAL", "LOW", "MEDIUM", "HIGH", "XHIGH", NULL};
+static const char *const category_names[] = {"HarmCategory",
+                                             "HARM_CATEGORY_UNSPECIFIED",
+                                             "HARM_CATEGORY_HARASSMENT",
+                                             "HARM_CATEGORY_HATE_SPEECH",
+                                             "HARM_CATEGORY_SEXUALLY_EXPLICIT",
+                                             "HARM_CATEGORY_DANGEROUS_CONTENT",
+                                             "HARM_CATEGORY_CIVIC_INTEGRITY",
+                                             "HARM_CATEGORY_JAILBREAK",
+                                             NULL};
+static const char *const threshold_names[] = {"SafetySetting.HarmBlockThreshold",
+                                              "HARM_BLOCK_THRESHOLD_UNSPECIFIED",
                                               "BLOCK_LOW_AND_ABOVE",
                                               "BLOCK_MEDIUM_AND_ABOVE",
                                               "BLOCK_ONLY_HIGH",
                                               "BLOCK_NONE",
                                               "OFF",
                                               NULL};
-static const char *const modality_names[] = {"MODALITY_UNSPECIFIED", "TEXT", "IMAGE", "AUDIO", NULL};
-static const char *const resolution_names[] = {"MEDIA_RESOLUTION_UNSPECIFIED", "MEDIA_RESOLUTION_LOW",
-                                               "MEDIA_RESOLUTION_MEDIUM",      "MEDIA_RESOLUTION_HIGH",
-                                               "MEDIA_RESOLUTION_ULTRA_HIGH",  NULL};
-static const char *const language_names[] = {"LANGUAGE_UNSPECIFIED", "PYTHON", NULL};
-static const char *const outcome_names[] = {"OUTCOME_UNSPECIFIED", "OUTCOME_OK", "OUTCOME_FAILED",
-                                            "OUTCOME_DEADLINE_EXCEEDED", NULL};
-static const char *const behavior_names[] = {"UNSPECIFIED", "BLOCKING", "NON_BLOCKING", NULL};
-static const char *const scheduling_names[] = {"SCHEDULING_UNSPECIFIED", "SILENT", "WHEN_IDLE", "INTERRUPT", NULL};
+static const char *const modality_names[] = {
+    "GenerationConfig.Modality", "MODALITY_UNSPECIFIED", "TEXT", "IMAGE", "AUDIO", NULL};
+static const char *const resolution_names[] = {"GenerationConfig.MediaResolution",
+                                               "MEDIA_RESOLUTION_UNSPECIFIED",
+                                               "MEDIA_RESOLUTION_LOW",
+                                               "MEDIA_RESOLUTION_MEDIUM",
+                                               "MEDIA_RESOLUTION_HIGH",
+                                               "MEDIA_RESOLUTION_ULTRA_HIGH",
+                                               NULL};
+static const char *const language_names[] = {"ExecutableCode.Language", "LANGUAGE_UNSPECIFIED", "PYTHON", NULL};
+static const char *const outcome_names[] = {"CodeExecutionResult.Outcome",
+                                            "OUTCOME_UNSPECIFIED",
+                                            "OUTCOME_OK",
+                                            "OUTCOME_FAILED",
+                                            "OUTCOME_DEADLINE_EXCEEDED",
+                                            NULL};
+static const char *const behavior_names[] = {"FunctionDeclaration.Behavior", "UNSPECIFIED", "BLOCKING", "NON_BLOCKING",
+                                             NULL};
+static const char *const scheduling_names[] = {
+    "FunctionResponse.Scheduling", "SCHEDULING_UNSPECIFIED", "SILENT", "WHEN_IDLE", "INTERRUPT", NULL};
 
 static const struct field request_fields[] = {
     {"model", KIND_TEXT, ONE, 0, NULL},
@@ -425,13 +443,13 @@ static bool read_whole(struct walk *walk, const struct field *field, yyjson_val 
 }
 
 static bool read_name(struct walk *walk, const struct field *field, yyjson_val *value) {
-    for (size_t i = 0; field->names[i] != NULL; i++) {
+    for (size_t i = 1; field->names[i] != NULL; i++) {
         if (weir_span_equal_ignore_case(sim__input_text(value), weir_span_of_string(field->names[i]))) {
             (void)yyjson_set_strn(value, field->names[i], strlen(field->names[i]));
             return true;
         }
     }
-    return refuse_value(walk, "type.googleapis.com/google.ai.generativelanguage.v1beta.", field->name, value);
+    return refuse_value(walk, "type.googleapis.com/google.ai.generativelanguage.v1beta.", field->names[0], value);
 }
 
 static bool read_message(struct walk *walk, enum sim_gemini_message message, yyjson_val *object);

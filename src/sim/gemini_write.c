@@ -287,7 +287,10 @@ static void write_piece(const struct stream *stream, size_t index, const struct 
         weir_buffer_append(out, WEIR_SPAN("{\"text\":"));
         sim__text_write_token(&part->text, token, out);
     }
-    end_part(part, part->kind == SIM_GEMINI_CALL, out);
+    /* The last text's signature comes with the end. */
+    const struct sim_gemini_candidate *candidate = &stream->gemini->candidates[index];
+    bool is_last = part == &candidate->parts[candidate->part_count - 1];
+    end_part(part, part->kind == SIM_GEMINI_CALL || (!is_last && token + 1 == part->text.count), out);
     weir_buffer_append(out, WEIR_SPAN("],\"role\":\"model\"}"));
     end_candidate(stream->gemini, index, false, out);
     if (stream->gemini->logprobs && part->kind == SIM_GEMINI_TEXT) {
@@ -436,7 +439,7 @@ enum weir_status sim__gemini_stream(const struct sim_gemini *gemini, struct sim_
     *stream = (struct stream){
         .gemini = gemini,
         .task = task,
-        .line_end = task->wishes->crlf ? WEIR_SPAN("\r\n") : WEIR_SPAN("\n"),
+        .line_end = WEIR_SPAN("\r\n"), /* as the API's always do */
         .comments = task->wishes->comments,
         .multiline = task->wishes->multiline,
         .pieces = gemini->count * gemini->longest,

@@ -2,6 +2,7 @@
 from .matrix_cases import CITY
 from .matrix_clients import MISCOUNTS_STREAMS, RAISES, STATUS, USAGE, finish_words, usage_expected
 from .matrix_run import facts, request_problems
+from .vendor_types import knows_path
 
 ARGUMENTS = {"city": CITY, "days": "three"}
 
@@ -60,7 +61,10 @@ def of_arrival(client, back, case, cell):
     problems = []
     if not cell.requests:
         return ["nothing arrived at the provider"]
-    found = facts(back, cell.requests[-1][1]) if case.arrives else {}
+    path, body = cell.requests[-1]
+    if not knows_path(back, path):
+        return [f"it arrived at {path}, which {back} does not have"]
+    found = facts(back, body) if case.arrives else {}
     for name, wanted in case.arrives.items():
         if name == "turns":
             wanted = [{**turn, **({"thoughts": got["thoughts"]} if "thoughts" in got and "thoughts" not in turn else {})}

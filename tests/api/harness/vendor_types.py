@@ -12,7 +12,6 @@ import json
 import pkgutil
 import sys
 import typing
-from collections.abc import Mapping
 
 import anthropic.types
 import google.genai.types as gemini
@@ -148,6 +147,7 @@ REQUESTS = {
     "openai": {"/v1/chat/completions": typed_dict(openai.types.chat.completion_create_params.CompletionCreateParams),
                "/v1/embeddings": typed_dict(openai.types.embedding_create_params.EmbeddingCreateParams)},
     "responses": {"/v1/responses": typed_dict(openai.types.responses.response_create_params.ResponseCreateParams),
+                  "/v1/embeddings": typed_dict(openai.types.embedding_create_params.EmbeddingCreateParams),
                   "/v1/responses/input_tokens": typed_dict(openai.types.responses.input_token_count_params.InputTokenCountParams)},
     "anthropic": {"/v1/messages": typed_dict(anthropic.types.message_create_params.MessageCreateParams),
                   "/v1/messages/count_tokens": typed_dict(anthropic.types.message_count_tokens_params.MessageCountTokensParams)},
@@ -181,21 +181,17 @@ def run(judge, text):
     return []
 
 
-def names_of(value):
-    """Every member's name anywhere in a JSON value."""
-    if isinstance(value, Mapping):
-        for name, inner in value.items():
-            yield name
-            yield from names_of(inner)
-    elif isinstance(value, list):
-        for inner in value:
-            yield from names_of(inner)
+def judge_of(dialect, path):
+    return next((judge for end, judge in REQUESTS[dialect].items() if path.partition("?")[0].endswith(end)), None)
+
+
+def knows_path(dialect, path):
+    return judge_of(dialect, path) is not None
 
 
 def problems(dialect, path, body):
     """What the vendor's types find wrong with a request's body (bytes or text) to this path; [] where nothing."""
-    path = path.partition("?")[0]
-    judge = next((judge for end, judge in REQUESTS[dialect].items() if path.endswith(end)), None)
+    judge = judge_of(dialect, path)
     if judge is None:
         return [f"{dialect} has no {path}"]
     return run(judge, body)
