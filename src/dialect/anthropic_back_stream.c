@@ -234,6 +234,7 @@ static void begin(struct stream *stream, const struct weir_json_node *root) {
     tell(stream, &(struct weir_delta){.kind = WEIR_DELTA_BEGIN,
                                       .id = text_of(message, "id"),
                                       .model = text_of(message, "model"),
+                                      .usage = stream->begun_usage,
                                       .service_tier = text_of(usage, "service_tier")});
 }
 
