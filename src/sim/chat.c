@@ -3,11 +3,13 @@
 
 #include "json/scan.h"
 #include "json/write.h"
+#include "sim/chat_scripted.h"
 #include "sim/schema.h"
 #include "sim/settings.h"
 
 #include <yyjson.h>
 
+#define MAX_NOTES_BYTES ((size_t)1024 * 1024)
 enum { IMAGE_TOKENS = 85, OTHER_PART_TOKENS = 50, MAX_CHOICES = 128 };
 
 /* All members of CreateChatCompletionRequest; anything else is unknown to the provider that is played. */
@@ -263,6 +265,17 @@ static yyjson_val *wanted_schema(yyjson_val *root, bool *json) {
     return sim__input_is(type, "json_schema") ? yyjson_obj_get(yyjson_obj_get(format, "json_schema"), "schema") : NULL;
 }
 
+/* The notes on what came with the last message, before the words. */
+static bool add_notes(struct reading *reading, struct sim_text *text) {
+    struct weir_buffer notes;
+    yyjson_val *last = yyjson_arr_get_last(yyjson_obj_get(reading->root, "messages"));
+    weir_buffer_init(&notes, MAX_NOTES_BYTES);
+    bool done = sim__openai_notes(reading->arena, yyjson_obj_get(last, "content"), &notes) == WEIR_OK &&
+                sim__text_after(reading->arena, weir_buffer_span(&notes), text) == WEIR_OK;
+    weir_buffer_release(&notes);
+    return done;
+}
+
 static bool make_text(struct reading *reading, size_t choice, size_t natural, size_t limit, struct sim_choice *made) {
     bool json = false;
     bool stopped = false;
@@ -270,7 +283,11 @@ static bool make_text(struct reading *reading, size_t choice, size_t natural, si
     made->finish_reason = "stop";
     if (!json) {
         made->text = sim__text_words(sim__mix(reading->seed + choice), natural < limit ? natural : limit);
-        if (natural > limit) {
+        if (!add_notes(reading, &made->text)) {
+            return false;
+        }
+        if (natural > limit || made->text.count > limit) {
+            made->text.count = made->text.count < limit ? made->text.count : limit;
             made->finish_reason = "length";
         }
     } else if ((schema != NULL ? sim__schema_text(reading->arena, schema, reading->seed, &made->text)

@@ -1,5 +1,6 @@
 /* POST /v1/chat/completions as one of the endpoints. */
 #include "sim/answer.h"
+#include "sim/chat_scripted.h"
 #include "sim/stream.h"
 #include "sim/task.h"
 
@@ -32,6 +33,9 @@ enum weir_status sim__chat_answer(struct sim_task *task) {
     };
     if (facts.id == NULL) {
         return WEIR_ENOMEM;
+    }
+    if (task->scripted != NULL) {
+        return sim__chat_scripted(task, chat, &facts);
     }
     if (!chat->stream) {
         sim__answer_write(chat, &facts, task->out);

@@ -1,11 +1,14 @@
 /* POST /v1/responses: reading what is asked for and deciding the answer. See responses.h for the rest. */
 #include "sim/responses.h"
 
+#include "sim/chat_scripted.h"
 #include "sim/schema.h"
+#include "sim/signature.h"
 
 #include <yyjson.h>
 
 enum { ID_DIGITS = 32, SUMMARY_TOKENS = 6, MAX_METADATA = 16, IMAGE_TOKENS = 85 };
+#define MAX_NOTES_BYTES ((size_t)1024 * 1024)
 #define MAX_SETTINGS_BYTES ((size_t)128 * 1024 * 1024)
 
 struct deciding {
@@ -99,9 +102,17 @@ static bool check_input(struct sim_task *task) {
         return false;
     }
     yyjson_arr_foreach(input, index, count, item) {
+        struct weir_span secret = sim__input_text(yyjson_obj_get(item, "encrypted_content"));
         if (!yyjson_is_obj(item)) {
             sim__refuse(&task->refusal, 400, "input", "invalid_type",
                         "Invalid type for 'input[%zu]': expected an object.", index);
+            return false;
+        }
+        if (secret.length > 0 && sim__input_is(yyjson_obj_get(item, "type"), "reasoning") &&
+            !sim__signature_fits(secret, WEIR_SPAN("reasoning")) &&
+            !sim__memory_has(task->memory, sim__signature_hash(secret, WEIR_SPAN("reasoning")))) {
+            sim__refuse(&task->refusal, 400, NULL, "invalid_encrypted_content",
+                        "The encrypted content of input[%zu] could not be verified.", index);
             return false;
         }
     }
@@ -304,6 +315,18 @@ static struct sim_item *add_item(struct deciding *deciding, enum sim_item_kind k
     return item;
 }
 
+static bool wants_encrypted(yyjson_val *root) {
+    size_t index;
+    size_t count;
+    yyjson_val *one;
+    yyjson_arr_foreach(yyjson_obj_get(root, "include"), index, count, one) {
+        if (sim__input_is(one, "reasoning.encrypted_content")) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static bool add_reasoning(struct deciding *deciding) {
     struct sim_task *task = deciding->task;
     yyjson_val *reasoning = yyjson_obj_get(task->root, "reasoning");
@@ -319,6 +342,10 @@ static bool add_reasoning(struct deciding *deciding) {
     }
     if (chatty || yyjson_is_str(yyjson_obj_get(reasoning, "summary"))) {
         item->text = sim__text_words(sim__mix(deciding->seed + 77), SUMMARY_TOKENS);
+    }
+    if (wants_encrypted(deciding->task->root) &&
+        !sim__signature_make(deciding->arena, deciding->seed, WEIR_SPAN("reasoning"), &item->encrypted)) {
+        return false;
     }
     item->weight = 0; /* a summary is no part of what is billed */
     if (thinks) {
@@ -388,12 +415,29 @@ static bool add_function(struct deciding *deciding, yyjson_val *tool, size_t ind
         sim__schema_text(deciding->arena, yyjson_obj_get(tool, "parameters"), seed, &item->text) != WEIR_OK) {
         return false;
     }
-    (void)snprintf(item->call_id, sizeof item->call_id, "call_%016llx", (unsigned long long)seed);
+    const char *call_id = weir_arena_format(deciding->arena, "call_%016llx", (unsigned long long)seed);
+    if (call_id == NULL) {
+        return false;
+    }
+    item->call_id = weir_span_of_string(call_id);
     item->other_tokens = 1; /* the call itself */
     deciding->task->usage.output++;
     deciding->limit--;
     take_tokens(deciding, item);
     return true;
+}
+
+/* The notes on what came with the last message, before the words. */
+static enum weir_status add_notes(struct deciding *deciding, struct sim_text *text) {
+    struct weir_buffer notes;
+    yyjson_val *last = yyjson_arr_get_last(yyjson_obj_get(deciding->task->root, "input"));
+    weir_buffer_init(&notes, MAX_NOTES_BYTES);
+    enum weir_status status = sim__openai_notes(deciding->task->arena, yyjson_obj_get(last, "content"), &notes);
+    if (status == WEIR_OK) {
+        status = sim__text_after(deciding->arena, weir_buffer_span(&notes), text);
+    }
+    weir_buffer_release(&notes);
+    return status;
 }
 
 static bool add_message(struct deciding *deciding) {
@@ -414,6 +458,7 @@ static bool add_message(struct deciding *deciding) {
         status = sim__schema_free_text(deciding->arena, deciding->seed, &item->text);
     } else {
         item->text = sim__text_words(sim__mix(deciding->seed), (size_t)task->wishes->tokens);
+        status = add_notes(deciding, &item->text);
     }
     take_tokens(deciding, item);
     return status == WEIR_OK;
@@ -421,6 +466,13 @@ static bool add_message(struct deciding *deciding) {
 
 static bool make_output(struct deciding *deciding) {
     yyjson_val *tools[2];
+    if (deciding->task->scripted != NULL) {
+        return sim__response_scripted(deciding->task, deciding->arena, deciding->response) == WEIR_OK;
+    }
+    deciding->response->items = weir_arena_array(deciding->arena, SIM_MAX_ITEMS, sizeof *deciding->response->items);
+    if (deciding->response->items == NULL) {
+        return false;
+    }
     size_t tool_count = deciding->task->huge_bytes > 0 ? 0 : choose_tools(deciding->task->root, tools);
     if (!add_reasoning(deciding) ||
         (deciding->response->chatty && (add_item(deciding, SIM_ITEM_TOOL_LIST, "mcpl_") == NULL ||
@@ -438,8 +490,11 @@ static bool make_output(struct deciding *deciding) {
 static void commit_response(struct sim_task *task) {
     struct sim_object *object = task->effect;
     struct sim_response *response = object->value;
+    for (size_t i = 0; task->scripted != NULL && i < response->item_count; i++) {
+        sim__memory_keep(task->memory, sim__signature_hash(response->items[i].encrypted, WEIR_SPAN("reasoning")));
+    }
     response->asked = task->stream ? 2 : 0; /* who has read the stream has seen its end */
-    if (sim__store_add(task->store, object) != WEIR_OK) {
+    if (response->kept && sim__store_add(task->store, object) != WEIR_OK) {
         return; /* without memory it is not remembered, which costs those who ask for it an error */
     }
 }
@@ -476,10 +531,9 @@ enum weir_status sim__responses(struct sim_task *task) {
         task->usage = (struct weir_usage){.input = 0}; /* it is counted where it is told */
         task->thinking = 0;
     }
-    if (store) {
-        task->commit = commit_response;
-        task->effect = deciding.object;
-    }
+    response->kept = store;
+    task->commit = commit_response;
+    task->effect = deciding.object;
     if (task->stream) {
         return sim__response_stream(response, task, 0);
     }

@@ -13,10 +13,12 @@ struct sim_item {
     const char *id;
     struct sim_text text;  /* of a message, of a function's arguments, of a summary */
     struct weir_span name; /* of a function, decoded */
-    char call_id[32];
-    bool cut;             /* the limit ended it */
-    int64_t weight;       /* tokens that one piece of the text counts as */
-    int64_t other_tokens; /* that no piece of the text stands for */
+    struct weir_span call_id;
+    struct weir_span encrypted; /* of reasoning; empty: it is not told */
+    bool refuses;               /* a message that is a refusal */
+    bool cut;                   /* the limit ended it */
+    int64_t weight;             /* tokens that one piece of the text counts as */
+    int64_t other_tokens;       /* that no piece of the text stands for */
 };
 
 enum { SIM_MAX_ITEMS = 8 };
@@ -27,13 +29,16 @@ struct sim_response {
     struct weir_span model;
     int64_t created_s;
     struct weir_span settings; /* the members that say again what was asked for */
-    struct sim_item items[SIM_MAX_ITEMS];
+    struct sim_item *items;
     size_t item_count;
     struct weir_usage usage;
     int64_t context_tokens; /* what a next response has before it */
     struct weir_span *inputs, *input_ids;
     size_t input_count;
+    struct weir_span native_usage; /* what a script has in the usage's place; empty: nothing */
     bool background, incomplete, cancelled, chatty;
+    bool kept;      /* it can be asked for later */
+    bool filtered;  /* incomplete by a filter, not by the limit */
     unsigned asked; /* how often it was asked for */
 };
 
@@ -48,6 +53,9 @@ void sim__response_usage(const struct weir_usage *usage, const struct sim_task *
 void sim__item_write(const struct sim_item *item, bool done, struct weir_buffer *out);
 /* Tokens of what a request for a response has in it. */
 int64_t sim__responses_count(struct yyjson_val *root);
+/* Makes task->scripted the response's items and usage; what it keeps lives in `arena`. WEIR_ENOMEM. */
+WEIR_MUST enum weir_status sim__response_scripted(struct sim_task *task, struct weir_arena *arena,
+                                                  struct sim_response *response);
 /* Makes the response's events the answer, from that number on. The response must live as long as the task's arena. */
 WEIR_MUST enum weir_status sim__response_stream(const struct sim_response *response, struct sim_task *task,
                                                 size_t from);

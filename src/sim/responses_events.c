@@ -91,6 +91,17 @@ static void tell_reasoning(struct telling *telling, size_t index) {
     tell_item(telling, index, true, item->other_tokens);
 }
 
+static void tell_refusal(struct telling *telling, size_t index) {
+    static const char part[] = "content_index";
+    static const char start[] = ",\"part\":{\"type\":\"refusal\",\"refusal\":";
+    tell_item(telling, index, false, 0);
+    tell_text(telling, "response.content_part.added", index, part, start, false, "}");
+    tell_deltas(telling, "response.refusal.delta", index, part, "");
+    tell_text(telling, "response.refusal.done", index, part, ",\"refusal\":", true, "");
+    tell_text(telling, "response.content_part.done", index, part, start, true, "}");
+    tell_item(telling, index, true, 0);
+}
+
 static void tell_message(struct telling *telling, size_t index) {
     static const char part[] = "content_index";
     static const char start[] = ",\"part\":{\"type\":\"output_text\",\"annotations\":[],\"logprobs\":[],\"text\":";
@@ -147,7 +158,13 @@ enum weir_status sim__response_stream(const struct sim_response *response, struc
     for (size_t i = 0; i < response->item_count; i++) {
         switch (response->items[i].kind) {
         case SIM_ITEM_REASONING: tell_reasoning(&telling, i); break;
-        case SIM_ITEM_MESSAGE: tell_message(&telling, i); break;
+        case SIM_ITEM_MESSAGE:
+            if (response->items[i].refuses) {
+                tell_refusal(&telling, i);
+            } else {
+                tell_message(&telling, i);
+            }
+            break;
         case SIM_ITEM_FUNCTION: tell_function(&telling, i); break;
         case SIM_ITEM_SEARCH:
         case SIM_ITEM_TOOL_LIST: tell_others(&telling, i); break;

@@ -17,10 +17,11 @@ void sim__response_usage(const struct weir_usage *usage, const struct sim_task *
     int64_t total = input + output;
     weir_buffer_printf(
         out,
-        "{\"input_tokens\":%lld,\"input_tokens_details\":{\"cached_tokens\":%lld,\"cache_write_tokens\":0},"
+        "{\"input_tokens\":%lld,\"input_tokens_details\":{\"cached_tokens\":%lld,\"cache_write_tokens\":%lld},"
         "\"output_tokens\":%lld,\"output_tokens_details\":{\"reasoning_tokens\":%lld},"
         "\"total_tokens\":%lld}",
-        (long long)input, (long long)sim__task_said(task, usage->cached), (long long)output,
+        (long long)input, (long long)sim__task_said(task, usage->cached),
+        (long long)sim__task_said(task, usage->cache_write), (long long)output,
         (long long)sim__task_said(task, usage->reasoning), (long long)total);
 }
 
@@ -32,12 +33,19 @@ static void write_reasoning(const struct sim_item *item, bool done, struct weir_
         weir_buffer_append_byte(out, '}');
     }
     weir_buffer_append_byte(out, ']');
+    if (!weir_span_is_empty(item->encrypted)) {
+        weir_buffer_append(out, WEIR_SPAN(",\"encrypted_content\":"));
+        weir_json_append_string(out, item->encrypted);
+    }
 }
 
 static void write_message(const struct sim_item *item, bool done, struct weir_buffer *out) {
     weir_buffer_append(out, WEIR_SPAN("\"message\",\"role\":\"assistant\",\"content\":["));
     if (done) {
-        weir_buffer_append(out, WEIR_SPAN("{\"type\":\"output_text\",\"annotations\":[],\"logprobs\":[],\"text\":"));
+        weir_buffer_append(out,
+                           item->refuses
+                               ? WEIR_SPAN("{\"type\":\"refusal\",\"refusal\":")
+                               : WEIR_SPAN("{\"type\":\"output_text\",\"annotations\":[],\"logprobs\":[],\"text\":"));
         sim__text_write(&item->text, out);
         weir_buffer_append_byte(out, '}');
     }
@@ -51,7 +59,9 @@ static void write_function(const struct sim_item *item, bool done, struct weir_b
     } else {
         weir_buffer_append(out, WEIR_SPAN("\"\""));
     }
-    weir_buffer_printf(out, ",\"call_id\":\"%s\",\"name\":", item->call_id);
+    weir_buffer_append(out, WEIR_SPAN(",\"call_id\":"));
+    weir_json_append_string(out, item->call_id);
+    weir_buffer_append(out, WEIR_SPAN(",\"name\":"));
     weir_json_append_string(out, item->name);
 }
 
@@ -85,7 +95,9 @@ void sim__response_write(const struct sim_response *response, const char *status
         weir_buffer_printf(out, "\"completed_at\":%lld,", (long long)response->created_s);
     }
     weir_buffer_append(out, WEIR_SPAN("\"error\":null,\"incomplete_details\":"));
-    weir_buffer_append(out, done && !completed ? WEIR_SPAN("{\"reason\":\"max_output_tokens\"}") : WEIR_SPAN("null"));
+    weir_buffer_append(out, !done || completed   ? WEIR_SPAN("null")
+                            : response->filtered ? WEIR_SPAN("{\"reason\":\"content_filter\"}")
+                                                 : WEIR_SPAN("{\"reason\":\"max_output_tokens\"}"));
     weir_buffer_append(out, WEIR_SPAN(",\"model\":"));
     weir_json_append_string(out, response->model);
     weir_buffer_append(out, WEIR_SPAN(",\"output\":["));
@@ -99,7 +111,11 @@ void sim__response_write(const struct sim_response *response, const char *status
         weir_buffer_append(out, WEIR_SPAN(",\"usage\":null"));
     } else if (!task->no_usage) {
         weir_buffer_append(out, WEIR_SPAN(",\"usage\":"));
-        sim__response_usage(&response->usage, task, out);
+        if (weir_span_is_empty(response->native_usage)) {
+            sim__response_usage(&response->usage, task, out);
+        } else {
+            weir_buffer_append(out, response->native_usage);
+        }
     }
     weir_buffer_append_byte(out, '}');
 }
