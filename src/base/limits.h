@@ -19,6 +19,9 @@
 #define WEIR_MAX_LIST_BYTES (16 * WEIR_MIB)         /* a list of files or batches: held to leave out those of others */
 #define WEIR_MAX_VECTORS_BYTES (16 * WEIR_MIB)      /* embeddings that are asked for as base64: held to be written so */
 #define WEIR_MAX_REQUEST_ARENA_BYTES (8 * WEIR_MIB) /* besides the body */
+#define WEIR_MAX_TRANSLATED_ANSWER_BYTES (16 * WEIR_MIB) /* an answer in another dialect: held to be written anew */
+#define WEIR_MAX_TRANSLATED_BYTES (64 * WEIR_MIB)        /* a body that is written in another dialect */
+#define WEIR_MAX_EXCHANGE_ARENA_BYTES (64 * WEIR_MIB)    /* what one request's body says, and what one answer does */
 #define WEIR_MAX_TAGS ((size_t)10)
 #define WEIR_MAX_TAG_BYTES ((size_t)64)
 #define WEIR_MAX_CLIENT_REQUEST_ID_BYTES ((size_t)128)

@@ -28,6 +28,9 @@ struct weir_usage {
     enum weir_unit unit;
 };
 
+/* Of two counts of one call the higher figures: where a provider tells of it several times, and not of all each time. */
+void weir_usage_keep_most(struct weir_usage *usage, const struct weir_usage *other);
+
 /* "none", "image", "audio_ms", "character", "search"; lives forever. */
 const char *weir_unit_name(enum weir_unit unit);
 

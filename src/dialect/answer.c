@@ -153,7 +153,8 @@ static struct weir_span first_object(struct weir_span text) {
 
 /* From the last mention to the first: in valid JSON the quoted word and a colon can only be a member's name, for a quote inside a string is
  * escaped. Few mentions are looked at, and little behind each: what a provider sends must not keep the loop busy. */
-bool dialect__find_usage(struct weir_span piece, struct weir_answer *answer) {
+bool dialect__find_usage_by(struct weir_span piece, bool (*read)(struct weir_span object, struct weir_usage *usage),
+                            struct weir_answer *answer) {
     static const char name[] = "\"usage\"";
     enum { USAGE_MAX_BYTES = 4096, MENTIONS = 64 };
     size_t mentions = 0;
@@ -169,12 +170,16 @@ bool dialect__find_usage(struct weir_span piece, struct weir_answer *answer) {
         if (limit == 0 || piece.at[value] != '{')
             continue;
         struct weir_span object = first_object(weir_span_of(piece.at + value, limit));
-        if (object.length > 0 && dialect__read_usage(object, &answer->usage)) {
+        if (object.length > 0 && read(object, &answer->usage)) {
             answer->has_usage = true;
             return true;
         }
     }
     return false;
+}
+
+bool dialect__find_usage(struct weir_span piece, struct weir_answer *answer) {
+    return dialect__find_usage_by(piece, dialect__read_usage, answer);
 }
 
 /* --- answers --- */

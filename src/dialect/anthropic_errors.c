@@ -5,8 +5,8 @@
 #include "dialect/impl.h"
 
 /* The vendor's own words, by status. What it has no word for is a request that is not valid, or a failure of ours. */
-static const char *type_of(const struct weir_reason_row *row) {
-    switch (row->status) {
+static const char *type_of(unsigned status) {
+    switch (status) {
     case 401: return "authentication_error";
     case 402: return "billing_error";
     case 403: return "permission_error";
@@ -17,7 +17,7 @@ static const char *type_of(const struct weir_reason_row *row) {
     case 529: return "overloaded_error";
     case 408:
     case 504: return "timeout_error";
-    default: return row->status >= 500 ? "api_error" : "invalid_request_error";
+    default: return status >= 500 ? "api_error" : "invalid_request_error";
     }
 }
 
@@ -28,7 +28,7 @@ void dialect__write_anthropic_error(struct weir_buffer *out, const struct weir_e
     weir_json_member_text(&writer, "type", "error");
     weir_json_write_name(&writer, "error");
     weir_json_write_object(&writer);
-    weir_json_member_text(&writer, "type", type_of(weir_reason_row(error->reason)));
+    weir_json_member_text(&writer, "type", type_of(dialect__status(error)));
     dialect__write_message(&writer, "message", error);
     dialect__write_code(&writer, error);
     weir_json_member_string(&writer, "request_id", error->request_id);

@@ -23,14 +23,19 @@ struct weir_exchange {
     struct weir_span front_version; /* anthropic-version, or unsaid */
     bool wants_usage;               /* a stream's usage was asked for, where it has to be */
     bool wants_base64;
+    enum weir_framing front_framing; /* of the stream that it gets: the front's, or ARRAY where it can be both */
     /* of the provider */
     int64_t
         output_limit; /* tokens a choice: what is reserved, where the request says nothing, or is clamped to; 0: not known */
     bool is_clamped;                 /* output_limit goes before what the prompt says */
     const char *output_limit_member; /* of chat completions: "max_tokens", "max_completion_tokens" */
     bool takes_stream_options;
+    void *front_memory; /* what the front's reader leaves for its own writers; in the arena */
     /* what came of it */
     struct weir_name *ignored, *last_ignored; /* parameters, as the front calls them */
+    /* what the front's stream has told, for an error event behind it; where its events have such things */
+    struct weir_span front_answer_id;
+    int64_t front_sequence; /* of the next event */
 };
 
 /* Where a provider is asked, behind its base URL. */

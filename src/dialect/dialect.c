@@ -23,6 +23,10 @@ void dialect__format_code(const struct weir_error_answer *error, char text[DIALE
                    weir_reason_row(error->reason)->code);
 }
 
+unsigned dialect__status(const struct weir_error_answer *error) {
+    return error->status != 0 ? error->status : weir_reason_row(error->reason)->status;
+}
+
 void dialect__write_code(struct weir_json_writer *writer, const struct weir_error_answer *error) {
     char code[DIALECT_CODE_SIZE];
     dialect__format_code(error, code);
@@ -73,6 +77,8 @@ void dialect__write_details(struct weir_json_writer *writer, const struct weir_e
     weir_json_member_text(writer, "reason", row->name);
     if (error->field != NULL && error->field[0] != '\0')
         weir_json_member_text(writer, "field", error->field);
+    if (error->provider_code.length > 0)
+        weir_json_member_string(writer, "provider_code", error->provider_code);
     if (row->hint[0] != '\0')
         weir_json_member_text(writer, "hint", row->hint);
     if (error->limit != NULL)

@@ -98,6 +98,8 @@ struct weir_event {
     enum weir_event_kind kind;
     struct weir_answer answer; /* usage and places, relative to the data */
     bool usage_is_null;
+    /* It is what there was at the beginning: the input, of the output hardly any. A later one may leave out what this one said. */
+    bool usage_is_begun;
     bool repeats;     /* what it carries has come in pieces before, where any have come */
     bool failed;      /* WEIR_EVENT_LAST: it tells of a failure */
     bool has_text;    /* it carries a piece of the answer: content, reasoning, a refusal, arguments of a call */
@@ -139,9 +141,12 @@ struct weir_error_limit {
 struct weir_error_answer {
     enum weir_reason reason;
     struct weir_span brand_upper; /* "WEIR" */
+    unsigned status;              /* of the answer, where it is not the reason's; else 0 */
     struct weir_span request_id;
-    struct weir_span detail;              /* what exactly, empty without */
-    const char *field;                    /* NULL or "" without */
+    struct weir_span detail; /* what exactly, empty without */
+    struct weir_span
+        provider_code; /* a provider's own word for it, where its error is told in another dialect; else empty */
+    const char *field; /* NULL or "" without */
     const struct weir_error_limit *limit; /* that is reached; NULL without */
     struct weir_span problems;            /* all that is wrong, a line each; empty without */
     unsigned retry_after_seconds;         /* that the client is told to wait; 0: not said */
@@ -154,10 +159,11 @@ struct weir_error_answer {
 struct weir_front; /* codec.h */
 
 enum weir_format_flag {
-    WEIR_FORMAT_TEXT = 1,         /* an answer may be plain text */
-    WEIR_FORMAT_BYTES = 2,        /* an answer may be anything, and goes through as it comes: sound, a file */
-    WEIR_FORMAT_TOKENS = 4,       /* an answer without usage is estimated: it is tokens */
-    WEIR_FORMAT_MODEL_IN_PATH = 8 /* not in the body */
+    WEIR_FORMAT_TEXT = 1,          /* an answer may be plain text */
+    WEIR_FORMAT_BYTES = 2,         /* an answer may be anything, and goes through as it comes: sound, a file */
+    WEIR_FORMAT_TOKENS = 4,        /* an answer without usage is estimated: it is tokens */
+    WEIR_FORMAT_MODEL_IN_PATH = 8, /* not in the body */
+    WEIR_FORMAT_ARRAY_STREAM = 16  /* a stream may be one JSON array, as application/json */
 };
 
 /* The bodies of one endpoint. */

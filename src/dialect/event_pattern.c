@@ -15,6 +15,7 @@ static const struct {
     {"\"content\"", false, true},   {"\"delta\"", false, true},        {"\"text\"", false, true},
     {"\"arguments\"", false, true}, {"\"reasoning\"", false, true},    {"\"reasoning_content\"", false, true},
     {"\"refusal\"", false, true},   {"\"obfuscation\"", false, false}, {"\"sequence_number\"", true, false},
+    {"\"thinking\"", false, true},  {"\"partial_json\"", false, true},
 };
 
 static bool is_space(char byte) {

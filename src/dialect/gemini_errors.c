@@ -70,15 +70,15 @@ static void write_google_details(struct weir_json_writer *writer, const struct w
 }
 
 void dialect__write_gemini_error(struct weir_buffer *out, const struct weir_error_answer *error) {
-    const struct weir_reason_row *row = weir_reason_row(error->reason);
+    unsigned status = dialect__status(error);
     struct weir_json_writer writer;
     weir_json_writer_init(&writer, out);
     weir_json_write_object(&writer);
     weir_json_write_name(&writer, "error");
     weir_json_write_object(&writer);
-    weir_json_member_int64(&writer, "code", row->status);
+    weir_json_member_int64(&writer, "code", status);
     dialect__write_message(&writer, "message", error);
-    weir_json_member_text(&writer, "status", status_of(row->status));
+    weir_json_member_text(&writer, "status", status_of(status));
     write_google_details(&writer, error);
     dialect__write_code(&writer, error);
     weir_json_member_string(&writer, "request_id", error->request_id);

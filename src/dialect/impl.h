@@ -15,6 +15,8 @@
 /* "WEIR_NOT_FOUND" */
 enum { DIALECT_CODE_SIZE = 96 };
 void dialect__format_code(const struct weir_error_answer *error, char text[DIALECT_CODE_SIZE]);
+/* The status that it is answered with. */
+unsigned dialect__status(const struct weir_error_answer *error);
 void dialect__write_code(struct weir_json_writer *writer, const struct weir_error_answer *error);
 void dialect__write_message(struct weir_json_writer *writer, const char *name, const struct weir_error_answer *error);
 void dialect__write_details(struct weir_json_writer *writer, const struct weir_error_answer *error);
@@ -52,6 +54,11 @@ enum weir_status dialect__edit_model(struct weir_arena *arena, const struct weir
  * may_take_audio. The values were accepted by weir_json_scan. */
 void dialect__bound_messages(const struct weir_json_found *messages, bool are_items, struct weir_call *call);
 void dialect__bound_tools(const struct weir_json_found *tools, struct weir_call *call);
+/* A picture that stands in the call. */
+void dialect__add_picture(struct weir_call *call);
+void dialect__add_input_tokens(struct weir_call *call, int64_t tokens);
+/* A member of an object; kind NONE: it has none of that name, or two, of which nobody knows which one counts. */
+struct weir_json_found dialect__member_of(const struct weir_json_found *object, const char *plain);
 /* The edit that lowers the output limit, where the call is clamped. */
 enum weir_status dialect__edit_output_limit(struct weir_arena *arena, const struct weir_call *call,
                                             struct weir_json_splice *splice);
@@ -79,6 +86,9 @@ enum weir_status dialect__scan_answer(struct weir_span body, const char *more_pa
 /* As the functions of struct weir_format that they are for: answers with an id and a usage at their top. */
 enum weir_status dialect__read_answer(struct weir_span body, struct weir_answer *answer);
 bool dialect__find_usage(struct weir_span piece, struct weir_answer *answer);
+/* The same with a reader of another family's usage objects. */
+bool dialect__find_usage_by(struct weir_span piece, bool (*read)(struct weir_span object, struct weir_usage *usage),
+                            struct weir_answer *answer);
 /* With estimated figures in a usage object of its own where there is none ... */
 enum weir_status dialect__edit_estimated_answer(struct weir_arena *arena, const struct weir_answer *answer,
                                                 const struct weir_usage *estimated, int64_t used_cu_milli,

@@ -4,6 +4,7 @@
  * ends a stream, and no [DONE] follows; the usage is in the response that the last event carries; what is stored can be asked for and built on
  * later, at the provider that has it alone.
  */
+#include "dialect/codec.h"
 #include "dialect/impl.h"
 
 enum {
@@ -141,18 +142,17 @@ static void write_error_event(struct weir_buffer *out, const struct weir_error_a
     weir_buffer_append(out, WEIR_SPAN("\n\n"));
 }
 
-const struct weir_format weir_format_responses = {
-    .name = "responses",
-    .flags = WEIR_FORMAT_TOKENS,
-    .dialect = WEIR_DIALECT_RESPONSES,
-    .task = WEIR_TASK_GENERATE,
-    .read_call = read_call,
-    .edit_call = edit_call,
-    .read_answer = read_answer,
-    .find_usage = dialect__find_usage,
-    .edit_answer = dialect__edit_answer,
-    .read_event = read_event,
-    .mark_event = dialect__mark_event,
-    .done = {.at = "", .length = 0},
-    .write_error_event = write_error_event,
-};
+/* What is asked is read alike; only the answer itself can come from a provider of another dialect. */
+#define RESPONSES_FORMAT(format_name, format_task, format_front)                                                    \
+    {                                                                                                               \
+        .name = format_name, .flags = WEIR_FORMAT_TOKENS, .dialect = WEIR_DIALECT_RESPONSES, .task = format_task,   \
+        .front = format_front, .read_call = read_call, .edit_call = edit_call, .read_answer = read_answer,          \
+        .find_usage = dialect__find_usage, .edit_answer = dialect__edit_answer, .read_event = read_event,           \
+        .mark_event = dialect__mark_event, .done = {.at = "", .length = 0}, .write_error_event = write_error_event, \
+    }
+
+const struct weir_format weir_format_responses = RESPONSES_FORMAT("responses", WEIR_TASK_GENERATE,
+                                                                  &weir_front_responses);
+const struct weir_format weir_format_response_tokens = RESPONSES_FORMAT("responses.input_tokens", WEIR_TASK_COUNT,
+                                                                        &weir_front_responses);
+const struct weir_format weir_format_response_compaction = RESPONSES_FORMAT("responses.compact", WEIR_TASK_NONE, NULL);

@@ -22,8 +22,7 @@ static bool is_one_of(const struct weir_json_found *type, const char *const *nam
 }
 #define IS_ONE_OF(type, names) is_one_of(type, names, sizeof(names) / sizeof *(names))
 
-/* A member of an object; kind NONE: it has none of that name, or two, of which nobody knows which one counts. */
-static struct weir_json_found member_of(const struct weir_json_found *object, const char *plain) {
+struct weir_json_found dialect__member_of(const struct weir_json_found *object, const char *plain) {
     struct weir_json_found member, found = {.kind = WEIR_JSON_NONE};
     struct weir_span name;
     size_t cursor = 0, count = 0;
@@ -38,20 +37,24 @@ static struct weir_json_found member_of(const struct weir_json_found *object, co
     return found;
 }
 
-static void add_picture(struct weir_call *call) {
-    if (!weir_add_int64(call->more_input_tokens, MOST_TOKENS_A_PART_PICTURE, &call->more_input_tokens))
+void dialect__add_input_tokens(struct weir_call *call, int64_t tokens) {
+    if (!weir_add_int64(call->more_input_tokens, tokens, &call->more_input_tokens))
         call->more_input_tokens = INT64_MAX;
+}
+
+void dialect__add_picture(struct weir_call *call) {
+    dialect__add_input_tokens(call, MOST_TOKENS_A_PART_PICTURE);
 }
 
 /* {"type":"image_url","image_url":{"url":"data:…"}}, or the text itself. */
 static void read_picture(const struct weir_json_found *part, struct weir_call *call) {
-    struct weir_json_found url = member_of(part, "image_url");
+    struct weir_json_found url = dialect__member_of(part, "image_url");
     if (url.kind == WEIR_JSON_OBJECT)
-        url = member_of(&url, "url");
+        url = dialect__member_of(&url, "url");
     bool inside = url.kind == WEIR_JSON_STRING &&
                   weir_span_starts_with(weir_span_from(url.value, 1), WEIR_SPAN("data:image/"));
     if (inside)
-        add_picture(call);
+        dialect__add_picture(call);
     else
         call->input_is_elsewhere = true;
 }
@@ -60,7 +63,7 @@ static void read_part(const struct weir_json_found *part, struct weir_call *call
     static const char *const texts[] = {"text",    "input_text",   "output_text",
                                         "refusal", "summary_text", "reasoning_text"};
     static const char *const pictures[] = {"image_url", "input_image"};
-    struct weir_json_found type = member_of(part, "type");
+    struct weir_json_found type = dialect__member_of(part, "type");
     if (part->kind == WEIR_JSON_STRING || IS_ONE_OF(&type, texts))
         return;
     if (IS_ONE_OF(&type, pictures))
@@ -136,7 +139,7 @@ void dialect__bound_tools(const struct weir_json_found *tools, struct weir_call 
     size_t cursor = 0;
     while (tools->kind == WEIR_JSON_ARRAY && !call->input_is_elsewhere &&
            weir_json_next(tools->value, &cursor, &name, &tool) == WEIR_OK) {
-        struct weir_json_found type = member_of(&tool, "type");
+        struct weir_json_found type = dialect__member_of(&tool, "type");
         call->input_is_elsewhere = !IS_ONE_OF(&type, of_the_client);
     }
 }

@@ -1,5 +1,5 @@
 /* Heads, whole answers and errors towards the client. Every answer of the data plane is begun here, so that none lacks its id. */
-#include "gateway/impl.h"
+#include "gateway/translate.h"
 
 static bool is_loopback_origin(struct weir_span origin) {
     struct weir_url url;
@@ -24,10 +24,19 @@ void gateway__write_cors(const struct weir_request *request, struct weir_buffer 
     (void)weir_http_write_field(out, WEIR_SPAN("Access-Control-Allow-Origin"), *origin);
     (void)weir_http_write_field(
         out, WEIR_SPAN("Access-Control-Expose-Headers"),
-        WEIR_SPAN("x-request-id, x-weir-used-cu-milli, x-weir-max-tokens-clamped, retry-after, x-should-retry, "
-                  "x-ratelimit-limit-requests, x-ratelimit-remaining-requests, "
-                  "x-ratelimit-reset-requests, x-ratelimit-limit-tokens, "
-                  "x-ratelimit-remaining-tokens, x-ratelimit-reset-tokens"));
+        WEIR_SPAN(
+            "x-request-id, x-weir-used-cu-milli, x-weir-max-tokens-clamped, x-weir-ignored-params, x-weir-estimated, retry-after, x-should-retry, "
+            "x-ratelimit-limit-requests, x-ratelimit-remaining-requests, "
+            "x-ratelimit-reset-requests, x-ratelimit-limit-tokens, "
+            "x-ratelimit-remaining-tokens, x-ratelimit-reset-tokens"));
+}
+
+/* The provider has said an id of its own where Anthropic's clients look for one, and that field goes through. */
+static bool has_own_id(const struct weir_request *request) {
+    const struct weir_http_head *head = request->upstream.head;
+    return head != NULL && gateway__speaks_natively(request, request->target) &&
+           (request->reason == WEIR_REASON_NONE || request->show_upstream_error) &&
+           weir_http_head_find(head, WEIR_SPAN("request-id")) != NULL;
 }
 
 void gateway__write_head(struct weir_request *request, unsigned status, struct weir_buffer *out) {
@@ -39,12 +48,18 @@ void gateway__write_head(struct weir_request *request, unsigned status, struct w
     weir_buffer_append(out, weir_span_of_string(request->worker->date));
     weir_buffer_append(out, WEIR_SPAN("\r\nX-Request-Id: "));
     weir_buffer_append(out, weir_span_of(request->id_text, WEIR_UUID_TEXT_SIZE - 1));
+    if (request->dialect->kind == WEIR_DIALECT_ANTHROPIC && !has_own_id(request)) {
+        weir_buffer_append(out, WEIR_SPAN("\r\nrequest-id: ")); /* where its clients look for it */
+        weir_buffer_append(out, weir_span_of(request->id_text, WEIR_UUID_TEXT_SIZE - 1));
+    }
     weir_buffer_append(out, WEIR_SPAN("\r\nX-Content-Type-Options: nosniff\r\n"));
     if (weir_http_connection_must_close(request->connection))
         weir_buffer_append(out, WEIR_SPAN("Connection: close\r\n"));
     else if (weir_http_connection_is_http10(request->connection))
         weir_buffer_append(out, WEIR_SPAN("Connection: keep-alive\r\n"));
     gateway__write_rates(request, out);
+    if (request->translation != NULL)
+        gateway__write_ignored(request, out);
     gateway__write_cors(request, out);
 }
 
@@ -124,6 +139,10 @@ struct weir_error_answer gateway__error_of(const struct weir_request *request) {
                                       .brand_upper = request->worker->gateway->brand_upper,
                                       .request_id = weir_span_of(request->id_text, WEIR_UUID_TEXT_SIZE - 1),
                                       .detail = request->detail,
+                                      .provider_code = request->translation != NULL
+                                                           ? request->translation->provider_code
+                                                           : WEIR_SPAN(""),
+                                      .status = request->upstream_error_status,
                                       .field = request->field,
                                       .answer_id = request->relay.answer_id,
                                       .sequence = request->relay.next_sequence};
@@ -147,9 +166,11 @@ static bool write_upstream_error(struct weir_request *request, const struct weir
 static unsigned wait_seconds(const struct weir_request *request) {
     const struct weir_reason_row *row = weir_reason_row(request->reason);
     const struct weir_meter_refusal *refusal = request->meter.refusal;
+    if (request->translation != NULL && request->translation->retry_after_seconds > 0)
+        return request->translation->retry_after_seconds;
     if (refusal != NULL && refusal->reason == request->reason)
         return refusal->retry_after_seconds < MOST_WAIT_S ? (unsigned)refusal->retry_after_seconds : MOST_WAIT_S;
-    return row->status == 503 ? 5 : row->retry_after_seconds;
+    return row->status == 503 || request->upstream_error_status == 503 ? 5 : row->retry_after_seconds;
 }
 
 /* When to come back, and whether to. A provider's own word on the matter counts: `upstream` is its head, where the error is its own. */
@@ -159,7 +180,7 @@ static void write_retry(struct weir_request *request, const struct weir_http_hea
     bool is_refusal = refusal != NULL && refusal->reason == request->reason;
     bool has_time = upstream != NULL && weir_http_head_find(upstream, WEIR_SPAN("retry-after")) != NULL;
     bool has_word = upstream != NULL && weir_http_head_find(upstream, WEIR_SPAN("x-should-retry")) != NULL;
-    unsigned wait = request->status == 503 && !is_refusal ? 5 : wait_seconds(request);
+    unsigned wait = wait_seconds(request);
     if (wait > 0 && !has_time)
         weir_http_write_field_uint64(head, WEIR_SPAN("Retry-After"), wait);
     if (has_word)
@@ -193,8 +214,11 @@ void gateway__answer_error(struct weir_request *request) {
     if (request->capture != NULL)
         gateway__capture_type(request, WEIR_SPAN("application/json"));
     (void)weir_http_write_field(&head, WEIR_SPAN("Cache-Control"), WEIR_SPAN("no-store"));
-    const struct weir_http_head *upstream = upstreams_own ? request->upstream.head : NULL;
-    if (upstream != NULL)
+    bool is_retold = gateway__is_translated(request) && request->upstream_error_status != 0;
+    const struct weir_http_head *upstream = upstreams_own || is_retold ? request->upstream.head : NULL;
+    if (is_retold)
+        gateway__write_retry_fields(request, &head);
+    else if (upstream != NULL)
         gateway__write_upstream_fields(request, &head);
     write_retry(request, upstream, &head);
     if (row->status == 401)

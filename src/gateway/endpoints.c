@@ -5,187 +5,74 @@
 static const char inference[] = "inference", billing[] = "billing", admin[] = "admin";
 
 /* What providers make: the model says where it goes. */
-#define MAKES(row_name, row_path, row_format, row_bodies)                                                 \
-    {                                                                                                     \
-        .name = row_name, .method = "POST", .path = row_path, .needs_key = true, .capability = inference, \
-        .bodies = row_bodies, .place = PLACE_OF_MODEL, .format = &weir_format_##row_format                \
-    }
+#define MAKES(row_name, row_path, row_format, row_bodies, ...) \
+    {.name = row_name,                                         \
+     .method = "POST",                                         \
+     .path = row_path,                                         \
+     .needs_key = true,                                        \
+     .capability = inference,                                  \
+     .bodies = row_bodies,                                     \
+     .place = PLACE_OF_MODEL,                                  \
+     .format = &weir_format_##row_format,                      \
+     ##__VA_ARGS__},
+/* What a provider is given to keep: it gives out an id, and is asked once. */
+#define STORES(row_name, row_path, row_format, row_bodies, ...) \
+    {.name = row_name,                                          \
+     .method = "POST",                                          \
+     .path = row_path,                                          \
+     .needs_key = true,                                         \
+     .capability = inference,                                   \
+     .bodies = row_bodies,                                      \
+     .place = PLACE_OF_PROVIDER,                                \
+     .format = &weir_format_##row_format,                       \
+     .is_free = true,                                           \
+     .issues = true,                                            \
+     .once = true,                                              \
+     ##__VA_ARGS__},
+#define LISTS(row_name, row_path, ...) \
+    {.name = row_name,                 \
+     .method = "GET",                  \
+     .path = row_path,                 \
+     .needs_key = true,                \
+     .capability = inference,          \
+     .place = PLACE_OF_PROVIDER,       \
+     .is_free = true,                  \
+     .lists = true,                    \
+     ##__VA_ARGS__},
 /* What is done with something that a provider keeps: its id says where it goes. */
-#define KEPT(row_name, row_method, row_path)                                                                  \
-    {                                                                                                         \
-        .name = row_name, .method = row_method, .path = row_path, .needs_key = true, .capability = inference, \
-        .place = PLACE_OF_ID, .is_free = true                                                                 \
-    }
-#define LOCAL(row_name, row_path, function) \
-    { .name = row_name, .method = "GET", .path = row_path, .answer = function }
-
+#define KEPT(row_name, row_method, row_path, ...) \
+    {.name = row_name,                            \
+     .method = row_method,                        \
+     .path = row_path,                            \
+     .needs_key = true,                           \
+     .capability = inference,                     \
+     .place = PLACE_OF_ID,                        \
+     .is_free = true,                             \
+     ##__VA_ARGS__},
+/* What is answered here: to anybody, and for a key. */
+#define LOCAL(row_name, row_path, function, ...) \
+    {.name = row_name, .method = "GET", .path = row_path, .answer = function, ##__VA_ARGS__},
+#define TOLD(row_name, row_method, row_path, row_capability, function, ...) \
+    {.name = row_name,                                                      \
+     .method = row_method,                                                  \
+     .path = row_path,                                                      \
+     .needs_key = true,                                                     \
+     .capability = row_capability,                                          \
+     .answer = function,                                                    \
+     ##__VA_ARGS__},
 /* Money and plans: answered here, for keys whose rules say so in words. */
-#define BILLING(row_name, row_method, row_path, row_bodies, function)                                       \
-    {                                                                                                       \
-        .name = row_name, .method = row_method, .path = row_path, .needs_key = true, .capability = billing, \
-        .is_explicit = true, .bodies = row_bodies, .answer = function                                       \
-    }
+#define BILLING(row_name, row_method, row_path, row_bodies, function) \
+    {.name = row_name,                                                \
+     .method = row_method,                                            \
+     .path = row_path,                                                \
+     .needs_key = true,                                               \
+     .capability = billing,                                           \
+     .is_explicit = true,                                             \
+     .bodies = row_bodies,                                            \
+     .answer = function},
 
 static const struct gateway__endpoint endpoints[] = {
-    MAKES("chat.completions", "/v1/chat/completions", chat, BODY_JSON),
-    LOCAL("health", "/health", gateway__answer_health),
-    LOCAL("health", "/healthz", gateway__answer_health),
-    LOCAL("health", "/livez", gateway__answer_health),
-    LOCAL("health", "/live", gateway__answer_health),
-    LOCAL("health", "/readyz", gateway__answer_health),
-    LOCAL("health", "/ready", gateway__answer_health),
-    {.name = "responses",
-     .dialect = WEIR_DIALECT_RESPONSES,
-     .method = "POST",
-     .path = "/v1/responses",
-     .needs_key = true,
-     .capability = inference,
-     .bodies = BODY_JSON,
-     .place = PLACE_OF_MODEL,
-     .format = &weir_format_responses,
-     .issues = true},
-    MAKES("embeddings", "/v1/embeddings", embeddings, BODY_JSON),
-    MAKES("completions", "/v1/completions", completions, BODY_JSON),
-    {.name = "responses.get",
-     .method = "GET",
-     .path = "/v1/responses/{id}",
-     .needs_key = true,
-     .capability = inference,
-     .place = PLACE_OF_ID,
-     .format = &weir_format_responses,
-     .is_free = true},
-    KEPT("responses.delete", "DELETE", "/v1/responses/{id}"),
-    KEPT("responses.cancel", "POST", "/v1/responses/{id}/cancel"),
-    KEPT("responses.input_items", "GET", "/v1/responses/{id}/input_items"),
-    {.name = "responses.input_tokens",
-     .method = "POST",
-     .path = "/v1/responses/input_tokens",
-     .needs_key = true,
-     .capability = inference,
-     .bodies = BODY_JSON,
-     .place = PLACE_OF_MODEL,
-     .format = &weir_format_responses,
-     .is_free = true},
-    MAKES("responses.compact", "/v1/responses/compact", responses, BODY_JSON),
-    MAKES("moderations", "/v1/moderations", moderations, BODY_JSON),
-    MAKES("images.generations", "/v1/images/generations", images, BODY_JSON),
-    MAKES("images.edits", "/v1/images/edits", images, BODY_JSON | BODY_FORM),
-    MAKES("images.variations", "/v1/images/variations", images, BODY_FORM),
-    MAKES("audio.speech", "/v1/audio/speech", speech, BODY_JSON),
-    MAKES("audio.transcriptions", "/v1/audio/transcriptions", transcriptions, BODY_FORM),
-    MAKES("audio.translations", "/v1/audio/translations", transcriptions, BODY_FORM),
-    MAKES("rerank", "/v1/rerank", rerank, BODY_JSON),
-    MAKES("rerank", "/v2/rerank", rerank, BODY_JSON),
-    {.name = "files",
-     .method = "POST",
-     .path = "/v1/files",
-     .needs_key = true,
-     .capability = inference,
-     .bodies = BODY_FORM,
-     .place = PLACE_OF_PROVIDER,
-     .format = &weir_format_files,
-     .is_free = true,
-     .issues = true,
-     .once = true},
-    {.name = "files.list",
-     .method = "GET",
-     .path = "/v1/files",
-     .needs_key = true,
-     .capability = inference,
-     .place = PLACE_OF_PROVIDER,
-     .is_free = true,
-     .lists = true},
-    KEPT("files.get", "GET", "/v1/files/{id}"),
-    KEPT("files.delete", "DELETE", "/v1/files/{id}"),
-    {.name = "files.content",
-     .method = "GET",
-     .path = "/v1/files/{id}/content",
-     .needs_key = true,
-     .capability = inference,
-     .place = PLACE_OF_ID,
-     .format = &weir_format_files,
-     .is_free = true},
-    {.name = "batches",
-     .method = "POST",
-     .path = "/v1/batches",
-     .needs_key = true,
-     .capability = inference,
-     .hides_models = true,
-     .bodies = BODY_JSON,
-     .place = PLACE_OF_PROVIDER,
-     .format = &weir_format_batches,
-     .is_free = true,
-     .issues = true,
-     .once = true},
-    {.name = "batches.list",
-     .method = "GET",
-     .path = "/v1/batches",
-     .needs_key = true,
-     .capability = inference,
-     .place = PLACE_OF_PROVIDER,
-     .is_free = true,
-     .lists = true},
-    {.name = "batches.get",
-     .method = "GET",
-     .path = "/v1/batches/{id}",
-     .needs_key = true,
-     .capability = inference,
-     .place = PLACE_OF_ID,
-     .is_free = true,
-     .issues = true},
-    {.name = "batches.cancel",
-     .method = "POST",
-     .path = "/v1/batches/{id}/cancel",
-     .needs_key = true,
-     .capability = inference,
-     .place = PLACE_OF_ID,
-     .is_free = true,
-     .issues = true},
-    {.name = "models",
-     .method = "GET",
-     .path = "/v1/models",
-     .needs_key = true,
-     .capability = inference,
-     .answer = gateway__answer_models},
-    {.name = "model",
-     .method = "GET",
-     .path = "/v1/models/*",
-     .needs_key = true,
-     .capability = inference,
-     .answer = gateway__answer_model},
-    /* Any key may have the receipts of its own workspace. */
-    {.name = "receipts.keys",
-     .method = "GET",
-     .path = "/v1/receipts/keys",
-     .needs_key = true,
-     .answer = gateway__answer_receipt_keys},
-    {.name = "receipts.get",
-     .method = "GET",
-     .path = "/v1/receipts/*",
-     .needs_key = true,
-     .answer = gateway__answer_receipt},
-    BILLING("billing.purchases.create", "POST", "/v1/billing/purchases", BODY_JSON, gateway__billing_purchase_create),
-    BILLING("billing.purchases.list", "GET", "/v1/billing/purchases", 0, gateway__billing_purchase_list),
-    BILLING("billing.purchases.get", "GET", "/v1/billing/purchases/{id}", 0, gateway__billing_purchase_get),
-    BILLING("billing.balance", "GET", "/v1/billing/balance", 0, gateway__billing_balance),
-    BILLING("billing.usage", "GET", "/v1/billing/usage", 0, gateway__billing_usage),
-    BILLING("billing.plan", "GET", "/v1/billing/plan", 0, gateway__billing_plan),
-    BILLING("billing.plan.upgrade", "POST", "/v1/billing/plan/upgrade", BODY_JSON, gateway__billing_plan_upgrade),
-    BILLING("billing.plan.downgrade", "POST", "/v1/billing/plan/downgrade", BODY_JSON, gateway__billing_plan_downgrade),
-    BILLING("billing.plan.cancel_downgrade", "POST", "/v1/billing/plan/cancel-downgrade", 0,
-            gateway__billing_plan_cancel),
-    {.name = "models.sync",
-     .method = "POST",
-     .path = "/v1/admin/models/sync",
-     .needs_key = true,
-     .capability = admin,
-     .is_explicit = true,
-     .answer = gateway__models_sync},
-    {.name = "billing.payment",
-     .method = "POST",
-     .path = "/v1/billing/webhooks/payment",
-     .answer = gateway__billing_payment},
-    LOCAL("metrics", "/metrics", gateway__answer_metrics),
+#include "gateway/endpoints.def"
 };
 /* OPTIONS on any known path: a browser's preflight, or a question for the methods. */
 static const struct gateway__endpoint preflight = {.name = "preflight",
@@ -194,20 +81,17 @@ static const struct gateway__endpoint preflight = {.name = "preflight",
                                                    .answer = gateway__answer_preflight};
 
 /* Paths that belong to a vendor's clients whether or not anything is there. */
-static const struct {
-    const char *prefix;
-    enum weir_dialect_kind dialect;
-} territories[] = {{"/v1beta/", WEIR_DIALECT_GEMINI},        {"/api/", WEIR_DIALECT_OLLAMA},
-                   {"/v1/messages", WEIR_DIALECT_ANTHROPIC}, {"/v1/anthropic/", WEIR_DIALECT_ANTHROPIC},
-                   {"/v1/google/", WEIR_DIALECT_GEMINI},     {"/v1/responses", WEIR_DIALECT_RESPONSES}};
-
-const struct weir_dialect *gateway__dialect_of(const struct weir_request *request) {
-    if (request->endpoint != NULL && request->endpoint != &preflight)
-        return weir_dialect_of(request->endpoint->dialect);
+enum weir_dialect_kind gateway__dialect_of_path(struct weir_span path) {
+    static const struct {
+        const char *prefix;
+        enum weir_dialect_kind dialect;
+    } territories[] = {{"/v1beta/", WEIR_DIALECT_GEMINI},        {"/api/", WEIR_DIALECT_OLLAMA},
+                       {"/v1/messages", WEIR_DIALECT_ANTHROPIC}, {"/v1/anthropic/", WEIR_DIALECT_ANTHROPIC},
+                       {"/v1/google/", WEIR_DIALECT_GEMINI},     {"/v1/responses", WEIR_DIALECT_RESPONSES}};
     for (size_t i = 0; i < sizeof territories / sizeof *territories; i++)
-        if (weir_span_starts_with(request->head->path, weir_span_of_string(territories[i].prefix)))
-            return weir_dialect_of(territories[i].dialect);
-    return weir_dialect_of(WEIR_DIALECT_OPENAI);
+        if (weir_span_starts_with(path, weir_span_of_string(territories[i].prefix)))
+            return territories[i].dialect;
+    return WEIR_DIALECT_OPENAI;
 }
 
 const char *weir_gateway_endpoint_name(size_t index) {
@@ -233,27 +117,23 @@ bool gateway__is_id(struct weir_span segment) {
     return segment.length > 0 && segment.length <= 256 && segment.at[0] != '.';
 }
 
-/* `{id}` stands for one segment that is an id, a final `*` for one byte or more. Most patterns differ within their first bytes. */
+/* `{id}` stands for one segment (or what a ':' leaves of it) that is an id, `*` for one byte or more; what stands behind either ends the path. Most patterns
+ * differ within their first bytes. */
 static bool path_matches(const char *pattern, struct weir_span path, struct weir_span *variable) {
     size_t at = 0;
     while (at < path.length && pattern[at] == path.at[at] && pattern[at] != '{' && pattern[at] != '*')
         at++;
     if (at == path.length)
         return pattern[at] == '\0';
+    if (pattern[at] != '{' && pattern[at] != '*')
+        return false;
+    bool is_id = pattern[at] == '{';
     struct weir_span rest = weir_span_from(path, at);
-    if (pattern[at] == '*') {
-        *variable = rest;
-        return true;
-    }
-    if (pattern[at] != '{')
+    struct weir_span after = weir_span_of_string(&pattern[at + (is_id ? strlen("{id}") : 1)]);
+    if (rest.length <= after.length || !weir_span_ends_with(rest, after))
         return false;
-    struct weir_span after = weir_span_of_string(&pattern[at + strlen("{id}")]);
-    const char *slash = memchr(rest.at, '/', rest.length);
-    size_t length = slash == NULL ? rest.length : (size_t)(slash - rest.at);
-    if (!weir_span_equal(weir_span_from(rest, length), after) || !gateway__is_id(weir_span_first(rest, length)))
-        return false;
-    *variable = weir_span_first(rest, length);
-    return true;
+    *variable = weir_span_first(rest, rest.length - after.length);
+    return !is_id || gateway__is_id(*variable);
 }
 
 static bool method_matches(const struct gateway__endpoint *endpoint, struct weir_span method) {
@@ -262,25 +142,26 @@ static bool method_matches(const struct gateway__endpoint *endpoint, struct weir
     return endpoint->answer != NULL && endpoint->method[0] == 'G' && weir_span_equal(method, WEIR_SPAN("HEAD"));
 }
 
-enum { TAKES_GET = 1, TAKES_HEAD = 2, TAKES_POST = 4, TAKES_DELETE = 8 };
+enum { TAKES_GET = 1, TAKES_HEAD = 2, TAKES_POST = 4, TAKES_DELETE = 8, TAKES_PATCH = 16 };
 
 static unsigned methods_of(const struct gateway__endpoint *endpoint) {
     switch (endpoint->method[0]) {
     case 'G': return endpoint->answer != NULL ? TAKES_GET | TAKES_HEAD : TAKES_GET;
     case 'D': return TAKES_DELETE;
-    default: return TAKES_POST;
+    default: return endpoint->method[1] == 'A' ? TAKES_PATCH : TAKES_POST;
     }
 }
 
 /* NULL: no path takes these. */
 static const char *allow_text(unsigned methods) {
-    static const char *const texts[16] = {[TAKES_GET] = "GET, OPTIONS",
+    static const char *const texts[32] = {[TAKES_GET] = "GET, OPTIONS",
                                           [TAKES_GET | TAKES_HEAD] = "GET, HEAD, OPTIONS",
                                           [TAKES_POST] = "POST, OPTIONS",
                                           [TAKES_GET | TAKES_POST] = "GET, POST, OPTIONS",
                                           [TAKES_GET | TAKES_HEAD | TAKES_POST] = "GET, HEAD, POST, OPTIONS",
                                           [TAKES_DELETE | TAKES_GET] = "GET, DELETE, OPTIONS",
-                                          [TAKES_DELETE | TAKES_GET | TAKES_POST] = "GET, POST, DELETE, OPTIONS"};
+                                          [TAKES_DELETE | TAKES_GET | TAKES_POST] = "GET, POST, DELETE, OPTIONS",
+                                          [TAKES_DELETE | TAKES_GET | TAKES_PATCH] = "GET, PATCH, DELETE, OPTIONS"};
     return texts[methods];
 }
 
@@ -301,4 +182,18 @@ const struct gateway__endpoint *gateway__endpoint_find(struct weir_span method, 
     if (known && weir_span_equal(method, WEIR_SPAN("OPTIONS")))
         return &preflight;
     return NULL;
+}
+
+size_t gateway__version_end(const struct weir_request *request) {
+    size_t version = 0;
+    switch (request->endpoint->dialect) {
+    case WEIR_DIALECT_GEMINI: version = strlen("/v1beta"); break;
+    case WEIR_DIALECT_OLLAMA: break;
+    case WEIR_DIALECT_OPENAI:
+    case WEIR_DIALECT_RESPONSES:
+    case WEIR_DIALECT_ANTHROPIC:
+    case WEIR_DIALECT_COUNT:
+    default: version = strlen("/v1"); break;
+    }
+    return request->endpoint->lane + version;
 }

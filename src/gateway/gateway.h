@@ -42,6 +42,9 @@ struct weir_timeouts_settings {
 struct weir_cors_settings {
     struct weir_texts origins;
 };
+struct weir_auth_settings {
+    struct weir_texts key_headers; /* besides Authorization: "x-api-key", "x-goog-api-key", "key" (the parameter) */
+};
 struct weir_metrics_settings {
     struct weir_texts allow;
 };
@@ -53,18 +56,25 @@ struct weir_billing_settings {
     int64_t max_purchase_cu;
     int64_t purchase_expiry_ms;
 };
+struct weir_dialects_settings {
+    bool strict_params;
+};
 struct weir_gateway_settings {
     struct weir_limits_settings limits;
     struct weir_timeouts_settings timeouts;
     struct weir_cors_settings cors;
+    struct weir_auth_settings auth;
     struct weir_metrics_settings metrics;
     struct weir_billing_settings billing;
+    struct weir_dialects_settings dialects;
 };
 extern const struct weir_option_table weir_limits_options;
 extern const struct weir_option_table weir_timeouts_options;
 extern const struct weir_option_table weir_cors_options;
+extern const struct weir_option_table weir_auth_options;
 extern const struct weir_option_table weir_metrics_options;
 extern const struct weir_option_table weir_billing_options;
+extern const struct weir_option_table weir_dialects_options;
 
 /* One published state: a revision, the prices and the settings that go with it. Immutable; owned by main. */
 struct weir_published {

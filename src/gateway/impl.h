@@ -7,6 +7,7 @@
 #include "gateway/gateway.h"
 #include "net/http_server.h"
 #include "net/listener.h"
+#include "http/framing.h"
 #include "http/multipart.h"
 #include "net/pool.h"
 #include "net/spool.h"
@@ -53,8 +54,8 @@ struct weir_worker {
     struct weir_list lookups;  /* struct gateway__lookup: the store has yet to answer */
     struct weir_list parked;   /* requests that wait for room in a budget (park.c) */
     struct gateway__bindings *bindings;
-    struct weir_list spare_requests;
-    size_t request_count, spare_count, held_count;
+    struct weir_list spare_requests, spare_translations;
+    size_t request_count, spare_count, spare_translation_count, held_count;
     struct weir_timer second, drain;
     int64_t drain_until_ns, connections_told;
     struct weir_buffer log_batch;  /* access-log lines of this turn */
@@ -96,13 +97,17 @@ enum { BODY_JSON = 1, BODY_FORM = 2 };
 struct gateway__endpoint {
     const char *name;   /* for records and metrics */
     const char *method; /* "GET", "POST", "DELETE" */
-    const char *path;   /* {id}: one segment; ends in '*': any byte or more */
+    const char *path;   /* {id}: one segment; '*': any byte or more; what stands behind either ends the path */
     bool needs_key;
     const char *capability; /* that the key must have; NULL where none is needed */
     bool is_explicit;       /* the key's rules must name the capability: none has it by saying nothing */
     unsigned bodies;        /* BODY_… that it takes; 0: whatever comes goes through */
     enum weir_dialect_kind dialect;
-    bool is_native; /* never translated: only providers that speak its dialect are asked */
+    bool is_native;        /* never translated: only providers that speak its dialect are asked */
+    unsigned lane;         /* the length of what a lane puts before the vendor's own path; 0: it is none */
+    const char *elsewhere; /* what stands before the version in a provider's path: "/upload"; NULL: nothing */
+    bool streams;          /* its answer is a stream, as its path says */
+    bool is_shared;        /* clients of several vendors ask for it: a header says which dialect is meant */
     enum gateway__place place;
     const struct weir_format *format; /* NULL: its bodies go through unread */
     bool is_free;                     /* costs nothing: its answer is left as it is */
@@ -145,7 +150,7 @@ enum gateway__relay_mode {
     RELAY_NONE,
     RELAY_BUFFER, /* held until it is whole: JSON, errors */
     RELAY_PASS,   /* too large to hold: goes through as it comes */
-    RELAY_STREAM, /* server-sent events */
+    RELAY_STREAM, /* piece by piece: events, lines, an array's elements */
     RELAY_DRAIN   /* the client has all; the upstream's message has yet to end */
 };
 
@@ -176,13 +181,14 @@ struct gateway__relay {
     struct weir_buffer body;               /* RELAY_BUFFER: what has come */
     struct weir_buffer out;                /* RELAY_STREAM: what goes out with this turn's write */
     struct weir_buffer last;               /* RELAY_STREAM: the data event that may be the last */
-    size_t last_data_at, last_data_length; /* its data within `last` */
+    size_t last_data_at, last_data_length; /* its data within `last`, of lines and elements */
     bool has_last;
-    struct weir_sse sse;
+    struct weir_frames frames;
     int64_t content_events;
-    size_t passed_bytes; /* RELAY_PASS */
-    bool is_page;        /* RELAY_BUFFER: HTML, of a proxy or a portal on the way */
-    bool is_opaque;      /* RELAY_PASS: sound or a file, where no usage stands */
+    struct weir_usage begun_usage; /* what the stream said at its beginning */
+    size_t passed_bytes;           /* RELAY_PASS */
+    bool is_page;                  /* RELAY_BUFFER: HTML, of a proxy or a portal on the way */
+    bool is_opaque;                /* RELAY_PASS: sound or a file, where no usage stands */
     bool finish_seen;
     int64_t units_made; /* RELAY_STREAM: of what the events bring, as far as they say */
     int64_t next_sequence;
@@ -267,7 +273,8 @@ struct weir_request {
     struct weir_candidates candidates;
     size_t next_candidate;
     const struct weir_target *target;
-    const struct weir_price *price; /* of the target */
+    const struct weir_price *price;           /* of the target */
+    struct gateway__translation *translation; /* translate.h; NULL: no candidate needs it */
 
     /* what it may and did cost */
     struct weir_usage reserved_usage;
@@ -367,6 +374,8 @@ int64_t gateway__tokens_of(const struct weir_usage *usage); /* input and output;
 /* --- provider.c: limits and budgets of providers, attempt by attempt --- */
 /* Before an attempt at request->target. NEXT: it may be sent; RETRY: its provider is passed over; WAIT; ANSWER. */
 enum gateway__next gateway__provider_admit(struct weir_request *request);
+/* The next candidate is not tried, for this reason. RETRY. */
+enum gateway__next gateway__pass_over(struct weir_request *request, enum weir_reason reason);
 /* Every candidate has failed or was passed over. */
 enum gateway__next gateway__no_candidate(struct weir_request *request);
 /* What the attempt that has just failed may have cost, as far as that can be told; noted in its record. */
@@ -398,8 +407,10 @@ void gateway__requests_free_spare(struct weir_worker *worker);
 const struct gateway__endpoint *gateway__endpoint_find(struct weir_span method, struct weir_span path,
                                                        struct weir_span *variable, const char **allow);
 
-/* The dialect of its errors, before anything can fail: its endpoint's, else that of the clients who ask for such paths. */
-const struct weir_dialect *gateway__dialect_of(const struct weir_request *request);
+/* A vendor's clients ask for paths like this one, whether or not anything is there. */
+enum weir_dialect_kind gateway__dialect_of_path(struct weir_span path);
+/* How many bytes of an endpoint's path stand for what a provider's base URL has: lane and version. */
+size_t gateway__version_end(const struct weir_request *request);
 /* What providers of other dialects may be asked instead; WEIR_TASK_NONE: nothing. */
 static inline enum weir_task gateway__task(const struct weir_request *request) {
     return request->endpoint->is_native || request->format == NULL ? WEIR_TASK_NONE : request->format->task;
@@ -411,6 +422,18 @@ static inline bool gateway__speaks_natively(const struct weir_request *request, 
 
 /* A text that can be a provider's id: nothing in it means something in a path or a query. */
 bool gateway__is_id(struct weir_span segment);
+
+/* --- doors.c: what the vendors' clients send otherwise than OpenAI's do --- */
+/* The dialect of its answers and errors, before anything can fail: its endpoint's, else that of the clients who ask for such paths. */
+const struct weir_dialect *gateway__dialect_of(const struct weir_request *request);
+/* The key, by Authorization or by the field that the dialect's clients have for it, in its plain form. A failure otherwise, or none. */
+enum gateway__next gateway__find_key(struct weir_request *request, struct weir_span *key);
+/* The query without what is for this gateway alone. Empty where there is no memory. */
+struct weir_span gateway__query_to_forward(struct weir_request *request);
+/* Where the path says what other formats have in their bodies: the model, and whether a stream is wanted. */
+enum gateway__next gateway__read_path(struct weir_request *request);
+/* Leaves the candidates that speak the endpoint's dialect, where only those will do. */
+enum gateway__next gateway__keep_native(struct weir_request *request);
 
 /* --- answer.c --- */
 /* Begins a head with the fields that every answer has. */
@@ -434,9 +457,15 @@ void gateway__client_written(struct weir_request *request, enum weir_status stat
 /* --- local.c: answers that need no provider --- */
 enum gateway__next gateway__answer_health(struct weir_request *request);
 enum gateway__next gateway__answer_metrics(struct weir_request *request);
+enum gateway__next gateway__answer_preflight(struct weir_request *request);
+
+/* --- models.c: the lists of models, in the form of who asks --- */
 enum gateway__next gateway__answer_models(struct weir_request *request);
 enum gateway__next gateway__answer_model(struct weir_request *request);
-enum gateway__next gateway__answer_preflight(struct weir_request *request);
+enum gateway__next gateway__answer_show(struct weir_request *request);
+enum gateway__next gateway__answer_loaded(struct weir_request *request);
+enum gateway__next gateway__answer_ollama_version(struct weir_request *request);
+enum gateway__next gateway__answer_root(struct weir_request *request);
 
 /* --- receipts.c --- */
 enum gateway__next gateway__answer_receipt(struct weir_request *request);
@@ -508,6 +537,8 @@ enum weir_status gateway__relay_head(struct weir_request *request);
 enum weir_status gateway__relay_body(struct weir_request *request, struct weir_span data);
 /* The upstream's message is complete. Gives what the pipeline is to do. */
 enum gateway__next gateway__relay_end(struct weir_request *request);
+/* The status that a provider's means for this client: one that only its own clients know becomes one that all do. */
+unsigned gateway__client_status(const struct weir_request *request, unsigned status);
 void gateway__relay_reset(struct weir_request *request);
 void gateway__write_upstream_fields(struct weir_request *request, struct weir_buffer *out);
 /* A provider that tells its credential back (errors do: "Incorrect API key provided: …") tells it to nobody: from `from` on, stars stand in its place. */
@@ -521,6 +552,8 @@ struct weir_span gateway__end_of_body(const struct weir_request *request, char t
 enum weir_status gateway__relay_pass_begin(struct weir_request *request);
 enum weir_status gateway__stream_body(struct weir_request *request, struct weir_span data);
 enum gateway__next gateway__stream_end(struct weir_request *request);
+/* Everything has been said: settles, and ends the body of a translated stream. */
+enum weir_status gateway__stream_complete(struct weir_request *request);
 /* Ends a stream that has begun with the dialect's error event. */
 void gateway__stream_fail(struct weir_request *request);
 /* The upstream failed. Another candidate, or the end. */

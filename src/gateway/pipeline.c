@@ -1,5 +1,5 @@
 /* The way of a request, as a table. One small loop runs the rows; waiting, retry and fallback are that loop and nothing else. */
-#include "gateway/impl.h"
+#include "gateway/translate.h"
 
 #include <stdarg.h>
 
@@ -24,6 +24,7 @@ static const struct {
     {"locate", gateway__step_locate, 0, WEIR_STAGE_ROUTED},             /* who issued the id that it names */
     {"authorize model", gateway__step_authorize_model, 0, WEIR_STAGE_ROUTED}, /* may its key use this model */
     {"route", gateway__step_route, 0, WEIR_STAGE_ROUTED},                     /* who can serve it */
+    {"translate", gateway__step_translate, 0, WEIR_STAGE_ROUTED}, /* which of them can be asked in their own dialect */
     {"limit body", gateway__step_limit_body, 0,
      WEIR_STAGE_RESERVED}, /* too many streams, too many tokens, too many for its model */
     {"reserve", gateway__step_reserve, 0, WEIR_STAGE_RESERVED}, /* what it may cost at most */

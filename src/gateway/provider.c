@@ -4,7 +4,7 @@
  * although its caller pays nothing for it is noted with it, and is the provider's budget's alone. The hold on the first attempt's provider stays
  * until the end: if the process dies, the ledger settles the request at its reservation with that provider.
  */
-#include "gateway/impl.h"
+#include "gateway/translate.h"
 
 /* The last one that was made; those that were passed over may stand behind it. */
 static struct weir_ledger_attempt *last_attempt(struct weir_request *request) {
@@ -45,7 +45,7 @@ void gateway__estimate_attempt(struct weir_request *request, enum weir_reason re
 
 /* --- passing over --- */
 
-static enum gateway__next pass_over(struct weir_request *request, enum weir_reason reason) {
+enum gateway__next gateway__pass_over(struct weir_request *request, enum weir_reason reason) {
     const struct weir_target *target = &request->candidates.at[request->next_candidate++];
     uint32_t now_us = gateway__record_us(request, weir_loop_now_ns(request->worker->loop));
     bool exhausted = reason == WEIR_REASON_CU_LIMIT_EXCEEDED || reason == WEIR_REASON_DAILY_LIMIT_EXCEEDED ||
@@ -73,7 +73,7 @@ static enum gateway__next pass_over_limit(struct weir_request *request, const st
             *kept = *refusal;
         request->meter.refusal = kept;
     }
-    return pass_over(request, refusal->reason);
+    return gateway__pass_over(request, refusal->reason);
 }
 
 /* --- the attempt before --- */
@@ -134,7 +134,7 @@ static enum gateway__next admit(struct weir_request *request, const struct weir_
     struct weir_hold hold = {.binding = NULL};
     struct weir_rate_state rates; /* of an account that many share: not for the client */
     if (!is_meterable(request, target, binding))
-        return pass_over(request, WEIR_REASON_NOT_METERABLE);
+        return gateway__pass_over(request, WEIR_REASON_NOT_METERABLE);
     int64_t tokens, cost = worst_of(request, target, &tokens);
     switch (weir_meter_reserve(binding, cost, tokens, request->start_utc_us, gateway__waited_ms(request), &hold,
                                &refusal)) {
@@ -182,5 +182,7 @@ enum gateway__next gateway__no_candidate(struct weir_request *request) {
                              meter->refusal->limit_name);
     if (meter->provider_exhausted)
         return gateway__fail(request, WEIR_REASON_PROVIDER_BUDGET_EXCEEDED, NULL, NULL);
+    if (request->translation != NULL && request->translation->problem.reason != WEIR_REASON_NONE)
+        return gateway__fail_with_problem(request, &request->translation->problem);
     return gateway__fail(request, WEIR_REASON_NO_PROVIDER, NULL, NULL);
 }

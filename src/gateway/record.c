@@ -5,7 +5,7 @@
  * What a client sent stands in a record only masked (base/mask.h), and never its query, its headers or its body.
  */
 #include "base/mask.h"
-#include "gateway/impl.h"
+#include "gateway/translate.h"
 
 enum { UNKNOWN_A_SECOND = 50, MOST_TEXT_BYTES = 300 };
 static const int64_t second_ns = 1000000000;
@@ -36,6 +36,20 @@ static enum weir_policy_outcome policy_of(const struct weir_request *request) {
     return refused ? WEIR_POLICY_BLOCK : WEIR_POLICY_ALLOW;
 }
 
+/* "ignored: logit_bias, seed": parameters that the provider has not been asked. */
+static struct weir_span ignored(struct weir_request *request) {
+    struct weir_buffer text;
+    struct weir_span copy = WEIR_SPAN("");
+    weir_buffer_init(&text, 2 * WEIR_KIB);
+    struct weir_span names = gateway__ignored_names(request, &text);
+    const char *words = names.length > 0 ? weir_arena_format(request->arena, "ignored: %.*s", WEIR_SPAN_PRINT(names))
+                                         : NULL;
+    if (words != NULL)
+        copy = masked(request, weir_span_of_string(words));
+    weir_buffer_release(&text);
+    return copy;
+}
+
 void gateway__fill_story(struct weir_request *request) {
     struct weir_ledger_entry *entry = &request->entry;
     bool failed = request->reason != WEIR_REASON_NONE;
@@ -46,6 +60,8 @@ void gateway__fill_story(struct weir_request *request) {
         entry->detail = masked(request, request->detail);
     else /* also where another provider has answered then */
         entry->detail = masked(request, request->cause);
+    if (!failed && entry->detail.length == 0 && request->translation != NULL)
+        entry->detail = ignored(request);
 }
 
 /* "GET /v1/chat/complete": what no endpoint's name says. */

@@ -3,7 +3,7 @@
  * JSON is held until it is whole, so that the usage can be read, recorded and added before the last byte leaves; so is every error, so that
  * another target may still be tried. What is too large to hold goes through as it comes, its last piece kept back until the ledger has it.
  */
-#include "gateway/impl.h"
+#include "gateway/translate.h"
 #include "provider/outcome.h"
 
 static const struct weir_span used_field = {.at = "x-weir-used-cu-milli", .length = 20};
@@ -16,10 +16,11 @@ void gateway__relay_reset(struct weir_request *request) {
     weir_buffer_clear(&relay->body);
     weir_buffer_clear(&relay->out);
     weir_buffer_clear(&relay->last);
-    weir_sse_clear(&relay->sse);
+    weir_frames_begin(&relay->frames, WEIR_FRAMING_EVENTS);
     relay->has_last = false;
     relay->finish_seen = false;
     relay->content_events = 0;
+    relay->begun_usage = (struct weir_usage){.input = 0};
     relay->units_made = relay->next_sequence = 0;
     relay->answer_id = WEIR_SPAN("");
     relay->pattern = NULL;
@@ -54,6 +55,21 @@ static bool is_file_content(const struct weir_request *request) {
     return may_be_bytes(request) && request->endpoint->place == PLACE_OF_ID;
 }
 
+/* As the provider calls it; a JSON text may be a stream where the format has such. */
+static bool is_stream(const struct weir_request *request, const struct weir_span *type, enum weir_framing *framing) {
+    *framing = WEIR_FRAMING_EVENTS;
+    if (request->format == NULL || request->format->read_event == NULL)
+        return false;
+    if (type_is(type, "text/event-stream"))
+        return true;
+    *framing = WEIR_FRAMING_LINES;
+    if (type_is(type, "application/x-ndjson"))
+        return true;
+    *framing = WEIR_FRAMING_ARRAY;
+    return request->call.stream && (request->format->flags & WEIR_FORMAT_ARRAY_STREAM) != 0 &&
+           type_is(type, "application/json");
+}
+
 enum weir_status gateway__relay_head(struct weir_request *request) {
     struct gateway__relay *relay = &request->relay;
     const struct weir_http_head *head = request->upstream.head;
@@ -61,8 +77,11 @@ enum weir_status gateway__relay_head(struct weir_request *request) {
     const struct weir_span *coding = weir_http_head_find(head, WEIR_SPAN("content-encoding"));
     if (coding != NULL && !weir_span_equal_ignore_case(*coding, WEIR_SPAN("identity")))
         return WEIR_EPROTO; /* none was asked for, and what cannot be read cannot be metered */
-    if (is_success(request) && type_is(type, "text/event-stream") && request->format != NULL &&
-        request->format->read_event != NULL) {
+    if (gateway__is_translated(request))
+        return gateway__translate_head(request);
+    enum weir_framing framing;
+    if (is_success(request) && is_stream(request, type, &framing)) {
+        weir_frames_begin(&relay->frames, framing);
         relay->mode = RELAY_STREAM;
         weir_metrics_add_active(request->worker->metrics, 0, 1, 0);
         return WEIR_OK;
@@ -263,6 +282,10 @@ enum weir_status gateway__relay_body(struct weir_request *request, struct weir_s
         return WEIR_ECLOSED;
     if (relay->mode == RELAY_BUFFER && (!is_success(request) || request->endpoint->lists || relay->is_page))
         return WEIR_ELIMIT;
+    if (relay->mode == RELAY_BUFFER && gateway__is_translated(request)) {
+        request->upstream.problem = "its answer is larger than one that is translated may be";
+        return WEIR_EPROTO;
+    }
     if (relay->mode == RELAY_BUFFER && gateway__relay_pass_begin(request) != WEIR_OK)
         return WEIR_ECLOSED;
     return pass_body(request, data);
@@ -356,6 +379,11 @@ static enum gateway__next buffered_success(struct weir_request *request) {
     return gateway__relay_whole(request, parts, count, weir_json_splice_length(&splice, body.length));
 }
 
+unsigned gateway__client_status(const struct weir_request *request, unsigned status) {
+    enum { OVERLOADED = 529 }; /* Anthropic's, which its own clients know */
+    return status == OVERLOADED && request->dialect->kind != WEIR_DIALECT_ANTHROPIC ? 503 : status;
+}
+
 /* An answer that is no success: another target, or the provider's own words with our ids. */
 static enum gateway__next buffered_failure(struct weir_request *request) {
     struct weir_provider_outcome outcome = weir_provider_classify(request->upstream.status);
@@ -363,8 +391,15 @@ static enum gateway__next buffered_failure(struct weir_request *request) {
     gateway__attempt_ended(request, reason);
     if (outcome.may_fall_back && request->next_candidate < request->candidates.count)
         return RETRY;
+    if (gateway__is_translated(request)) {
+        (void)gateway__fail(request, reason, NULL, "HTTP %u", request->upstream.status);
+        if (outcome.show_body)
+            gateway__translate_error(request, weir_buffer_span(&request->relay.body));
+        request->upstream_error_status = gateway__client_status(request, outcome.client_status);
+        return ANSWER;
+    }
     request->show_upstream_error = outcome.show_body;
-    request->upstream_error_status = outcome.client_status;
+    request->upstream_error_status = gateway__client_status(request, outcome.client_status);
     return gateway__fail(request, reason, NULL, "HTTP %u", request->upstream.status);
 }
 
@@ -376,5 +411,7 @@ enum gateway__next gateway__relay_end(struct weir_request *request) {
         return gateway__fail(request, WEIR_REASON_CLIENT_CLOSED, NULL, NULL);
     if (request->relay.mode == RELAY_PASS)
         return pass_end(request);
+    if (gateway__is_translated(request) && is_success(request))
+        return gateway__translate_whole(request);
     return is_success(request) ? buffered_success(request) : buffered_failure(request);
 }

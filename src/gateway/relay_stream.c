@@ -4,7 +4,7 @@
  * until what follows it is known, because the last one gets usedCUMilli. The journal's close is written before the terminal event leaves. A
  * slow client stops the reading upstream; nothing is kept but the unsent bytes and the held event.
  */
-#include "gateway/impl.h"
+#include "gateway/translate.h"
 
 /* The status line and the fields, unless they have left. */
 static void write_stream_head(struct weir_request *request, struct weir_buffer *head) {
@@ -15,8 +15,15 @@ static void write_stream_head(struct weir_request *request, struct weir_buffer *
     if (!relay->chunked)
         weir_http_connection_end_by_close(request->connection);
     gateway__write_head(request, request->upstream.status, head);
-    gateway__write_upstream_fields(request, head);
-    if (weir_http_head_find(request->upstream.head, WEIR_SPAN("cache-control")) == NULL)
+    bool is_translated = gateway__is_translated(request);
+    if (is_translated) {
+        (void)weir_http_write_field(head, WEIR_SPAN("Content-Type"), gateway__stream_type(request));
+        if (request->capture != NULL)
+            gateway__capture_type(request, gateway__stream_type(request));
+    } else {
+        gateway__write_upstream_fields(request, head);
+    }
+    if (is_translated || weir_http_head_find(request->upstream.head, WEIR_SPAN("cache-control")) == NULL)
         (void)weir_http_write_field(head, WEIR_SPAN("Cache-Control"), WEIR_SPAN("no-cache"));
     if (relay->chunked)
         weir_buffer_append(head, WEIR_SPAN("Transfer-Encoding: chunked\r\nTrailer: x-weir-used-cu-milli\r\n"));
@@ -97,7 +104,25 @@ static enum weir_status hold(struct weir_request *request, const struct weir_sse
     release_last(relay);
     append_event(&relay->last, sse, splice);
     relay->has_last = true;
+    if (relay->frames.framing != WEIR_FRAMING_EVENTS) { /* theirs may stand elsewhere, and is found again */
+        relay->last_data_length = weir_json_splice_length(splice, sse->data.length);
+        relay->last_data_at = (size_t)(sse->data.at - sse->raw.at);
+    }
     return weir_buffer_status(&relay->last) == WEIR_OK ? WEIR_OK : WEIR_ELIMIT;
+}
+
+/* The held piece as it was read; `again` is for events. */
+static bool find_last(const struct gateway__relay *relay, struct weir_sse *again, struct weir_span *input,
+                      struct weir_sse_event *event) {
+    if (relay->frames.framing == WEIR_FRAMING_EVENTS)
+        return weir_sse_next(again, input, event) == WEIR_OK;
+    if (relay->last_data_at + relay->last_data_length > input->length)
+        return false;
+    *event = (struct weir_sse_event){.raw = *input,
+                                     .name = WEIR_SPAN(""),
+                                     .data = weir_span_of(input->at + relay->last_data_at, relay->last_data_length),
+                                     .has_data = true};
+    return true;
 }
 
 /* Puts usedCUMilli into the held event and lets it go. */
@@ -115,7 +140,7 @@ static void release_marked(struct weir_request *request) {
     struct weir_json_splice splice = {.count = 0};
     struct weir_span input = weir_buffer_span(&relay->last);
     weir_sse_init(&again, WEIR_MAX_EVENT_BYTES);
-    if (weir_sse_next(&again, &input, &sse) == WEIR_OK) {
+    if (find_last(relay, &again, &input, &sse)) {
         request->format->read_event(&sse, &event);
         if (request->format->mark_event(request->arena, &event, request->entry.cost_cu_milli, &splice) == WEIR_OK)
             append_event(&relay->out, &sse, &splice);
@@ -132,7 +157,10 @@ static enum weir_status complete(struct weir_request *request, struct weir_span 
     struct gateway__relay *relay = &request->relay;
     char end[GATEWAY_END_SIZE];
     gateway__settle(request);
-    release_marked(request);
+    if (gateway__is_translated(request))
+        gateway__translate_end(request);
+    else
+        release_marked(request);
     weir_buffer_append(&relay->out, done);
     enum weir_status status = flush(request, gateway__end_of_body(request, end));
     if (status != WEIR_OK)
@@ -142,6 +170,10 @@ static enum weir_status complete(struct weir_request *request, struct weir_span 
     gateway__upstream_pause(request, false); /* nobody tells any more when the client has room */
     weir_metrics_add_active(request->worker->metrics, 0, -1, 0);
     return WEIR_OK;
+}
+
+enum weir_status gateway__stream_complete(struct weir_request *request) {
+    return complete(request, WEIR_SPAN(""));
 }
 
 /* The provider tells of a failure: before anything has left it can still become an answer of its own. */
@@ -163,8 +195,7 @@ static enum weir_status on_error_event(struct weir_request *request, const struc
         splice.count = 0;
     size_t begin = relay->out.length;
     append_event(&relay->out, sse, &splice);
-    gateway__hide_credential(request, &relay->out, begin);
-    relay->finish_seen = true; /* its own words have been passed on: stream_fail only ends the body */
+    gateway__hide_credential(request, &relay->out, begin); /* its own words: stream_fail only ends the body */
     return WEIR_END;
 }
 
@@ -187,8 +218,11 @@ static void read_event(struct weir_request *request, const struct weir_sse_event
 static void note_event(struct weir_request *request, const struct weir_event *event) {
     struct gateway__relay *relay = &request->relay;
     if (event->answer.has_usage) {
-        request->has_usage = true;
-        request->usage = event->answer.usage;
+        struct weir_usage *usage = event->usage_is_begun ? &relay->begun_usage : &request->usage;
+        request->has_usage = request->has_usage || !event->usage_is_begun;
+        *usage = event->answer.usage;
+        if (!event->usage_is_begun)
+            weir_usage_keep_most(usage, &relay->begun_usage);
     }
     if (event->answer.usage.unit == WEIR_UNIT_IMAGE)
         relay->units_made += event->answer.usage.units;
@@ -202,10 +236,26 @@ static void note_event(struct weir_request *request, const struct weir_event *ev
         gateway__note_issued_id(request, relay->answer_id);
 }
 
+static enum weir_status on_translated(struct weir_request *request, const struct weir_sse_event *sse) {
+    enum weir_status status = gateway__translate_event(request, sse);
+    return status == WEIR_OK && request->translation->has_ended ? complete(request, WEIR_SPAN("")) : status;
+}
+
+/* What stands between lines or elements, and an array's end: behind what is held. */
+static void append_blank(struct gateway__relay *relay, struct weir_span raw) {
+    weir_buffer_append(relay->has_last ? &relay->last : &relay->out, raw);
+}
+
 static enum weir_status on_event(struct weir_request *request, const struct weir_sse_event *sse) {
     struct gateway__relay *relay = &request->relay;
     struct weir_event event;
     struct weir_json_splice splice = {.count = 0};
+    if (request->translation != NULL && gateway__is_translated(request))
+        return on_translated(request, sse);
+    if (relay->frames.framing != WEIR_FRAMING_EVENTS && !sse->has_data) {
+        append_blank(relay, sse->raw);
+        return WEIR_OK;
+    }
     read_event(request, sse, &event);
     note_event(request, &event);
     if (event.kind == WEIR_EVENT_DAMAGED) {
@@ -244,31 +294,69 @@ enum weir_status gateway__stream_body(struct weir_request *request, struct weir_
     struct weir_sse_event sse;
     enum weir_status status = WEIR_OK;
     while (status == WEIR_OK && relay->mode == RELAY_STREAM) {
-        status = weir_sse_next(&relay->sse, &data, &sse);
+        status = weir_frames_next(&relay->frames, &data, &sse);
         if (status == WEIR_OK)
             status = on_event(request, &sse);
     }
-    if (status == WEIR_END || status == WEIR_ELIMIT || status == WEIR_ENOMEM || relay->mode == RELAY_DRAIN)
+    if (status == WEIR_END || status == WEIR_EBUSY || status == WEIR_ELIMIT || status == WEIR_ENOMEM ||
+        relay->mode == RELAY_DRAIN)
         return status == WEIR_AGAIN ? WEIR_OK : status;
     return status == WEIR_AGAIN ? flush(request, WEIR_SPAN("")) : status;
+}
+
+/* A last line, which had no end, is not what it should be. */
+static enum gateway__next end_of_last(struct weir_request *request, enum weir_status status) {
+    if (status == WEIR_EBUSY)
+        return RETRY;
+    if (status == WEIR_END)
+        return ANSWER;
+    if (status == WEIR_ECLOSED)
+        return gateway__fail(request, WEIR_REASON_CLIENT_CLOSED, NULL, NULL);
+    return gateway__upstream_failed(request, WEIR_REASON_UPSTREAM_CLOSED, request->upstream.problem);
 }
 
 /* The body has ended without a terminal event. If the answer had said that it was finished, it is whole: the dialect's own end is put. Otherwise
  * a client must not take the silence for success. */
 enum gateway__next gateway__stream_end(struct weir_request *request) {
-    if (!request->relay.finish_seen)
+    struct weir_sse_event last;
+    if (weir_frames_finish(&request->relay.frames, &last) == WEIR_OK) {
+        enum weir_status status = on_event(request, &last);
+        if (status != WEIR_OK)
+            return end_of_last(request, status);
+        if (request->relay.mode == RELAY_DRAIN)
+            return NEXT;
+    }
+    if (gateway__is_translated(request) ? !gateway__translate_body_end(request) : !request->relay.finish_seen)
         return gateway__upstream_failed(request, WEIR_REASON_UPSTREAM_CLOSED, NULL);
     if (complete(request, request->format->done) != WEIR_OK)
         return gateway__fail(request, WEIR_REASON_CLIENT_CLOSED, NULL, NULL);
     return NEXT;
 }
 
+/* In an array it is an element, the last one. */
+static void write_error(struct weir_request *request, const struct weir_error_answer *error, bool is_translated) {
+    struct gateway__relay *relay = &request->relay;
+    enum weir_framing framing = is_translated ? request->translation->exchange.front_framing : relay->frames.framing;
+    if (framing != WEIR_FRAMING_ARRAY) {
+        request->format->write_error_event(&relay->out, error);
+        return;
+    }
+    weir_buffer_append(&relay->out, relay->head_sent || relay->out.length > 0 ? WEIR_SPAN(",") : WEIR_SPAN("["));
+    request->dialect->write_error(&relay->out, error);
+    weir_buffer_append(&relay->out, WEIR_SPAN("]"));
+}
+
 void gateway__stream_fail(struct weir_request *request) {
     struct gateway__relay *relay = &request->relay;
     struct weir_error_answer error = gateway__error_of(request);
-    bool already_told = request->reason == WEIR_REASON_UPSTREAM_ERROR && relay->out.length > 0;
+    bool is_translated = gateway__is_translated(request);
+    bool already_told = request->reason == WEIR_REASON_UPSTREAM_ERROR && relay->out.length > 0 && !is_translated;
+    if (is_translated) {
+        error.answer_id = request->translation->exchange.front_answer_id;
+        error.sequence = request->translation->exchange.front_sequence;
+    }
     if (!already_told)
-        request->format->write_error_event(&relay->out, &error);
+        write_error(request, &error, is_translated);
     char end[GATEWAY_END_SIZE];
     if (flush(request, gateway__end_of_body(request, end)) == WEIR_OK) {
         gateway__client_done(request);

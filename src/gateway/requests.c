@@ -3,7 +3,7 @@
  * Objects are kept for the next request, each with its arena's first block and its buffers, so that the common request allocates nothing.
  */
 #include "base/memory.h"
-#include "gateway/impl.h"
+#include "gateway/translate.h"
 #include "telemetry/traceparent.h"
 
 enum {
@@ -21,7 +21,7 @@ static void object_free(struct weir_request *request) {
     weir_buffer_release(&request->relay.body);
     weir_buffer_release(&request->relay.out);
     weir_buffer_release(&request->relay.last);
-    weir_sse_release(&request->relay.sse);
+    weir_frames_release(&request->relay.frames);
     weir_memory_free(request);
 }
 
@@ -38,7 +38,7 @@ static struct weir_buffer kept(struct weir_buffer *buffer, size_t max_bytes) {
 static void object_clear(struct weir_request *request, size_t max_body_bytes) {
     struct weir_request clean = {.arena = request->arena,
                                  .upstream = {.parser = request->upstream.parser},
-                                 .relay = {.sse = request->relay.sse},
+                                 .relay = {.frames = request->relay.frames},
                                  .body = kept(&request->body, max_body_bytes),
                                  .detail = WEIR_SPAN(""),
                                  .cause = WEIR_SPAN(""),
@@ -48,9 +48,10 @@ static void object_clear(struct weir_request *request, size_t max_body_bytes) {
     clean.relay.body = kept(&request->relay.body, WEIR_MAX_BUFFERED_ANSWER_BYTES);
     clean.relay.out = kept(&request->relay.out, WEIR_MAX_EVENT_BYTES + WEIR_MIB);
     clean.relay.last = kept(&request->relay.last, WEIR_MAX_EVENT_BYTES);
-    if (clean.relay.sse.held.capacity > KEPT_BUFFER_BYTES || clean.relay.sse.joined.capacity > KEPT_BUFFER_BYTES)
-        weir_sse_release(&clean.relay.sse);
-    weir_sse_clear(&clean.relay.sse);
+    const struct weir_sse *sse = &clean.relay.frames.sse;
+    if (sse->held.capacity > KEPT_BUFFER_BYTES || sse->joined.capacity > KEPT_BUFFER_BYTES)
+        weir_frames_release(&clean.relay.frames);
+    weir_frames_begin(&clean.relay.frames, WEIR_FRAMING_EVENTS);
     weir_arena_reset(request->arena);
     *request = clean;
 }
@@ -64,7 +65,7 @@ static struct weir_request *object_new(void) {
         weir_memory_free(request);
         return NULL;
     }
-    weir_sse_init(&request->relay.sse, WEIR_MAX_EVENT_BYTES);
+    weir_frames_init(&request->relay.frames, WEIR_MAX_EVENT_BYTES);
     object_clear(request, 0);
     return request;
 }
@@ -126,6 +127,7 @@ void gateway__request_free(struct weir_request *request) {
     gateway__upstream_end(request, false);
     gateway__lookup_drop(request);
     gateway__form_free(request);
+    gateway__translation_end(request);
     gateway__client_done(request);
     weir_list_remove(&request->link);
     worker->request_count--;
@@ -327,10 +329,10 @@ static void on_request(void *owner, struct weir_http_connection *connection, con
     const char *allow = NULL;
     request->endpoint = gateway__endpoint_find(request->head->method, request->head->path, &request->path_variable,
                                                &allow);
-    request->query = request->head->query;
     request->format = request->endpoint != NULL ? request->endpoint->format : NULL;
     request->allow = allow;
     request->dialect = gateway__dialect_of(request);
+    request->query = gateway__query_to_forward(request);
     if (request->endpoint == NULL && allow != NULL)
         (void)gateway__fail(request, WEIR_REASON_METHOD_NOT_ALLOWED, NULL, "this one takes %s", allow);
     else if (request->endpoint == NULL)

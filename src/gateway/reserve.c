@@ -20,6 +20,8 @@ const struct weir_price *gateway__price_of(const struct weir_request *request, c
 /* What a model takes whose price says nothing of it: as much as the largest ones do. And what a model is told besides what the client sends: the marks around
  * messages, and what its template begins with. */
 enum { LARGE_CONTEXT_TOKENS = 1048576, TEMPLATE_TOKENS = 128 };
+/* Where it is translated: what another provider tells its model of tools and of the form of an answer, in its own words. */
+enum { TRANSLATION_TOKENS = 1024 };
 
 static int64_t sum(int64_t a, int64_t b) {
     int64_t total;
@@ -40,6 +42,8 @@ static int64_t worst_input(const struct weir_request *request, const struct weir
     int64_t window = is_known ? price->max_input_tokens : LARGE_CONTEXT_TOKENS;
     if (call->may_take_audio || call->output_limit_name != NULL) /* messages */
         input = sum(input, TEMPLATE_TOKENS);
+    if (request->translation != NULL)
+        input = sum(input, TRANSLATION_TOKENS);
     if (call->input_is_elsewhere && window > input)
         return window;
     if (is_known && call->more_input_tokens > 0 && input > window && window > bytes)

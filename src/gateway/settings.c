@@ -107,6 +107,18 @@ static const struct weir_option cors_rows[] = {
 const struct weir_option_table weir_cors_options = {"cors", cors_rows, COUNT(cors_rows),
                                                     sizeof(struct weir_cors_settings)};
 
+static const struct weir_option auth_rows[] = {
+    {.name = "key_headers",
+     .kind = WEIR_OPTION_TEXTS,
+     .offset = AT(auth, key_headers),
+     .initial = "x-api-key,x-goog-api-key,key",
+     .live = true,
+     .prose =
+         "Where clients may have their key besides `Authorization: Bearer`, which always counts: `x-api-key` on Anthropic's paths; `x-goog-api-key`, and `key`, a parameter of the query, on Gemini's. An empty list: nowhere else."},
+};
+const struct weir_option_table weir_auth_options = {"auth", auth_rows, COUNT(auth_rows),
+                                                    sizeof(struct weir_auth_settings)};
+
 static const struct weir_option metrics_rows[] = {
     {.name = "allow",
      .kind = WEIR_OPTION_TEXTS,
@@ -160,3 +172,15 @@ static const struct weir_option billing_rows[] = {
 };
 const struct weir_option_table weir_billing_options = {"billing", billing_rows, COUNT(billing_rows),
                                                        sizeof(struct weir_billing_settings)};
+
+static const struct weir_option dialects_rows[] = {
+    {.name = "strict_params",
+     .kind = WEIR_OPTION_BOOL,
+     .offset = AT(dialects, strict_params),
+     .initial = "false",
+     .live = true,
+     .prose =
+         "Refuse, with 400 that names it, a parameter that a request's provider does not have and that would be ignored where the request is translated. A request can say otherwise for itself with `x-weir-strict-params: true` or `false`."},
+};
+const struct weir_option_table weir_dialects_options = {"dialects", dialects_rows, COUNT(dialects_rows),
+                                                        sizeof(struct weir_dialects_settings)};

@@ -48,10 +48,11 @@ static void estimate(struct weir_request *request) {
     *usage = request->call.guess;
     usage->unit = WEIR_UNIT_NONE;
     usage->units = 0;
-    if (usage->input == 0)
+    if (usage->input == 0 && request->relay.begun_usage.input == 0)
         usage->input = weir_dialect_estimate_tokens((size_t)gateway__body_length(request));
     if (usage->output == 0 && request->call.makes_tokens)
         usage->output = request->relay.content_events;
+    weir_usage_keep_most(usage, &request->relay.begun_usage);
 }
 
 static void fill_usage(struct weir_request *request, enum weir_usage_source source) {

@@ -21,13 +21,10 @@ enum gateway__next gateway__step_identify(struct weir_request *request) {
     const struct weir_gateway *gateway = request->worker->gateway;
     if (!request->endpoint->needs_key)
         return NEXT;
-    if (weir_http_head_count(request->head, WEIR_SPAN("authorization")) > 1)
-        return gateway__fail(request, WEIR_REASON_KEY_MALFORMED, NULL, "the header was sent twice");
     struct weir_span key;
-    enum weir_reason reason = weir_key_from_header(weir_http_head_find(request->head, WEIR_SPAN("authorization")),
-                                                   &key);
-    if (reason == WEIR_REASON_NONE)
-        reason = weir_key_check(&gateway->key_format, key);
+    if (gateway__find_key(request, &key) == ANSWER)
+        return ANSWER;
+    enum weir_reason reason = weir_key_check(&gateway->key_format, key);
     if (reason != WEIR_REASON_NONE)
         return gateway__fail(request, reason, NULL, NULL);
     unsigned char hash[WEIR_KEY_HASH_SIZE];
@@ -109,7 +106,7 @@ enum gateway__next gateway__step_understand(struct weir_request *request) {
     if (status != WEIR_OK)
         return gateway__fail(request, problem.reason, problem.field[0] != '\0' ? problem.field : NULL, "%s",
                              problem.text);
-    return NEXT;
+    return gateway__read_path(request);
 }
 
 enum gateway__next gateway__step_route(struct weir_request *request) {
@@ -129,7 +126,8 @@ enum gateway__next gateway__step_route(struct weir_request *request) {
         return gateway__fail(request, WEIR_REASON_BODY_TOO_LARGE, NULL, "%zu bytes, the limit is %lld (%s)",
                              request->body.length, (long long)limit,
                              own ? "max_request_bytes of the model" : "limits.max_request_bytes");
-    return gateway__keep_issuer(request);
+    enum gateway__next next = gateway__keep_native(request);
+    return next == NEXT ? gateway__keep_issuer(request) : next;
 }
 
 enum gateway__next gateway__step_settle(struct weir_request *request) {

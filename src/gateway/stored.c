@@ -125,20 +125,36 @@ static enum gateway__next one_candidate(struct weir_request *request, const stru
     return NEXT;
 }
 
+/* Of those that speak the endpoint's dialect, the one that takes every name, or the only one. */
+static const struct weir_provider *usual_provider(const struct weir_request *request, size_t *count) {
+    const struct weir_revision *revision = request->held->published->revision;
+    const struct weir_provider *only = NULL;
+    *count = 0;
+    for (size_t i = 0; i < revision->provider_count; i++) {
+        const struct weir_target target = {.provider = &revision->providers[i]};
+        if (!gateway__speaks_natively(request, &target))
+            continue;
+        if (target.provider == revision->catch_all)
+            return target.provider;
+        only = target.provider;
+        ++*count;
+    }
+    return *count == 1 ? only : NULL;
+}
+
 /* The client names the provider, or there is only one that can be meant. */
 static enum gateway__next named_provider(struct weir_request *request, const struct weir_provider **provider) {
-    const struct weir_revision *revision = request->held->published->revision;
     const struct weir_span *name = weir_http_head_find(request->head, WEIR_SPAN("x-weir-provider"));
+    size_t possible = 0;
     if (name != NULL)
-        *provider = weir_revision_provider(revision, *name);
-    else if (revision->catch_all != NULL)
-        *provider = revision->catch_all;
+        *provider = weir_revision_provider(request->held->published->revision, *name);
     else
-        *provider = revision->provider_count == 1 ? &revision->providers[0] : NULL;
+        *provider = usual_provider(request, &possible);
     if (*provider != NULL)
         return NEXT;
     if (name == NULL)
-        return gateway__fail(request, WEIR_REASON_PROVIDER_NOT_NAMED, NULL, NULL);
+        return gateway__fail(request, possible == 0 ? WEIR_REASON_ENDPOINT_UNSUPPORTED : WEIR_REASON_PROVIDER_NOT_NAMED,
+                             NULL, NULL);
     return gateway__fail(request, WEIR_REASON_PROVIDER_UNKNOWN, "x-weir-provider", "'%.*s'",
                          (int)(name->length < 100 ? name->length : 100), name->at);
 }
@@ -147,7 +163,9 @@ enum gateway__next gateway__route_stored(struct weir_request *request) {
     const struct weir_provider *provider = NULL;
     if (request->issued.provider.length == 0) {
         enum gateway__next next = named_provider(request, &provider);
-        return next == NEXT ? one_candidate(request, provider, WEIR_SPAN("")) : next;
+        if (next == NEXT)
+            next = one_candidate(request, provider, WEIR_SPAN(""));
+        return next == NEXT ? gateway__keep_native(request) : next;
     }
     provider = weir_revision_provider(request->held->published->revision, request->issued.provider);
     if (provider == NULL)

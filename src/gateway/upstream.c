@@ -4,7 +4,7 @@
  * with it the parser. A reused connection that turns out to be closed costs nothing: if nothing was answered the same bytes go out again on a
  * fresh one.
  */
-#include "gateway/impl.h"
+#include "gateway/translate.h"
 #include "provider/outcome.h"
 
 static enum weir_status on_head(void *owner, const struct weir_http_head *head, struct weir_span block);
@@ -204,6 +204,9 @@ static void on_data(void *owner, struct weir_span data) {
         fail_and_resume(request, WEIR_REASON_CLIENT_CLOSED, NULL);
     } else if (status == WEIR_ELIMIT || status == WEIR_ENOMEM) {
         fail_and_resume(request, WEIR_REASON_UPSTREAM_TOO_LARGE, NULL);
+    } else if (status == WEIR_EBUSY) { /* it has failed in words, and another target may do better */
+        gateway__upstream_end(request, false);
+        gateway__resume(request, RETRY);
     } else if (status == WEIR_END) { /* the relay has what it needs and knows how it ends */
         gateway__upstream_end(request, false);
         gateway__resume(request, ANSWER);
@@ -313,7 +316,11 @@ static enum weir_status open_journal(struct weir_request *request) {
 enum gateway__next gateway__step_send(struct weir_request *request) {
     if (request->next_candidate >= request->candidates.count || request->entry.attempt_count == WEIR_MAX_ATTEMPTS)
         return gateway__no_candidate(request);
-    enum gateway__next next = gateway__provider_admit(request);
+    enum gateway__next next = NEXT;
+    if (request->translation != NULL)
+        next = gateway__translate_attempt(request, &request->candidates.at[request->next_candidate]);
+    if (next == NEXT)
+        next = gateway__provider_admit(request);
     if (next != NEXT)
         return next;
     request->target = &request->candidates.at[request->next_candidate++];

@@ -1,19 +1,24 @@
 /* What goes to a provider: the request's head, and its body's own bytes but for the edits. */
 #include "base/memory.h"
-#include "gateway/impl.h"
+#include "gateway/translate.h"
 
 /* Request fields that providers use and that carry nothing of ours. */
 static const struct weir_span forwarded[] = {{"accept", 6},
                                              {"user-agent", 10},
                                              {"openai-beta", 11},
                                              {"accept-language", 15}};
+/* The same on the paths of one vendor, byte for byte. */
+static const struct weir_span anthropics[] = {{"anthropic-version", 17}, {"anthropic-beta", 14}};
+static const struct weir_span googles[] = {{"x-goog-api-client", 17}, {"x-goog-request-params", 21}};
 /* Never passed on, whatever the settings say: ours, or of one connection. */
 static const struct weir_span ours[] = {{"authorization", 13},   {"host", 4},
                                         {"content-length", 14},  {"content-type", 12},
                                         {"x-request-id", 12},    {"traceparent", 11},
                                         {"cookie", 6},           {"accept-encoding", 15},
                                         {"expect", 6},           {"forwarded", 9},
-                                        {"x-forwarded-for", 15}, {"proxy-authorization", 19}};
+                                        {"x-forwarded-for", 15}, {"proxy-authorization", 19},
+                                        {"x-api-key", 9},        {"x-goog-api-key", 14},
+                                        {"api-key", 7}};
 #define COUNT(names) (sizeof(names) / sizeof *(names))
 
 /* All workspaces share one account at the provider, which knows a key for idempotency by its text alone: the same text of two workspaces must be two
@@ -32,11 +37,21 @@ static void write_idempotency_key(const struct weir_request *request, struct wei
     (void)weir_http_write_field(out, WEIR_SPAN("Idempotency-Key"), weir_span_of(hex, sizeof hex - 1));
 }
 
+static bool is_of_dialect(enum weir_dialect_kind dialect, struct weir_span name) {
+    if (dialect == WEIR_DIALECT_ANTHROPIC)
+        return weir_http_name_in(name, anthropics, COUNT(anthropics));
+    return dialect == WEIR_DIALECT_GEMINI && weir_http_name_in(name, googles, COUNT(googles));
+}
+
 static void write_forwarded(const struct weir_request *request, struct weir_buffer *out) {
     const struct weir_texts *more = request->target->provider->forward_headers;
+    enum weir_dialect_kind dialect = request->endpoint->dialect;
+    if (dialect == WEIR_DIALECT_ANTHROPIC && weir_http_head_find(request->head, WEIR_SPAN("anthropic-version")) == NULL)
+        weir_buffer_append(out, WEIR_SPAN("anthropic-version: 2023-06-01\r\n")); /* what no version has always meant */
     for (size_t i = 0; i < request->head->field_count; i++) {
         const struct weir_http_field *field = &request->head->fields[i];
-        bool forward = weir_http_name_in(field->name, forwarded, COUNT(forwarded));
+        bool forward = weir_http_name_in(field->name, forwarded, COUNT(forwarded)) ||
+                       (dialect > WEIR_DIALECT_RESPONSES && is_of_dialect(dialect, field->name));
         for (size_t j = 0; !forward && j < more->count; j++)
             forward = weir_span_equal_ignore_case(field->name, more->at[j]);
         if (weir_span_equal_ignore_case(field->name, WEIR_SPAN("idempotency-key")))
@@ -46,17 +61,99 @@ static void write_forwarded(const struct weir_request *request, struct weir_buff
     }
 }
 
-/* The provider's base URL ends where our paths have their version. */
+/* Of a translated call: the client's other fields are for the dialect that it was asked in. */
+static void write_forwarded_translated(const struct weir_request *request, struct weir_buffer *out) {
+    const struct weir_texts *more = request->target->provider->forward_headers;
+    const struct weir_back_target *target = &request->translation->target;
+    if (target->version_name.length > 0)
+        (void)weir_http_write_field(out, target->version_name, target->version_value);
+    for (size_t i = 0; i < request->head->field_count; i++) {
+        const struct weir_http_field *field = &request->head->fields[i];
+        bool forward = weir_span_equal_ignore_case(field->name, WEIR_SPAN("user-agent"));
+        for (size_t j = 0; !forward && j < more->count; j++)
+            forward = weir_span_equal_ignore_case(field->name, more->at[j]);
+        if (forward && !weir_http_is_hop_by_hop(field->name) && !weir_http_name_in(field->name, ours, COUNT(ours)) &&
+            !weir_span_equal_ignore_case(field->name, target->version_name))
+            (void)weir_http_write_field(out, field->name, field->value);
+    }
+}
+
+/* A provider's base URL ends in the version of its own dialect; one that speaks another besides has that under the same URL, or, where its own has no
+ * version (ollama), behind the other's. */
+static void write_prefix(const struct weir_request *request, struct weir_buffer *out) {
+    const struct weir_provider *provider = request->target->provider;
+    enum weir_dialect_kind dialect = request->endpoint->dialect;
+    if (request->endpoint->elsewhere != NULL) {
+        /* "/upload/v1beta/files" stands beside "/v1beta/files" */
+        struct weir_span version = WEIR_SPAN("/v1beta"), prefix = provider->path_prefix;
+        size_t before = weir_span_ends_with(prefix, version) ? prefix.length - version.length : prefix.length;
+        weir_buffer_append(out, weir_span_first(prefix, before));
+        weir_buffer_append(out, weir_span_of_string(request->endpoint->elsewhere));
+        weir_buffer_append(out, weir_span_from(prefix, before));
+        return;
+    }
+    weir_buffer_append(out, provider->path_prefix);
+    if (provider->dialect == WEIR_PROVIDER_OLLAMA && dialect != WEIR_DIALECT_OLLAMA)
+        weir_buffer_append(out, dialect == WEIR_DIALECT_GEMINI ? WEIR_SPAN("/v1beta") : WEIR_SPAN("/v1"));
+}
+
+static bool is_path_byte(unsigned char byte) {
+    return (byte >= '0' && byte <= '9') || (byte >= 'A' && byte <= 'Z') || (byte >= 'a' && byte <= 'z') ||
+           memchr("-._~/:@", byte, 7) != NULL;
+}
+
+/* "/models/NAME:generateContent", with the name that the provider has for it. */
+static void write_model_path(const struct weir_request *request, struct weir_buffer *out) {
+    struct weir_span model = request->target->model;
+    if (!weir_span_starts_with(model, WEIR_SPAN("models/")) && !weir_span_starts_with(model, WEIR_SPAN("tunedModels/")))
+        weir_buffer_append(out, WEIR_SPAN("/models"));
+    weir_buffer_append_byte(out, '/');
+    for (size_t i = 0; i < model.length; i++) {
+        if (is_path_byte((unsigned char)model.at[i]))
+            weir_buffer_append_byte(out, model.at[i]);
+        else
+            weir_buffer_printf(out, "%%%02X", (unsigned)(unsigned char)model.at[i]);
+    }
+    weir_buffer_append(out, weir_span_of_string(strrchr(request->endpoint->path, ':')));
+}
+
 static void write_target(const struct weir_request *request, struct weir_buffer *out) {
+    if (gateway__is_translated(request)) {
+        const struct weir_back_target *target = &request->translation->target;
+        weir_buffer_append(out, WEIR_SPAN("POST "));
+        weir_buffer_append(out, request->target->provider->path_prefix);
+        weir_buffer_append(out, target->path);
+        if (target->query.length > 0)
+            weir_buffer_append_byte(out, '?');
+        weir_buffer_append(out, target->query);
+        weir_buffer_append(out, WEIR_SPAN(" HTTP/1.1\r\nHost: "));
+        return;
+    }
     weir_buffer_append(out, request->head->method);
     weir_buffer_append_byte(out, ' ');
-    weir_buffer_append(out, request->target->provider->path_prefix);
-    weir_buffer_append(out, weir_span_from(request->head->path, strlen("/v1")));
+    write_prefix(request, out);
+    if (request->format != NULL && (request->format->flags & WEIR_FORMAT_MODEL_IN_PATH) != 0)
+        write_model_path(request, out);
+    else
+        weir_buffer_append(out, weir_span_from(request->head->path, gateway__version_end(request)));
     if (request->query.length > 0) {
         weir_buffer_append_byte(out, '?');
         weir_buffer_append(out, request->query);
     }
     weir_buffer_append(out, WEIR_SPAN(" HTTP/1.1\r\nHost: "));
+}
+
+/* In the field that the provider takes it in. */
+static void write_credential(const struct weir_provider *provider, struct weir_buffer *out) {
+    struct weir_span credential = weir_secret_reveal(provider->credential);
+    const char *field = weir_credential_header_name(provider->credential_header);
+    if (credential.length == 0 || field == NULL)
+        return;
+    weir_buffer_append(out, weir_span_of_string(field));
+    weir_buffer_append(out, provider->credential_header == WEIR_CREDENTIAL_BEARER ? WEIR_SPAN(": Bearer ")
+                                                                                  : WEIR_SPAN(": "));
+    weir_buffer_append(out, credential);
+    weir_buffer_append(out, WEIR_SPAN("\r\n"));
 }
 
 static void write_body_fields(const struct weir_request *request, uint64_t body_length, struct weir_buffer *out) {
@@ -75,19 +172,17 @@ static void write_head(struct weir_request *request, uint64_t body_length, struc
     write_target(request, out);
     weir_buffer_append(out, provider->host_header);
     weir_buffer_append(out, WEIR_SPAN("\r\n"));
-    struct weir_span credential = weir_secret_reveal(provider->credential);
-    if (credential.length > 0) {
-        weir_buffer_append(out, WEIR_SPAN("Authorization: Bearer "));
-        weir_buffer_append(out, credential);
-        weir_buffer_append(out, WEIR_SPAN("\r\n"));
-    }
+    write_credential(provider, out);
     write_body_fields(request, body_length, out);
     weir_buffer_append(out, WEIR_SPAN("X-Request-Id: "));
     weir_buffer_append(out, weir_span_of(request->id_text, WEIR_UUID_TEXT_SIZE - 1));
     weir_buffer_append(out, WEIR_SPAN("\r\ntraceparent: "));
     weir_buffer_append(out, weir_span_of_string(request->traceparent));
     weir_buffer_append(out, WEIR_SPAN("\r\n"));
-    write_forwarded(request, out);
+    if (gateway__is_translated(request))
+        write_forwarded_translated(request, out);
+    else
+        write_forwarded(request, out);
     weir_http_write_head_end(out);
 }
 
@@ -142,6 +237,10 @@ enum weir_status gateway__send_request(struct weir_request *request) {
         if (status == WEIR_OK)
             status = write_with_head(request, length, parts, 1);
         return status == WEIR_OK ? gateway__send_more(request) : status;
+    }
+    if (gateway__is_translated(request)) {
+        parts[1] = weir_buffer_span(&request->translation->body);
+        return write_with_head(request, parts[1].length, parts, 2);
     }
     if (format != NULL && format->edit_call != NULL && body.length > 0)
         status = format->edit_call(request->arena, &request->call, request->target->model, &splice);

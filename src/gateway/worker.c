@@ -1,7 +1,7 @@
 /* A worker: one thread, one loop, its own listening socket, pools and journal. */
 #include "base/clock.h"
 #include "base/memory.h"
-#include "gateway/impl.h"
+#include "gateway/translate.h"
 
 #include <unistd.h>
 
@@ -176,6 +176,7 @@ static void release(struct weir_worker *worker) {
            !weir_list_is_empty(&worker->requests)) /* those whose client was gone already */
         gateway__request_free(WEIR_CONTAINER_OF(worker->requests.next, struct weir_request, link));
     gateway__requests_free_spare(worker);
+    gateway__translations_free_spare(worker);
     if (worker->syncs.next != NULL)
         gateway__syncs_free(worker);
     gateway__bindings_free(&worker->bindings);
@@ -238,6 +239,7 @@ enum weir_status weir_worker_start(const struct weir_gateway *gateway, unsigned 
     weir_list_init(&made->lookups);
     weir_list_init(&made->parked);
     weir_list_init(&made->spare_requests);
+    weir_list_init(&made->spare_translations);
     enum weir_status status = gateway__bindings_new(&made->bindings);
     status = status != WEIR_OK ? weir_fail(error, status, "no memory for a worker")
                                : open_parts(made, fd, tls, published, error);

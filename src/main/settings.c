@@ -303,8 +303,10 @@ void main__settings_sections(struct main__settings *settings, struct weir_config
         {&weir_limits_options, &settings->gateway.limits},
         {&weir_timeouts_options, &settings->gateway.timeouts},
         {&weir_cors_options, &settings->gateway.cors},
+        {&weir_auth_options, &settings->gateway.auth},
         {&weir_metrics_options, &settings->gateway.metrics},
         {&weir_billing_options, &settings->gateway.billing},
+        {&weir_dialects_options, &settings->gateway.dialects},
         {&weir_catalog_options, &settings->catalog},
     };
     memcpy(sections, all, sizeof all);

@@ -96,7 +96,7 @@ struct main__settings {
     bool has_file;            /* false: both stand for a file that there is not */
 };
 
-enum { MAIN_SECTION_COUNT = 18 };
+enum { MAIN_SECTION_COUNT = 20 };
 /* The sections with their tables, pointing into `settings`. */
 void main__settings_sections(struct main__settings *settings, struct weir_config_section sections[MAIN_SECTION_COUNT]);
 

@@ -92,6 +92,15 @@ static void check_origins(const struct main__settings *settings, struct weir_buf
     }
 }
 
+static void check_key_headers(const struct main__settings *settings, struct weir_buffer *problems) {
+    static const struct weir_span known[] = {{"x-api-key", 9}, {"x-goog-api-key", 14}, {"key", 3}};
+    const struct weir_texts *fields = &settings->gateway.auth.key_headers;
+    for (size_t i = 0; i < fields->count; i++)
+        if (!weir_http_name_in(fields->at[i], known, sizeof known / sizeof *known))
+            weir_buffer_printf(problems, "auth.key_headers: expected x-api-key, x-goog-api-key or key, got '%.*s'\n",
+                               WEIR_SPAN_PRINT(fields->at[i]));
+}
+
 static void check_provider(const struct weir_provider_settings *provider, size_t index, struct weir_buffer *problems) {
     static const struct weir_span never[] = {{"authorization", 13},  {"cookie", 6},        {"host", 4},
                                              {"content-length", 14}, {"x-request-id", 12}, {"expect", 6},
@@ -138,6 +147,7 @@ void main__settings_check(const struct main__settings *settings, struct weir_buf
     check_tls("operator", settings->operator_plane.tls_certificate, settings->operator_plane.tls_key, problems);
     check_networks("operator.allow", &settings->operator_plane.allow, problems);
     check_origins(settings, problems);
+    check_key_headers(settings, problems);
     check_sealing(settings, problems);
     check_billing(settings, problems);
     if (weir_trail_check_sink(settings->audit.sink, &error) != WEIR_OK)

@@ -12,6 +12,7 @@ static const struct row rows[] = {
     {407, {WEIR_REASON_UPSTREAM_AUTH, true, false, 502}},        {408, {WEIR_REASON_UPSTREAM_ERROR, true, true, 504}},
     {429, {WEIR_REASON_UPSTREAM_RATE_LIMITED, true, true, 429}}, {500, {WEIR_REASON_UPSTREAM_ERROR, true, true, 500}},
     {503, {WEIR_REASON_UPSTREAM_ERROR, true, true, 503}},        {504, {WEIR_REASON_UPSTREAM_ERROR, true, true, 504}},
+    {529, {WEIR_REASON_UPSTREAM_ERROR, true, true, 529}}, /* Anthropic: overloaded */
 };
 
 struct weir_provider_outcome weir_provider_classify(unsigned status) {

@@ -47,7 +47,8 @@ void sim__answer_logprobs(const struct sim_chat *chat, size_t choice, size_t fro
         weir_buffer_append(out, WEIR_SPAN("null"));
         return;
     }
-    weir_buffer_append(out, WEIR_SPAN("{\"content\":["));
+    weir_buffer_append(out,
+                       chat->refusing ? WEIR_SPAN("{\"content\":null,\"refusal\":[") : WEIR_SPAN("{\"content\":["));
     for (size_t i = from; i < from + count; i++) {
         struct weir_span token = sim__text_token(&chat->choices[choice].text, i);
         if (i > from) {
@@ -65,7 +66,7 @@ void sim__answer_logprobs(const struct sim_chat *chat, size_t choice, size_t fro
         }
         weir_buffer_append(out, WEIR_SPAN("]}"));
     }
-    weir_buffer_append(out, WEIR_SPAN("],\"refusal\":null}"));
+    weir_buffer_append(out, chat->refusing ? WEIR_SPAN("]}") : WEIR_SPAN("],\"refusal\":null}"));
 }
 
 static void write_tool_calls(const struct sim_chat *chat, struct weir_buffer *out) {
@@ -85,6 +86,27 @@ static void write_tool_calls(const struct sim_chat *chat, struct weir_buffer *ou
     weir_buffer_append_byte(out, ']');
 }
 
+/* From the value of `content` on. */
+static void write_message(const struct sim_chat *chat, const struct sim_choice *choice, struct weir_buffer *out) {
+    if (chat->tools != NULL) {
+        write_tool_calls(chat, out);
+    } else if (chat->refusing) {
+        weir_buffer_append(out, WEIR_SPAN("null"));
+    } else {
+        sim__text_write(&choice->text, out);
+    }
+    if (chat->thoughts.count > 0) {
+        weir_buffer_printf(out, ",\"%s\":", chat->reasoning_name);
+        sim__text_write(&chat->thoughts, out);
+    }
+    weir_buffer_append(out, WEIR_SPAN(",\"refusal\":"));
+    if (chat->refusing && chat->tools == NULL) {
+        sim__text_write(&choice->text, out);
+    } else {
+        weir_buffer_append(out, WEIR_SPAN("null"));
+    }
+}
+
 void sim__answer_write(const struct sim_chat *chat, const struct sim_answer_facts *facts, struct weir_buffer *out) {
     weir_buffer_append(out, WEIR_SPAN("{\"id\":\""));
     weir_buffer_append(out, weir_span_of_string(facts->id));
@@ -96,12 +118,8 @@ void sim__answer_write(const struct sim_chat *chat, const struct sim_answer_fact
         const struct sim_choice *choice = &chat->choices[i];
         number(out, i > 0 ? WEIR_SPAN(",{\"index\":") : WEIR_SPAN("{\"index\":"), (int64_t)i);
         weir_buffer_append(out, WEIR_SPAN(",\"message\":{\"role\":\"assistant\",\"content\":"));
-        if (chat->tools != NULL) {
-            write_tool_calls(chat, out);
-        } else {
-            sim__text_write(&choice->text, out);
-        }
-        weir_buffer_append(out, WEIR_SPAN(",\"refusal\":null,\"annotations\":[]},\"logprobs\":"));
+        write_message(chat, choice, out);
+        weir_buffer_append(out, WEIR_SPAN(",\"annotations\":[]},\"logprobs\":"));
         sim__answer_logprobs(chat, i, 0, choice->text.count, out);
         weir_buffer_append(out, WEIR_SPAN(",\"finish_reason\":\""));
         weir_buffer_append(out, weir_span_of_string(choice->finish_reason));

@@ -205,6 +205,8 @@ static bool note_block(struct making *making, yyjson_val *block, struct weir_buf
     yyjson_val *source = yyjson_obj_get(block, "source");
     yyjson_val *how = yyjson_obj_get(source, "type");
     const char *kind = sim__input_is(type, "image") ? "image" : "document";
+    const char *what = sim__input_is(type, "image") ? "image" : "file";
+    struct weir_span media = sim__input_text(yyjson_obj_get(source, "media_type"));
     struct weir_span data = sim__input_text(yyjson_obj_get(source, "data"));
     struct weir_span title = sim__input_text(yyjson_obj_get(block, "title"));
     if (sim__input_is(type, "tool_result")) {
@@ -218,23 +220,23 @@ static bool note_block(struct making *making, yyjson_val *block, struct weir_buf
         size_t bad = 0;
         enum weir_status status = sim__base64_decode(making->task->arena, data, &bytes, &bad);
         if (status == WEIR_OK) {
-            sim__media_describe(kind, bytes, title, notes);
+            sim__media_describe(what, media, bytes, title, notes);
         }
         return status == WEIR_OK ||
                (status == WEIR_EINVAL &&
                 sim__anthropic_refuse(making->task, "messages: %s source: Invalid base64 data", kind));
     }
     if (sim__input_is(how, "url")) {
-        sim__media_refer(kind, sim__input_text(yyjson_obj_get(source, "url")), notes);
+        sim__media_refer(what, "url", sim__input_text(yyjson_obj_get(source, "url")), notes);
     } else if (sim__input_is(how, "file")) {
         struct weir_span id = sim__input_text(yyjson_obj_get(source, "file_id"));
         const struct sim_object *object = sim__store_find(making->task->store, SIM_OBJECT_NATIVE_FILE, id);
         const struct sim_file *file = object->value;
-        sim__media_describe(kind, file->content, file->name, notes);
+        sim__media_describe(what, WEIR_SPAN(""), file->content, file->name, notes);
     } else if (sim__input_is(how, "text")) {
-        sim__media_describe(kind, data, title, notes);
+        sim__media_describe(what, media, data, title, notes);
     } else {
-        sim__media_refer(kind, WEIR_SPAN("its blocks"), notes);
+        sim__media_refer(what, "file", WEIR_SPAN("its blocks"), notes);
     }
     return true;
 }

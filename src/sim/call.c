@@ -390,6 +390,10 @@ static void write_interim(struct sim_connection *connection) {
     }
 }
 
+static void refuse_stranger(const struct sim_dialect *dialect, struct sim_refusal *refusal) {
+    dialect->refuse(dialect->stranger != 0 ? dialect->stranger : 401, NULL, refusal);
+}
+
 void sim__call_serve(struct sim_connection *connection, struct weir_span body) {
     struct sim_server *server = connection->server;
     const struct sim_request *request = &connection->request;
@@ -400,7 +404,7 @@ void sim__call_serve(struct sim_connection *connection, struct weir_span body) {
     copy_text(task->model, connection->call.model, sizeof connection->call.model);
     connection->call.stream = task->stream;
     if (!request->authorized) {
-        request->dialect->refuse(401, NULL, &task->refusal);
+        refuse_stranger(request->dialect, &task->refusal);
         status = WEIR_EINVAL;
     } else if (request->bad_wish) {
         sim__refuse(&task->refusal, 400, NULL, "bad_simulator_field", "%s", request->problem.text);
@@ -441,7 +445,7 @@ void sim__call_aside(struct sim_connection *connection, struct weir_span body) {
     struct sim_task *task = &connection->task;
     enum weir_status status = decide(connection, body);
     if (!connection->request.authorized) {
-        connection->request.dialect->refuse(401, NULL, &task->refusal);
+        refuse_stranger(connection->request.dialect, &task->refusal);
         status = WEIR_EINVAL;
     }
     if (status == WEIR_EINVAL) {

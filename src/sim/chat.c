@@ -3,14 +3,13 @@
 
 #include "json/scan.h"
 #include "json/write.h"
-#include "sim/chat_scripted.h"
+#include "sim/media.h"
 #include "sim/schema.h"
 #include "sim/settings.h"
 
 #include <yyjson.h>
 
-#define MAX_NOTES_BYTES ((size_t)1024 * 1024)
-enum { IMAGE_TOKENS = 85, OTHER_PART_TOKENS = 50, MAX_CHOICES = 128 };
+enum { IMAGE_TOKENS = 85, OTHER_PART_TOKENS = 50, MAX_CHOICES = 128, MAX_NOTES_BYTES = 1024 * 1024 };
 
 /* All members of CreateChatCompletionRequest; anything else is unknown to the provider that is played. */
 static const char *const known_fields[] = {
@@ -55,28 +54,61 @@ static const char *const known_fields[] = {
 
 /* What reading needs at every step. */
 struct reading {
-    struct weir_arena *arena;
+    struct weir_arena *arena, *scratch;
     yyjson_val *root;
     const struct sim_wishes *wishes;
     struct sim_chat *chat;
     struct sim_refusal *refusal;
-    uint64_t hash; /* of the messages */
-    uint64_t seed; /* the hash with the request's own seed */
+    struct weir_buffer notes; /* what came besides text */
+    uint64_t hash;            /* of the messages */
+    uint64_t seed;            /* the hash with the request's own seed */
 };
 
-static int64_t count_part(struct reading *reading, yyjson_val *part) {
+/* A picture, a file or a sound. */
+static bool describe_part(struct reading *reading, yyjson_val *part, const char *where) {
+    yyjson_val *type = yyjson_obj_get(part, "type");
+    yyjson_val *file = yyjson_obj_get(part, "file");
+    struct weir_span url = sim__input_text(yyjson_obj_get(yyjson_obj_get(part, "image_url"), "url"));
+    struct weir_span id = sim__input_text(yyjson_obj_get(file, "file_id"));
+    enum weir_status status = WEIR_OK;
+    if (sim__input_is(type, "image_url")) {
+        status = sim__media_address(reading->scratch, "image", url, WEIR_SPAN(""), &reading->notes);
+    } else if (sim__input_is(type, "input_audio")) {
+        struct weir_span data = sim__input_text(yyjson_obj_get(yyjson_obj_get(part, "input_audio"), "data"));
+        status = sim__media_content(reading->scratch, "audio", data, WEIR_SPAN(""), &reading->notes);
+    } else if (sim__input_is(type, "file") && !weir_span_is_empty(id)) {
+        sim__media_refer("file", "file", id, &reading->notes);
+    } else if (sim__input_is(type, "file")) {
+        status = sim__media_content(reading->scratch, "file", sim__input_text(yyjson_obj_get(file, "file_data")),
+                                    sim__input_text(yyjson_obj_get(file, "filename")), &reading->notes);
+    }
+    if (status == WEIR_EINVAL) {
+        sim__refuse(
+            reading->refusal, 400, "messages", "invalid_value",
+            "Invalid '%s'. Expected a valid URL or base64-encoded content, but got a value with an invalid format.",
+            where);
+    }
+    return status == WEIR_OK;
+}
+
+static bool read_part(struct reading *reading, yyjson_val *part, int64_t *tokens) {
     yyjson_val *type = yyjson_obj_get(part, "type");
     if (sim__input_is(type, "text") || sim__input_is(type, "refusal")) {
         struct weir_span text = sim__input_text(yyjson_obj_get(part, sim__input_is(type, "text") ? "text" : "refusal"));
         reading->hash = sim__hash(reading->hash, text);
-        return sim__input_tokens(text.length);
+        *tokens += sim__input_tokens(text.length);
+        return true;
     }
-    if (sim__input_is(type, "image_url")) {
+    bool image = sim__input_is(type, "image_url");
+    if (image) {
         reading->hash = sim__hash(reading->hash,
                                   sim__input_text(yyjson_obj_get(yyjson_obj_get(part, "image_url"), "url")));
-        return IMAGE_TOKENS;
     }
-    return OTHER_PART_TOKENS;
+    *tokens += image ? IMAGE_TOKENS : OTHER_PART_TOKENS;
+    return describe_part(reading, part,
+                         image                         ? "image_url.url"
+                         : sim__input_is(type, "file") ? "file.file_data"
+                                                       : "input_audio.data");
 }
 
 static bool read_messages(struct reading *reading) {
@@ -109,7 +141,9 @@ static bool read_messages(struct reading *reading) {
             size_t part_count;
             yyjson_val *part;
             yyjson_arr_foreach(content, part_index, part_count, part) {
-                tokens += count_part(reading, part);
+                if (!read_part(reading, part, &tokens)) {
+                    return false;
+                }
             }
         }
         tokens += sim__input_tokens(sim__input_string_bytes(yyjson_obj_get(message, "tool_calls")));
@@ -265,30 +299,31 @@ static yyjson_val *wanted_schema(yyjson_val *root, bool *json) {
     return sim__input_is(type, "json_schema") ? yyjson_obj_get(yyjson_obj_get(format, "json_schema"), "schema") : NULL;
 }
 
-/* The notes on what came with the last message, before the words. */
-static bool add_notes(struct reading *reading, struct sim_text *text) {
-    struct weir_buffer notes;
-    yyjson_val *last = yyjson_arr_get_last(yyjson_obj_get(reading->root, "messages"));
-    weir_buffer_init(&notes, MAX_NOTES_BYTES);
-    bool done = sim__openai_notes(reading->arena, yyjson_obj_get(last, "content"), &notes) == WEIR_OK &&
-                sim__text_after(reading->arena, weir_buffer_span(&notes), text) == WEIR_OK;
-    weir_buffer_release(&notes);
-    return done;
+/* What is said about pictures goes before the words, and counts. */
+static bool add_notes(struct reading *reading, size_t limit, struct sim_choice *made) {
+    if (sim__text_after(reading->arena, weir_buffer_span(&reading->notes), &made->text) != WEIR_OK) {
+        return false;
+    }
+    if (made->text.count > limit) {
+        made->text.count = limit;
+        made->finish_reason = "length";
+    }
+    return true;
 }
 
 static bool make_text(struct reading *reading, size_t choice, size_t natural, size_t limit, struct sim_choice *made) {
     bool json = false;
     bool stopped = false;
     yyjson_val *schema = wanted_schema(reading->root, &json);
+    json = json && !reading->chat->refusing;
     made->finish_reason = "stop";
     if (!json) {
         made->text = sim__text_words(sim__mix(reading->seed + choice), natural < limit ? natural : limit);
-        if (!add_notes(reading, &made->text)) {
-            return false;
-        }
-        if (natural > limit || made->text.count > limit) {
-            made->text.count = made->text.count < limit ? made->text.count : limit;
+        if (natural > limit) {
             made->finish_reason = "length";
+        }
+        if (reading->notes.length > 0 && !reading->chat->refusing && !add_notes(reading, limit, made)) {
+            return false;
         }
     } else if ((schema != NULL ? sim__schema_text(reading->arena, schema, reading->seed, &made->text)
                                : sim__schema_free_text(reading->arena, reading->seed, &made->text)) != WEIR_OK) {
@@ -304,6 +339,10 @@ static bool make_text(struct reading *reading, size_t choice, size_t natural, si
     }
     if (stopped) {
         made->finish_reason = "stop";
+    }
+    if (sim__input_contains(reading->chat->model, "filtered")) {
+        made->text.count = (made->text.count + 1) / 2;
+        made->finish_reason = "content_filter";
     }
     return true;
 }
@@ -373,6 +412,9 @@ static bool read_options(struct reading *reading, int64_t *limit) {
 static bool make_answer(struct reading *reading, int64_t limit, int64_t huge_bytes) {
     struct sim_chat *chat = reading->chat;
     int64_t reasoning = 0;
+    chat->reasoning_name = sim__input_contains(chat->model, "deepseek") ? "reasoning_content"
+                           : sim__input_contains(chat->model, "vllm")   ? "reasoning"
+                                                                        : NULL;
     if (sim__input_contains(chat->model, "reasoner") &&
         !sim__input_is(yyjson_obj_get(reading->root, "reasoning_effort"), "none")) {
         reasoning = 8 + (int64_t)(sim__mix(reading->seed) % 25);
@@ -382,6 +424,10 @@ static bool make_answer(struct reading *reading, int64_t limit, int64_t huge_byt
         return false;
     }
     chat->reasoning_tokens = reasoning * (int64_t)chat->n;
+    if (reasoning > 0 && chat->reasoning_name != NULL) {
+        chat->thoughts = sim__text_words(sim__mix(reading->seed + 77), (size_t)reasoning);
+        chat->longest += (size_t)reasoning;
+    }
     chat->completion_tokens = sim__chat_tokens_out(chat, chat->longest, 0);
     return true;
 }
@@ -391,19 +437,25 @@ enum weir_status sim__chat_read(struct weir_arena *arena, struct weir_arena *scr
                                 struct sim_chat *chat, struct sim_refusal *refusal) {
     *chat = (struct sim_chat){.model = WEIR_SPAN("")};
     *refusal = (struct sim_refusal){.status = 0};
-    struct reading reading = {.arena = arena, .wishes = wishes, .chat = chat, .refusal = refusal};
+    struct reading reading = {.arena = arena, .scratch = scratch, .wishes = wishes, .chat = chat, .refusal = refusal};
     enum weir_status status = sim__input_object(scratch, body, &reading.root, refusal);
     if (status != WEIR_OK) {
         return status;
     }
     int64_t limit = INT32_MAX;
+    weir_buffer_init(&reading.notes, MAX_NOTES_BYTES);
     bool read = sim__input_model(arena, reading.root, &chat->model, refusal) && keep_model_json(&reading) &&
                 read_messages(&reading) && read_options(&reading, &limit) &&
                 (!wishes->echo || keep_echo(&reading, body));
+    chat->refusing = sim__input_contains(chat->model, "refusing");
+    if (read && weir_buffer_status(&reading.notes) != WEIR_OK) {
+        read = false;
+    }
     if (read) {
         chat->cached_tokens = sim__memory_cached(memory, reading.hash, chat->model, chat->prompt_tokens);
         read = make_answer(&reading, limit, huge_bytes);
     }
+    weir_buffer_release(&reading.notes);
     return read ? WEIR_OK : refusal->status != 0 ? WEIR_EINVAL : WEIR_ENOMEM;
 }
 
@@ -428,9 +480,16 @@ int64_t sim__memory_cached(struct sim_memory *memory, uint64_t hash, struct weir
 
 int64_t sim__chat_tokens_out(const struct sim_chat *chat, size_t pieces, size_t more) {
     int64_t tokens = 0;
+    int64_t thoughts = 0;
     for (size_t i = 0; i < chat->n; i++) {
         size_t whole = pieces + (i < more ? 1 : 0);
-        tokens += (int64_t)(whole < chat->choices[i].text.count ? whole : chat->choices[i].text.count);
+        size_t thought = whole < chat->thoughts.count ? whole : chat->thoughts.count;
+        size_t said = whole - thought;
+        thoughts += (int64_t)thought;
+        tokens += (int64_t)(said < chat->choices[i].text.count ? said : chat->choices[i].text.count);
     }
-    return tokens * chat->token_weight + (pieces + more > 0 || chat->longest == 0 ? chat->reasoning_tokens : 0);
+    if (chat->thoughts.count == 0 && (pieces + more > 0 || chat->longest == 0)) {
+        thoughts = chat->reasoning_tokens; /* hidden, and made before the first piece */
+    }
+    return tokens * chat->token_weight + thoughts;
 }

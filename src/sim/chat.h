@@ -57,8 +57,11 @@ struct sim_chat {
     struct sim_tool_call *tools; /* the same in every choice; NULL: text */
     size_t tool_count;
     struct sim_tool_step *steps;
-    size_t longest;       /* tokens of the longest choice */
-    int64_t token_weight; /* tokens that one piece counts as (more than 1 for huge answers alone) */
+    const char *reasoning_name; /* the member that thoughts are told in, as others than OpenAI do; NULL: they are not */
+    struct sim_text thoughts;   /* the same in every choice, before its text */
+    bool refusing;              /* the text is a refusal */
+    size_t longest;             /* tokens of the longest choice, thoughts that are told included */
+    int64_t token_weight;       /* tokens that one piece counts as (more than 1 for huge answers alone) */
     int64_t prompt_tokens;
     int64_t cached_tokens;
     int64_t reasoning_tokens;  /* of all choices */

@@ -1,8 +1,6 @@
 /* POST /v1/chat/completions as one of the endpoints. */
-#include "sim/answer.h"
 #include "sim/chat_scripted.h"
 #include "sim/stream.h"
-#include "sim/task.h"
 
 enum weir_status sim__chat_answer(struct sim_task *task) {
     struct sim_chat *chat = weir_arena_alloc(task->arena, sizeof *chat);
@@ -22,7 +20,7 @@ enum weir_status sim__chat_answer(struct sim_task *task) {
         .output = chat->completion_tokens,
         .reasoning = chat->reasoning_tokens,
     };
-    task->thinking = chat->reasoning_tokens / (int64_t)chat->n;
+    task->thinking = chat->thoughts.count > 0 ? 0 : chat->reasoning_tokens / (int64_t)chat->n;
     task->huge_done = true;
     struct sim_answer_facts facts = {
         .id = sim__task_id(task, "chatcmpl-", 28),

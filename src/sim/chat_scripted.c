@@ -1,312 +1,247 @@
-/* See chat_scripted.h. Texts are one content, thoughts are `reasoning_content` as vLLM and DeepSeek have it; signatures and what is redacted
- * have no place in a chat completion. */
+/* A chat completion that a test wants word by word (scripted.h), whole and streamed. Texts, tool calls and refusals may stand side by side
+ * here, which they never do in what the simulator makes up; there is one choice. Thoughts are told by models that tell theirs. */
 #include "sim/chat_scripted.h"
 
-#include "sim/media.h"
-#include "sim/scripted.h"
-
-#include <yyjson.h>
+#include "json/write.h"
 
 #define MAX_EVENT_BYTES ((size_t)64 * 1024 * 1024)
 
-/* --- what a script says --- */
+struct rendering {
+    struct sim_task *task;
+    const struct sim_chat *chat;
+    const struct sim_answer_facts *facts;
+    const struct sim_scripted *scripted;
+    bool usage; /* the stream tells it */
+};
 
-static struct weir_span finish_of(const struct sim_scripted *scripted) {
-    static const char *const names[] = {
-        [SIM_FINISH_STOP] = "stop",        [SIM_FINISH_LENGTH] = "length",
-        [SIM_FINISH_TOOLS] = "tool_calls", [SIM_FINISH_FILTER] = "content_filter",
-        [SIM_FINISH_SEQUENCE] = "stop",    [SIM_FINISH_PAUSE] = "stop",
-        [SIM_FINISH_CONTEXT] = "length",
-    };
-    if (!weir_span_is_empty(scripted->native_finish)) {
-        return scripted->native_finish;
+static const char *finish_of(const struct rendering *rendering) {
+    const struct sim_scripted *scripted = rendering->scripted;
+    switch (scripted->finish) {
+    case SIM_FINISH_LENGTH:
+    case SIM_FINISH_CONTEXT: return "length";
+    case SIM_FINISH_TOOLS: return "tool_calls";
+    case SIM_FINISH_FILTER:
+        for (size_t i = 0; i < scripted->count; i++) {
+            if (scripted->blocks[i].kind == SIM_BLOCK_REFUSAL) {
+                return "stop"; /* who refuses has finished */
+            }
+        }
+        return "content_filter";
+    case SIM_FINISH_STOP:
+    case SIM_FINISH_SEQUENCE:
+    case SIM_FINISH_PAUSE: break;
     }
-    if (scripted->finish == SIM_FINISH_FILTER && !scripted->has_finish) {
-        return WEIR_SPAN("stop"); /* a refusal in words is an answer that has come to its end */
-    }
-    return weir_span_of_string(names[scripted->finish]);
+    return "stop";
 }
 
-static void write_usage(const struct sim_task *task, struct weir_buffer *out) {
+static void write_finish(const struct rendering *rendering, struct weir_buffer *out) {
+    struct weir_span native = rendering->scripted->native_finish;
+    weir_json_append_string(out, weir_span_is_empty(native) ? weir_span_of_string(finish_of(rendering)) : native);
+}
+
+static void write_usage(const struct rendering *rendering, struct weir_buffer *out) {
+    const struct sim_task *task = rendering->task;
     const struct weir_usage *usage = &task->usage;
-    if (!weir_span_is_empty(task->scripted->native_usage)) {
-        weir_buffer_append(out, task->scripted->native_usage);
+    if (!weir_span_is_empty(rendering->scripted->native_usage)) {
+        weir_buffer_append(out, rendering->scripted->native_usage);
         return;
     }
-    int64_t prompt = sim__task_said(task, usage->input);
-    int64_t completion = sim__task_said(task, usage->output);
+    int64_t input = sim__task_said(task, usage->input);
+    int64_t output = sim__task_said(task, usage->output);
+    int64_t total = input + output;
     weir_buffer_printf(
         out,
-        "{\"prompt_tokens\":%lld,\"completion_tokens\":%lld,\"total_tokens\":%lld,\"prompt_tokens_details\":"
-        "{\"cached_tokens\":%lld,\"cache_write_tokens\":%lld,\"audio_tokens\":%lld,\"image_tokens\":%lld},"
+        "{\"prompt_tokens\":%lld,\"completion_tokens\":%lld,\"total_tokens\":%lld,"
+        "\"prompt_tokens_details\":{\"cached_tokens\":%lld,\"cache_write_tokens\":%lld,\"audio_tokens\":%lld},"
         "\"completion_tokens_details\":{\"reasoning_tokens\":%lld,\"audio_tokens\":%lld,"
         "\"accepted_prediction_tokens\":0,\"rejected_prediction_tokens\":0}}",
-        (long long)prompt, (long long)completion, (long long)(prompt + completion),
-        (long long)sim__task_said(task, usage->cached), (long long)sim__task_said(task, usage->cache_write),
-        (long long)sim__task_said(task, usage->input_audio), (long long)sim__task_said(task, usage->input_image),
+        (long long)input, (long long)output, (long long)total, (long long)sim__task_said(task, usage->cached),
+        (long long)sim__task_said(task, usage->cache_write), (long long)sim__task_said(task, usage->input_audio),
         (long long)sim__task_said(task, usage->reasoning), (long long)sim__task_said(task, usage->output_audio));
 }
 
-/* All texts of a kind as one string; null where there is none. */
-static enum weir_status write_texts(const struct sim_task *task, enum sim_block_kind kind, struct weir_buffer *out) {
-    const struct sim_scripted *scripted = task->scripted;
-    struct weir_buffer all;
-    bool found = false;
-    weir_buffer_init(&all, MAX_EVENT_BYTES);
-    for (size_t i = 0; i < scripted->count; i++) {
-        if (scripted->blocks[i].kind == kind) {
-            weir_buffer_append(&all, scripted->blocks[i].text.bytes);
-            found = true;
-        }
-    }
-    if (found) {
-        weir_json_append_string(out, weir_buffer_span(&all));
-    } else {
-        weir_buffer_append(out, WEIR_SPAN("null"));
-    }
-    enum weir_status status = weir_buffer_status(&all);
-    weir_buffer_release(&all);
-    return status;
-}
-
-static bool has_kind(const struct sim_scripted *scripted, enum sim_block_kind kind) {
-    bool found = false;
-    for (size_t i = 0; i < scripted->count; i++) {
-        found |= scripted->blocks[i].kind == kind;
-    }
-    return found;
-}
-
-/* {"id":…,"type":"function","function":{"name":…,"arguments": */
-static void begin_tool(const struct sim_block *block, struct weir_buffer *out) {
-    weir_buffer_append(out, WEIR_SPAN("\"id\":"));
-    weir_json_append_string(out, block->id);
-    weir_buffer_append(out, WEIR_SPAN(",\"type\":\"function\",\"function\":{\"name\":"));
-    weir_json_append_string(out, block->name);
-    weir_buffer_append(out, WEIR_SPAN(",\"arguments\":"));
+static bool is_told(const struct rendering *rendering, const struct sim_block *block) {
+    return block->kind != SIM_BLOCK_REDACTED &&
+           (block->kind != SIM_BLOCK_THINKING || rendering->chat->reasoning_name != NULL);
 }
 
 /* --- whole --- */
 
-static void write_tools(const struct sim_scripted *scripted, struct weir_buffer *out) {
-    const char *comma = ",\"tool_calls\":[";
-    for (size_t i = 0; i < scripted->count; i++) {
-        const struct sim_block *block = &scripted->blocks[i];
-        if (block->kind == SIM_BLOCK_TOOL) {
-            weir_buffer_append(out, weir_span_of_string(comma));
-            weir_buffer_append_byte(out, '{');
-            begin_tool(block, out);
-            sim__text_write(&block->text, out);
-            weir_buffer_append(out, WEIR_SPAN("}}"));
-            comma = ",";
+/* All texts of a kind as one string, or null where there are none. */
+static void write_joined(const struct rendering *rendering, enum sim_block_kind kind, struct weir_buffer *out) {
+    struct weir_buffer joined;
+    bool any = false;
+    weir_buffer_init(&joined, MAX_EVENT_BYTES);
+    for (size_t i = 0; i < rendering->scripted->count; i++) {
+        const struct sim_block *block = &rendering->scripted->blocks[i];
+        if (block->kind == kind) {
+            any = true;
+            weir_buffer_append(&joined, block->text.bytes);
         }
     }
-    weir_buffer_append(out, WEIR_SPAN("]"));
+    if (any) {
+        weir_json_append_string(out, weir_buffer_span(&joined));
+    } else {
+        weir_buffer_append(out, WEIR_SPAN("null"));
+    }
+    weir_buffer_release(&joined);
 }
 
-static enum weir_status write_whole(struct sim_task *task, const struct sim_chat *chat,
-                                    const struct sim_answer_facts *facts) {
-    const struct sim_scripted *scripted = task->scripted;
-    struct weir_buffer *out = task->out;
-    weir_buffer_printf(out, "{\"id\":\"%s\",\"object\":\"chat.completion\",\"created\":%lld,\"model\":", facts->id,
-                       (long long)facts->created_s);
-    weir_buffer_append(out, chat->model_json);
+static void write_calls(const struct rendering *rendering, struct weir_buffer *out) {
+    size_t calls = 0;
+    for (size_t i = 0; i < rendering->scripted->count; i++) {
+        const struct sim_block *block = &rendering->scripted->blocks[i];
+        if (block->kind != SIM_BLOCK_TOOL) {
+            continue;
+        }
+        weir_buffer_append(out, calls++ == 0 ? WEIR_SPAN(",\"tool_calls\":[{\"id\":") : WEIR_SPAN(",{\"id\":"));
+        weir_json_append_string(out, block->id);
+        weir_buffer_append(out, WEIR_SPAN(",\"type\":\"function\",\"function\":{\"name\":"));
+        weir_json_append_string(out, block->name);
+        weir_buffer_append(out, WEIR_SPAN(",\"arguments\":"));
+        weir_json_append_string(out, block->text.bytes);
+        weir_buffer_append(out, WEIR_SPAN("}}"));
+    }
+    weir_buffer_append(out, calls > 0 ? WEIR_SPAN("]") : WEIR_SPAN(""));
+}
+
+static void write_whole(const struct rendering *rendering, struct weir_buffer *out) {
+    const struct sim_answer_facts *facts = rendering->facts;
+    weir_buffer_printf(out, "{\"id\":\"%s\",\"object\":\"chat.completion\",\"created\":%lld,\"model\":%.*s", facts->id,
+                       (long long)facts->created_s, WEIR_SPAN_PRINT(rendering->chat->model_json));
     weir_buffer_append(out, WEIR_SPAN(",\"choices\":[{\"index\":0,\"message\":{\"role\":\"assistant\",\"content\":"));
-    enum weir_status status = write_texts(task, SIM_BLOCK_TEXT, out);
+    write_joined(rendering, SIM_BLOCK_TEXT, out);
+    if (rendering->chat->reasoning_name != NULL) {
+        weir_buffer_printf(out, ",\"%s\":", rendering->chat->reasoning_name);
+        write_joined(rendering, SIM_BLOCK_THINKING, out);
+    }
     weir_buffer_append(out, WEIR_SPAN(",\"refusal\":"));
-    status = status == WEIR_OK ? write_texts(task, SIM_BLOCK_REFUSAL, out) : status;
-    if (has_kind(scripted, SIM_BLOCK_THINKING)) {
-        weir_buffer_append(out, WEIR_SPAN(",\"reasoning_content\":"));
-        status = status == WEIR_OK ? write_texts(task, SIM_BLOCK_THINKING, out) : status;
-    }
-    if (has_kind(scripted, SIM_BLOCK_TOOL)) {
-        write_tools(scripted, out);
-    }
+    write_joined(rendering, SIM_BLOCK_REFUSAL, out);
+    write_calls(rendering, out);
     weir_buffer_append(out, WEIR_SPAN(",\"annotations\":[]},\"logprobs\":null,\"finish_reason\":"));
-    weir_json_append_string(out, finish_of(scripted));
-    weir_buffer_append(out, WEIR_SPAN("}],\"service_tier\":\"default\",\"system_fingerprint\":\"fp_weir_sim\""));
-    if (!task->no_usage) {
+    write_finish(rendering, out);
+    weir_buffer_append(out, WEIR_SPAN("}]"));
+    if (!facts->no_usage) {
         weir_buffer_append(out, WEIR_SPAN(",\"usage\":"));
-        write_usage(task, out);
+        write_usage(rendering, out);
     }
-    weir_buffer_append_byte(out, '}');
-    task->object = true;
-    return status;
+    weir_buffer_append(out, WEIR_SPAN(",\"service_tier\":\"default\",\"system_fingerprint\":\"fp_weir_sim\"}"));
+    rendering->task->object = true;
 }
 
 /* --- streamed --- */
 
-struct telling {
-    struct sim_script script;
-    struct weir_buffer event;
-    struct weir_span prefix; /* of every event, up to the choices */
-    const char *end;         /* what follows a choice in every event */
-    unsigned tools;          /* calls so far */
-};
-
-static void begin(struct telling *telling) {
-    weir_buffer_append(&telling->event, telling->prefix);
-    weir_buffer_append(&telling->event, WEIR_SPAN("{\"index\":0,\"delta\":{"));
+static void begin_event(const struct rendering *rendering, struct weir_buffer *out) {
+    const struct sim_answer_facts *facts = rendering->facts;
+    weir_buffer_printf(out,
+                       "{\"id\":\"%s\",\"object\":\"chat.completion.chunk\",\"created\":%lld,\"model\":%.*s,"
+                       "\"service_tier\":\"default\",\"system_fingerprint\":\"fp_weir_sim\",\"choices\":[",
+                       facts->id, (long long)facts->created_s, WEIR_SPAN_PRINT(rendering->chat->model_json));
 }
 
-static void end(struct telling *telling, int64_t tokens) {
-    weir_buffer_append(&telling->event, weir_span_of_string(telling->end));
-    sim__script_take(&telling->script, NULL, &telling->event, tokens);
+static void begin_delta(const struct rendering *rendering, struct weir_buffer *out) {
+    begin_event(rendering, out);
+    weir_buffer_append(out, WEIR_SPAN("{\"index\":0,\"delta\":{"));
 }
 
-/* A run of tokens between what stands in the event so far and `after`. */
-static void tell_run(struct telling *telling, const char *after, const struct sim_text *text) {
-    struct weir_span start;
-    const char *behind = weir_arena_format(telling->script.arena, "%s%s", after, telling->end);
-    if (behind == NULL || weir_buffer_status(&telling->event) != WEIR_OK ||
-        weir_arena_dup(telling->script.arena, weir_buffer_span(&telling->event), &start) != WEIR_OK) {
-        telling->script.failed = true;
+/* What follows a delta but in the last event of the choice. */
+static struct weir_span end_of(const struct rendering *rendering) {
+    return rendering->usage ? WEIR_SPAN("},\"logprobs\":null,\"finish_reason\":null}],\"usage\":null")
+                            : WEIR_SPAN("},\"logprobs\":null,\"finish_reason\":null}]");
+}
+
+/* A text, token by token; `line` is what stands before each. */
+static void tell_text(const struct rendering *rendering, struct sim_script *script, const struct sim_block *block,
+                      const char *closing, struct weir_buffer *line) {
+    struct weir_span before;
+    const char *after = weir_arena_format(script->arena, "%s%.*s", closing, WEIR_SPAN_PRINT(end_of(rendering)));
+    if (after == NULL || weir_buffer_status(line) != WEIR_OK ||
+        weir_arena_dup(script->arena, weir_buffer_span(line), &before) != WEIR_OK) {
+        script->failed = true;
     } else {
-        sim__script_text(&telling->script, NULL, start, weir_span_of_string(behind), *text, 1);
+        sim__script_text(script, NULL, before, weir_span_of_string(after), block->text, 1);
     }
-    weir_buffer_clear(&telling->event);
+    weir_buffer_clear(line);
 }
 
-static void tell_block(struct telling *telling, const struct sim_block *block) {
-    const char *member = block->kind == SIM_BLOCK_TEXT       ? "content"
-                         : block->kind == SIM_BLOCK_THINKING ? "reasoning_content"
-                                                             : "refusal";
-    if (block->kind == SIM_BLOCK_REDACTED) {
-        return;
-    }
-    if (block->kind == SIM_BLOCK_TOOL) {
-        begin(telling);
-        weir_buffer_printf(&telling->event, "\"tool_calls\":[{\"index\":%u,", telling->tools);
-        begin_tool(block, &telling->event);
-        weir_buffer_append(&telling->event, WEIR_SPAN("\"\"}}]"));
-        end(telling, 1);
-        begin(telling);
-        weir_buffer_printf(&telling->event,
-                           "\"tool_calls\":[{\"index\":%u,\"function\":{\"arguments\":", telling->tools++);
-        tell_run(telling, "}}]", &block->text);
-        return;
-    }
-    begin(telling);
-    weir_buffer_printf(&telling->event, "\"%s\":", member);
-    tell_run(telling, "", &block->text);
+static void tell_call(const struct rendering *rendering, struct sim_script *script, const struct sim_block *block,
+                      size_t index, struct weir_buffer *line) {
+    begin_delta(rendering, line);
+    weir_buffer_printf(line, "\"tool_calls\":[{\"index\":%zu,\"id\":", index);
+    weir_json_append_string(line, block->id);
+    weir_buffer_append(line, WEIR_SPAN(",\"type\":\"function\",\"function\":{\"name\":"));
+    weir_json_append_string(line, block->name);
+    weir_buffer_append(line, WEIR_SPAN(",\"arguments\":\"\"}}]"));
+    weir_buffer_append(line, end_of(rendering));
+    sim__script_take(script, NULL, line, 1);
+    begin_delta(rendering, line);
+    weir_buffer_printf(line, "\"tool_calls\":[{\"index\":%zu,\"function\":{\"arguments\":", index);
+    tell_text(rendering, script, block, "}}]", line);
 }
 
-static enum weir_status tell(struct sim_task *task, const struct sim_chat *chat, const struct sim_answer_facts *facts) {
-    struct telling telling = {.tools = 0};
-    bool has_usage = chat->include_usage && !task->no_usage;
-    const char *prefix =
-        weir_arena_format(task->arena,
-                          "{\"id\":\"%s\",\"object\":\"chat.completion.chunk\",\"created\":%lld,\"model\":%.*s,"
-                          "\"service_tier\":\"default\",\"system_fingerprint\":\"fp_weir_sim\",\"choices\":[",
-                          facts->id, (long long)facts->created_s, WEIR_SPAN_PRINT(chat->model_json));
-    if (prefix == NULL) {
-        return WEIR_ENOMEM;
+static void tell_end(const struct rendering *rendering, struct sim_script *script, struct weir_buffer *line) {
+    begin_event(rendering, line);
+    weir_buffer_append(line, WEIR_SPAN("{\"index\":0,\"delta\":{},\"logprobs\":null,\"finish_reason\":"));
+    write_finish(rendering, line);
+    weir_buffer_append(line, rendering->usage ? WEIR_SPAN("}],\"usage\":null") : WEIR_SPAN("}]"));
+    sim__script_take(script, NULL, line, 0);
+    if (rendering->usage) {
+        begin_event(rendering, line);
+        weir_buffer_append(line, WEIR_SPAN("],\"usage\":"));
+        write_usage(rendering, line);
+        sim__script_take(script, NULL, line, 0);
     }
-    telling.prefix = weir_span_of_string(prefix);
-    telling.end = has_usage ? "},\"logprobs\":null,\"finish_reason\":null}],\"usage\":null"
-                            : "},\"logprobs\":null,\"finish_reason\":null}]";
-    sim__script_init(&telling.script, task->arena, SIM_FRAMING_EVENTS);
-    weir_buffer_init(&telling.event, MAX_EVENT_BYTES);
-    begin(&telling);
-    weir_buffer_append(&telling.event, WEIR_SPAN("\"role\":\"assistant\",\"content\":"));
-    weir_buffer_append(&telling.event,
-                       has_kind(task->scripted, SIM_BLOCK_TEXT) ? WEIR_SPAN("\"\"") : WEIR_SPAN("null"));
-    end(&telling, 0);
-    for (size_t i = 0; i < task->scripted->count; i++) {
-        tell_block(&telling, &task->scripted->blocks[i]);
+    sim__script_plain(script, "[DONE]");
+    script->terminal = 1;
+}
+
+static enum weir_status write_stream(const struct rendering *rendering) {
+    struct sim_task *task = rendering->task;
+    struct sim_script script;
+    struct weir_buffer line;
+    size_t calls = 0;
+    sim__script_init(&script, task->arena, SIM_FRAMING_EVENTS);
+    weir_buffer_init(&line, MAX_EVENT_BYTES);
+    begin_delta(rendering, &line);
+    weir_buffer_append(&line, WEIR_SPAN("\"role\":\"assistant\",\"content\":null,\"refusal\":null"));
+    weir_buffer_append(&line, end_of(rendering));
+    sim__script_take(&script, NULL, &line, 0);
+    for (size_t i = 0; i < rendering->scripted->count; i++) {
+        const struct sim_block *block = &rendering->scripted->blocks[i];
+        if (!is_told(rendering, block)) {
+            continue;
+        }
+        if (block->kind == SIM_BLOCK_TOOL) {
+            tell_call(rendering, &script, block, calls++, &line);
+            continue;
+        }
+        begin_delta(rendering, &line);
+        weir_buffer_printf(&line, "\"%s\":",
+                           block->kind == SIM_BLOCK_TEXT      ? "content"
+                           : block->kind == SIM_BLOCK_REFUSAL ? "refusal"
+                                                              : rendering->chat->reasoning_name);
+        tell_text(rendering, &script, block, "", &line);
     }
-    begin(&telling);
-    weir_buffer_append(&telling.event, WEIR_SPAN("},\"logprobs\":null,\"finish_reason\":"));
-    weir_json_append_string(&telling.event, finish_of(task->scripted));
-    weir_buffer_append(&telling.event, has_usage ? WEIR_SPAN("}],\"usage\":null") : WEIR_SPAN("}]"));
-    sim__script_take(&telling.script, NULL, &telling.event, 0);
-    if (has_usage) {
-        weir_buffer_append(&telling.event, telling.prefix);
-        weir_buffer_append(&telling.event, WEIR_SPAN("],\"usage\":"));
-        write_usage(task, &telling.event);
-        sim__script_take(&telling.script, NULL, &telling.event, 0);
-    }
-    sim__script_plain(&telling.script, "[DONE]");
-    telling.script.terminal = 1;
-    weir_buffer_release(&telling.event);
-    return sim__task_stream(task, &telling.script);
+    tell_end(rendering, &script, &line);
+    weir_buffer_release(&line);
+    return sim__task_stream(task, &script);
 }
 
 enum weir_status sim__chat_scripted(struct sim_task *task, const struct sim_chat *chat,
                                     const struct sim_answer_facts *facts) {
-    int64_t input = task->usage.input;
+    const struct rendering rendering = {
+        .task = task,
+        .chat = chat,
+        .facts = facts,
+        .scripted = task->scripted,
+        .usage = chat->include_usage && !facts->no_usage,
+    };
     task->usage = task->scripted->usage;
-    task->usage.input = task->scripted->has_input ? task->usage.input : input;
+    task->usage.input = task->scripted->has_input ? task->scripted->usage.input : chat->prompt_tokens;
     task->thinking = 0;
-    return chat->stream ? tell(task, chat, facts) : write_whole(task, chat, facts);
-}
-
-/* --- what came with a prompt --- */
-
-static enum weir_status note_data(struct weir_arena *arena, const char *kind, struct weir_span base64,
-                                  struct weir_span name, struct weir_buffer *notes) {
-    struct weir_span bytes;
-    size_t bad = 0;
-    enum weir_status status = sim__base64_decode(arena, base64, &bytes, &bad);
-    if (status == WEIR_OK) {
-        sim__media_describe(kind, bytes, name, notes);
+    if (chat->stream) {
+        return write_stream(&rendering);
     }
-    return status;
-}
-
-/* An address, or data: with the bytes themselves. */
-static enum weir_status note_url(struct weir_arena *arena, const char *kind, struct weir_span url,
-                                 struct weir_span name, struct weir_buffer *notes) {
-    struct weir_span type;
-    struct weir_span base64;
-    enum weir_status status = WEIR_EINVAL;
-    if (weir_span_is_empty(url)) {
-        return WEIR_OK;
-    }
-    if (sim__media_data_url(url, &type, &base64)) {
-        status = note_data(arena, kind, base64, name, notes);
-    }
-    if (status == WEIR_EINVAL) {
-        sim__media_refer(kind, url, notes);
-        status = WEIR_OK;
-    }
-    return status;
-}
-
-static enum weir_status note_part(struct weir_arena *arena, yyjson_val *part, struct weir_buffer *notes) {
-    yyjson_val *type = yyjson_obj_get(part, "type");
-    yyjson_val *image = yyjson_obj_get(part, "image_url");
-    yyjson_val *file = sim__input_is(type, "file") ? yyjson_obj_get(part, "file") : part;
-    yyjson_val *audio = yyjson_obj_get(part, "input_audio");
-    const char *kind = sim__input_is(type, "image_url") || sim__input_is(type, "input_image") ? "image" : "document";
-    struct weir_span name = sim__input_text(yyjson_obj_get(file, "filename"));
-    enum weir_status status = note_url(arena, kind,
-                                       sim__input_text(yyjson_is_obj(image) ? yyjson_obj_get(image, "url") : image),
-                                       name, notes);
-    if (status == WEIR_OK) {
-        status = note_url(arena, kind, sim__input_text(yyjson_obj_get(file, "file_data")), name, notes);
-    }
-    if (status == WEIR_OK) {
-        status = note_url(arena, kind, sim__input_text(yyjson_obj_get(file, "file_url")), name, notes);
-    }
-    if (status == WEIR_OK) {
-        status = note_url(arena, kind, sim__input_text(yyjson_obj_get(file, "file_id")), name, notes);
-    }
-    if (status == WEIR_OK && yyjson_is_str(yyjson_obj_get(audio, "data"))) {
-        status = note_data(arena, "audio", sim__input_text(yyjson_obj_get(audio, "data")), WEIR_SPAN(""), notes);
-    }
-    return status == WEIR_ENOMEM ? status : WEIR_OK;
-}
-
-enum weir_status sim__openai_notes(struct weir_arena *arena, yyjson_val *content, struct weir_buffer *notes) {
-    size_t index;
-    size_t count;
-    yyjson_val *part;
-    enum weir_status status = WEIR_OK;
-    yyjson_arr_foreach(content, index, count, part) {
-        if (status == WEIR_OK && yyjson_is_obj(part)) {
-            status = note_part(arena, part, notes);
-        }
-    }
-    return status;
+    write_whole(&rendering, task->out);
+    return WEIR_OK;
 }

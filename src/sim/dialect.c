@@ -5,6 +5,7 @@
 static const struct sim_dialect *const dialects[] = {
     &sim__openai,
     &sim__anthropic,
+    &sim__gemini,
     &sim__ollama,
 };
 enum { DIALECT_COUNT = sizeof dialects / sizeof dialects[0] };

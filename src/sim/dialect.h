@@ -27,6 +27,7 @@ struct sim_dialect {
      * claims it, else to the first that has it. */
     bool (*claims)(const struct sim_caller *caller);
     bool (*authorizes)(const struct sim_caller *caller);
+    unsigned stranger; /* the status that whoever has not proved himself gets; 0: 401 */
     /* The error that the vendor gives with a status; `code` is what the fault `code=` asks for, or NULL. */
     void (*refuse)(unsigned status, const char *code, struct sim_refusal *refusal);
     /* Appends the body of an error. Families share checks that know OpenAI's types alone: other dialects take theirs from the status. */
@@ -38,7 +39,7 @@ struct sim_dialect {
     void (*write_stream_error)(struct weir_buffer *out);
 };
 
-extern const struct sim_dialect sim__openai, sim__anthropic, sim__ollama;
+extern const struct sim_dialect sim__openai, sim__anthropic, sim__gemini, sim__ollama;
 
 /* The dialect that a request is spoken to in, never NULL; its row and the {id} of its path, NULL where it has none. */
 const struct sim_dialect *sim__dialect_find(const struct sim_caller *caller, struct weir_span method,

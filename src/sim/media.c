@@ -8,33 +8,33 @@ enum { MOST_NAMED_BYTES = 200 };
 static const struct {
     size_t at;
     struct weir_span mark;
-    const char *kind;
+    const char *type;
 } marks[] = {
-    {0, {"\x89PNG\r\n\x1a\n", 8}, "png"},
-    {0, {"\xff\xd8\xff", 3}, "jpeg"},
-    {0, {"GIF8", 4}, "gif"},
-    {8, {"WEBP", 4}, "webp"},
-    {0, {"%PDF-", 5}, "pdf"},
-    {8, {"WAVE", 4}, "wav"},
-    {0, {"ID3", 3}, "mp3"},
-    {0, {"\xff\xfb", 2}, "mp3"},
-    {0, {"OggS", 4}, "ogg"},
-    {0, {"fLaC", 4}, "flac"},
+    {0, {"\x89PNG\r\n\x1a\n", 8}, "image/png"},
+    {0, {"\xff\xd8\xff", 3}, "image/jpeg"},
+    {0, {"GIF8", 4}, "image/gif"},
+    {8, {"WEBP", 4}, "image/webp"},
+    {0, {"%PDF-", 5}, "application/pdf"},
+    {8, {"WAVE", 4}, "audio/wav"},
+    {0, {"ID3", 3}, "audio/mpeg"},
+    {0, {"\xff\xfb", 2}, "audio/mpeg"},
+    {0, {"OggS", 4}, "audio/ogg"},
+    {0, {"fLaC", 4}, "audio/flac"},
 };
 
-const char *sim__media_kind(struct weir_span bytes) {
+const char *sim__media_type(struct weir_span bytes) {
     for (size_t i = 0; i < sizeof marks / sizeof marks[0]; i++) {
         if (bytes.length >= marks[i].at && weir_span_starts_with(weir_span_from(bytes, marks[i].at), marks[i].mark)) {
-            return marks[i].kind;
+            return marks[i].type;
         }
     }
     for (size_t i = 0; i < bytes.length; i++) {
         unsigned char byte = (unsigned char)bytes.at[i];
         if (byte == 0x7f || (byte < 0x20 && strchr("\t\n\r", byte) == NULL) || byte == 0) {
-            return "unknown";
+            return "application/octet-stream";
         }
     }
-    return bytes.length > 0 ? "text" : "unknown";
+    return bytes.length > 0 ? "text/plain" : "application/octet-stream";
 }
 
 /* --- base64 --- */
@@ -122,16 +122,17 @@ enum weir_status sim__base64_decode(struct weir_arena *arena, struct weir_span t
     }
 }
 
-bool sim__media_data_url(struct weir_span url, struct weir_span *type, struct weir_span *base64) {
-    if (!weir_span_starts_with(url, WEIR_SPAN("data:"))) {
-        return false;
-    }
+/* The type and the base64 of `data:TYPE;base64,…`; false: it is none. */
+static bool split_data_url(struct weir_span url, struct weir_span *type, struct weir_span *base64) {
     struct weir_span head;
-    if (!weir_span_split(weir_span_from(url, 5), ',', &head, base64) ||
+    struct weir_span rest;
+    if (!weir_span_starts_with(url, WEIR_SPAN("data:")) ||
+        !weir_span_split(weir_span_from(url, 5), ',', &head, &rest) ||
         !weir_span_ends_with(head, WEIR_SPAN(";base64"))) {
         return false;
     }
     *type = weir_span_first(head, weir_span_index(head, ';'));
+    *base64 = rest;
     return true;
 }
 
@@ -145,18 +146,49 @@ static struct weir_span shortened(struct weir_span text) {
     return weir_span_first(text, length);
 }
 
-void sim__media_describe(const char *what, struct weir_span bytes, struct weir_span name, struct weir_buffer *notes) {
-    weir_buffer_printf(notes, "[%s: %s, %zu bytes, crc32 %08x", what, sim__media_kind(bytes), bytes.length,
+void sim__media_describe(const char *what, struct weir_span type, struct weir_span bytes, struct weir_span name,
+                         struct weir_buffer *notes) {
+    type = weir_span_is_empty(type) ? weir_span_of_string(sim__media_type(bytes)) : shortened(type);
+    weir_buffer_printf(notes, "[%s %.*s %zu bytes crc32 %08x", what, WEIR_SPAN_PRINT(type), bytes.length,
                        (unsigned)weir_crc32(0, bytes));
     if (!weir_span_is_empty(name)) {
-        weir_buffer_append(notes, WEIR_SPAN(", named "));
+        weir_buffer_append(notes, WEIR_SPAN(" named "));
         weir_buffer_append(notes, shortened(name));
     }
     weir_buffer_append(notes, WEIR_SPAN("] "));
 }
 
-void sim__media_refer(const char *what, struct weir_span address, struct weir_buffer *notes) {
-    weir_buffer_printf(notes, "[%s: at ", what);
+void sim__media_refer(const char *what, const char *how, struct weir_span address, struct weir_buffer *notes) {
+    weir_buffer_printf(notes, "[%s %s ", what, how);
     weir_buffer_append(notes, shortened(address));
     weir_buffer_append(notes, WEIR_SPAN("] "));
+}
+
+enum weir_status sim__media_content(struct weir_arena *arena, const char *what, struct weir_span text,
+                                    struct weir_span name, struct weir_buffer *notes) {
+    struct weir_span type = WEIR_SPAN("");
+    struct weir_span base64 = text;
+    struct weir_span bytes;
+    size_t bad = 0;
+    (void)split_data_url(text, &type, &base64);
+    enum weir_status status = sim__base64_decode(arena, base64, &bytes, &bad);
+    if (status == WEIR_OK && bytes.length == 0) {
+        status = WEIR_EINVAL;
+    }
+    if (status == WEIR_OK) {
+        sim__media_describe(what, type, bytes, name, notes);
+    }
+    return status;
+}
+
+enum weir_status sim__media_address(struct weir_arena *arena, const char *what, struct weir_span url,
+                                    struct weir_span name, struct weir_buffer *notes) {
+    if (weir_span_starts_with(url, WEIR_SPAN("data:"))) {
+        return sim__media_content(arena, what, url, name, notes);
+    }
+    if (!weir_span_starts_with(url, WEIR_SPAN("http://")) && !weir_span_starts_with(url, WEIR_SPAN("https://"))) {
+        return WEIR_EINVAL;
+    }
+    sim__media_refer(what, "url", url, notes);
+    return WEIR_OK;
 }

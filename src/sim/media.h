@@ -7,21 +7,28 @@
 #include "base/arena.h"
 #include "base/buffer.h"
 
-/* A kind of file by its first bytes: "png", "jpeg", "gif", "webp", "pdf", "wav", "mp3", "ogg", "flac", "text" where all is printable, else
- * "unknown". */
-const char *sim__media_kind(struct weir_span bytes);
+/* A file's media type by its first bytes, "text/plain" where all is printable, else "application/octet-stream". */
+const char *sim__media_type(struct weir_span bytes);
 
 /* Decodes base64 with padding; line breaks are passed over. WEIR_EINVAL: *bad is the offset of what is wrong, as Go's decoder says it;
  * WEIR_ENOMEM. */
 WEIR_MUST enum weir_status sim__base64_decode(struct weir_arena *arena, struct weir_span text, struct weir_span *bytes,
                                               size_t *bad);
 
-/* The type and the base64 of `data:TYPE;base64,…`; false: it is none. */
-bool sim__media_data_url(struct weir_span url, struct weir_span *type, struct weir_span *base64);
-
-/* Appends "[image: png, 68 bytes, crc32 1f8e2a03] ". `name` may be empty; it is told behind the rest: ", named x.pdf". */
-void sim__media_describe(const char *what, struct weir_span bytes, struct weir_span name, struct weir_buffer *notes);
-/* Appends "[image: at https://…] ", for what was given by its address or id. */
-void sim__media_refer(const char *what, struct weir_span address, struct weir_buffer *notes);
+/* Appends what has come:
+ *
+ *   [image image/png 68 bytes crc32 1f8e2a03] [file application/pdf 9 bytes crc32 cbf43926 named a.pdf] [image url https://example.com/a.png]
+ *
+ * each with a space behind it. `type` and `name` may be empty: the type is then told by the first bytes. */
+void sim__media_describe(const char *what, struct weir_span type, struct weir_span bytes, struct weir_span name,
+                         struct weir_buffer *notes);
+/* What is only named: `how` is "url" or "file". */
+void sim__media_refer(const char *what, const char *how, struct weir_span address, struct weir_buffer *notes);
+/* An address with http:// or https://, or the content itself as data:TYPE;base64,… WEIR_EINVAL: it is neither; WEIR_ENOMEM. */
+WEIR_MUST enum weir_status sim__media_address(struct weir_arena *arena, const char *what, struct weir_span url,
+                                              struct weir_span name, struct weir_buffer *notes);
+/* The content in base64, alone or as data:TYPE;base64,… WEIR_EINVAL: it is none; WEIR_ENOMEM. */
+WEIR_MUST enum weir_status sim__media_content(struct weir_arena *arena, const char *what, struct weir_span text,
+                                              struct weir_span name, struct weir_buffer *notes);
 
 #endif

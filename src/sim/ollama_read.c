@@ -308,7 +308,7 @@ static bool read_images(struct sim_ollama *ollama, yyjson_val *images, const cha
         if (status != WEIR_OK) {
             return false;
         }
-        sim__media_describe("image", bytes, WEIR_SPAN(""), &ollama->notes);
+        sim__media_describe("image", WEIR_SPAN(""), bytes, WEIR_SPAN(""), &ollama->notes);
         ollama->hash = sim__hash(ollama->hash, bytes);
         ollama->images++;
     }

@@ -1,25 +1,10 @@
 /* POST /v1/responses: reading what is asked for and deciding the answer. See responses.h for the rest. */
 #include "sim/responses.h"
 
-#include "sim/chat_scripted.h"
-#include "sim/schema.h"
-#include "sim/signature.h"
-
 #include <yyjson.h>
 
-enum { ID_DIGITS = 32, SUMMARY_TOKENS = 6, MAX_METADATA = 16, IMAGE_TOKENS = 85 };
-#define MAX_NOTES_BYTES ((size_t)1024 * 1024)
+enum { ID_DIGITS = 32, MAX_METADATA = 16, MAX_NOTES_BYTES = 1024 * 1024 };
 #define MAX_SETTINGS_BYTES ((size_t)128 * 1024 * 1024)
-
-struct deciding {
-    struct sim_task *task;
-    struct sim_object *object;
-    struct sim_response *response;
-    struct weir_arena *arena; /* the object's */
-    int64_t limit;            /* tokens that are left */
-    uint64_t seed;
-    bool summary;
-};
 
 /* --- the request --- */
 
@@ -47,7 +32,7 @@ static const struct {
     {"metadata", "{}"},
 };
 
-static bool keep_settings(struct deciding *deciding) {
+static bool keep_settings(struct sim_deciding *deciding) {
     struct weir_buffer out;
     bool done = true;
     weir_buffer_init(&out, MAX_SETTINGS_BYTES);
@@ -93,33 +78,16 @@ static bool is_text_or_array(yyjson_val *value) {
 static bool check_input(struct sim_task *task) {
     yyjson_val *root = task->root;
     yyjson_val *input = yyjson_obj_get(root, "input");
-    size_t index;
-    size_t count;
-    yyjson_val *item;
     if (input == NULL && yyjson_obj_get(root, "prompt") == NULL && yyjson_obj_get(root, "conversation") == NULL &&
         yyjson_obj_get(root, "previous_response_id") == NULL) {
         sim__refuse(&task->refusal, 400, "input", "missing_required_parameter", "Missing required parameter: 'input'.");
         return false;
     }
-    yyjson_arr_foreach(input, index, count, item) {
-        struct weir_span secret = sim__input_text(yyjson_obj_get(item, "encrypted_content"));
-        if (!yyjson_is_obj(item)) {
-            sim__refuse(&task->refusal, 400, "input", "invalid_type",
-                        "Invalid type for 'input[%zu]': expected an object.", index);
-            return false;
-        }
-        if (secret.length > 0 && sim__input_is(yyjson_obj_get(item, "type"), "reasoning") &&
-            !sim__signature_fits(secret, WEIR_SPAN("reasoning")) &&
-            !sim__memory_has(task->memory, sim__signature_hash(secret, WEIR_SPAN("reasoning")))) {
-            sim__refuse(&task->refusal, 400, NULL, "invalid_encrypted_content",
-                        "The encrypted content of input[%zu] could not be verified.", index);
-            return false;
-        }
-    }
-    return check_kind(task, "input", is_text_or_array, "a string or an array of items");
+    return check_kind(task, "input", is_text_or_array, "a string or an array of items") &&
+           sim__response_check_items(task);
 }
 
-static bool read_options(struct deciding *deciding, bool *store) {
+static bool read_options(struct sim_deciding *deciding, bool *store) {
     static const char *const truncations[] = {"auto", "disabled", NULL};
     struct sim_task *task = deciding->task;
     struct sim_refusal *refusal = &task->refusal;
@@ -195,7 +163,7 @@ static void write_input(yyjson_val *item, struct weir_span json, const char *id,
     weir_buffer_append_byte(out, '}');
 }
 
-static bool keep_input(struct deciding *deciding, yyjson_val *item) {
+static bool keep_input(struct sim_deciding *deciding, yyjson_val *item) {
     struct sim_response *response = deciding->response;
     struct sim_task *task = deciding->task;
     struct weir_span json = WEIR_SPAN("[]");
@@ -219,7 +187,7 @@ static bool keep_input(struct deciding *deciding, yyjson_val *item) {
     return done;
 }
 
-static bool keep_inputs(struct deciding *deciding) {
+static bool keep_inputs(struct sim_deciding *deciding) {
     struct sim_response *response = deciding->response;
     yyjson_val *input = yyjson_obj_get(deciding->task->root, "input");
     size_t room = yyjson_is_arr(input) ? yyjson_arr_size(input) : 1;
@@ -244,41 +212,7 @@ static bool keep_inputs(struct deciding *deciding) {
 
 /* --- counting --- */
 
-static int64_t count_content(yyjson_val *content) {
-    if (yyjson_is_str(content)) {
-        return sim__input_tokens(yyjson_get_len(content));
-    }
-    int64_t tokens = 0;
-    size_t index;
-    size_t count;
-    yyjson_val *part;
-    yyjson_arr_foreach(content, index, count, part) {
-        yyjson_val *type = yyjson_obj_get(part, "type");
-        tokens += sim__input_is(type, "input_image")
-                      ? IMAGE_TOKENS
-                      : sim__input_tokens(sim__input_text(yyjson_obj_get(part, "text")).length);
-    }
-    return tokens;
-}
-
-int64_t sim__responses_count(yyjson_val *root) {
-    yyjson_val *input = yyjson_obj_get(root, "input");
-    int64_t tokens = 3 + sim__input_tokens(sim__input_text(yyjson_obj_get(root, "instructions")).length) +
-                     sim__input_tokens(sim__input_string_bytes(yyjson_obj_get(root, "tools")));
-    if (yyjson_is_str(input)) {
-        return tokens + 4 + count_content(input);
-    }
-    size_t index;
-    size_t count;
-    yyjson_val *item;
-    yyjson_arr_foreach(input, index, count, item) {
-        tokens += 4 + (is_message(item) ? count_content(yyjson_obj_get(item, "content"))
-                                        : sim__input_tokens(sim__input_string_bytes(item)));
-    }
-    return tokens;
-}
-
-static bool count_input(struct deciding *deciding) {
+static bool count_input(struct sim_deciding *deciding) {
     struct sim_task *task = deciding->task;
     struct weir_span before = sim__input_text(yyjson_obj_get(task->root, "previous_response_id"));
     uint64_t hash = sim__input_hash(0, yyjson_obj_get(task->root, "input"));
@@ -299,208 +233,34 @@ static bool count_input(struct deciding *deciding) {
     return true;
 }
 
-/* --- the output --- */
-
-static struct sim_item *add_item(struct deciding *deciding, enum sim_item_kind kind, const char *prefix) {
-    struct sim_response *response = deciding->response;
-    weir_bug_on(response->item_count == SIM_MAX_ITEMS);
-    char *id = sim__task_id(deciding->task, prefix, ID_DIGITS);
-    struct weir_span kept;
-    /* With its NUL, for the item outlives the request. */
-    if (id == NULL || weir_arena_dup(deciding->arena, weir_span_of(id, strlen(id) + 1), &kept) != WEIR_OK) {
-        return NULL;
-    }
-    struct sim_item *item = &response->items[response->item_count++];
-    *item = (struct sim_item){.kind = kind, .id = kept.at, .weight = 1};
-    return item;
-}
-
-static bool wants_encrypted(yyjson_val *root) {
-    size_t index;
-    size_t count;
-    yyjson_val *one;
-    yyjson_arr_foreach(yyjson_obj_get(root, "include"), index, count, one) {
-        if (sim__input_is(one, "reasoning.encrypted_content")) {
-            return true;
-        }
-    }
-    return false;
-}
-
-static bool add_reasoning(struct deciding *deciding) {
-    struct sim_task *task = deciding->task;
-    yyjson_val *reasoning = yyjson_obj_get(task->root, "reasoning");
-    bool thinks = sim__input_contains(task->model, "reasoner") &&
-                  !sim__input_is(yyjson_obj_get(reasoning, "effort"), "none");
-    bool chatty = deciding->response->chatty;
-    if (!thinks && !chatty) {
-        return true;
-    }
-    struct sim_item *item = add_item(deciding, SIM_ITEM_REASONING, "rs_");
-    if (item == NULL) {
-        return false;
-    }
-    if (chatty || yyjson_is_str(yyjson_obj_get(reasoning, "summary"))) {
-        item->text = sim__text_words(sim__mix(deciding->seed + 77), SUMMARY_TOKENS);
-    }
-    if (wants_encrypted(deciding->task->root) &&
-        !sim__signature_make(deciding->arena, deciding->seed, WEIR_SPAN("reasoning"), &item->encrypted)) {
-        return false;
-    }
-    item->weight = 0; /* a summary is no part of what is billed */
-    if (thinks) {
-        int64_t tokens = 8 + (int64_t)(sim__mix(deciding->seed) % 25);
-        tokens = tokens < deciding->limit ? tokens : deciding->limit;
-        item->other_tokens = tokens;
-        task->usage.reasoning = tokens;
-        task->usage.output += tokens;
-        task->thinking = tokens;
-        deciding->limit -= tokens;
-    }
-    return true;
-}
-
-static bool is_function(yyjson_val *tool) {
-    return sim__input_is(yyjson_obj_get(tool, "type"), "function") && yyjson_is_str(yyjson_obj_get(tool, "name"));
-}
-
-static bool last_is_user(yyjson_val *root) {
-    yyjson_val *input = yyjson_obj_get(root, "input");
-    yyjson_val *last = yyjson_arr_get_last(input);
-    return yyjson_is_str(input) || (is_message(last) && sim__input_is(yyjson_obj_get(last, "role"), "user"));
-}
-
-static size_t choose_tools(yyjson_val *root, yyjson_val *chosen[2]) {
-    yyjson_val *choice = yyjson_obj_get(root, "tool_choice");
-    struct weir_span wanted = sim__input_text(yyjson_obj_get(choice, "name"));
-    size_t most = yyjson_is_true(yyjson_obj_get(root, "parallel_tool_calls")) && wanted.length == 0 ? 2 : 1;
-    size_t found = 0;
-    size_t index;
-    size_t count;
-    yyjson_val *tool;
-    if (sim__input_is(choice, "none") || !last_is_user(root)) {
-        return 0;
-    }
-    yyjson_arr_foreach(yyjson_obj_get(root, "tools"), index, count, tool) {
-        struct weir_span name = sim__input_text(yyjson_obj_get(tool, "name"));
-        if (found < most && is_function(tool) && (wanted.length == 0 || weir_span_equal(wanted, name))) {
-            chosen[found++] = tool;
-        }
-    }
-    return found;
-}
-
-/* Ends a text where the limit does, and counts it. */
-static void take_tokens(struct deciding *deciding, struct sim_item *item) {
-    int64_t pieces = deciding->limit < INT32_MAX ? deciding->limit : INT32_MAX;
-    if (item->weight == 1 && (int64_t)item->text.count > pieces) {
-        item->text.count = (size_t)pieces;
-        item->cut = true;
-        deciding->response->incomplete = true;
-    }
-    int64_t tokens = (int64_t)item->text.count * item->weight;
-    deciding->limit -= item->weight == 1 ? tokens : 0;
-    deciding->task->usage.output += tokens;
-}
-
-static bool add_function(struct deciding *deciding, yyjson_val *tool, size_t index) {
-    uint64_t seed = sim__mix(deciding->seed + index);
-    if (deciding->limit <= 0) {
-        deciding->response->incomplete = true;
-        return true;
-    }
-    struct sim_item *item = add_item(deciding, SIM_ITEM_FUNCTION, "fc_");
-    if (item == NULL ||
-        weir_arena_dup(deciding->arena, sim__input_text(yyjson_obj_get(tool, "name")), &item->name) != WEIR_OK ||
-        sim__schema_text(deciding->arena, yyjson_obj_get(tool, "parameters"), seed, &item->text) != WEIR_OK) {
-        return false;
-    }
-    const char *call_id = weir_arena_format(deciding->arena, "call_%016llx", (unsigned long long)seed);
-    if (call_id == NULL) {
-        return false;
-    }
-    item->call_id = weir_span_of_string(call_id);
-    item->other_tokens = 1; /* the call itself */
-    deciding->task->usage.output++;
-    deciding->limit--;
-    take_tokens(deciding, item);
-    return true;
-}
-
-/* The notes on what came with the last message, before the words. */
-static enum weir_status add_notes(struct deciding *deciding, struct sim_text *text) {
-    struct weir_buffer notes;
-    yyjson_val *last = yyjson_arr_get_last(yyjson_obj_get(deciding->task->root, "input"));
-    weir_buffer_init(&notes, MAX_NOTES_BYTES);
-    enum weir_status status = sim__openai_notes(deciding->task->arena, yyjson_obj_get(last, "content"), &notes);
-    if (status == WEIR_OK) {
-        status = sim__text_after(deciding->arena, weir_buffer_span(&notes), text);
-    }
-    weir_buffer_release(&notes);
-    return status;
-}
-
-static bool add_message(struct deciding *deciding) {
-    struct sim_task *task = deciding->task;
-    yyjson_val *format = yyjson_obj_get(yyjson_obj_get(task->root, "text"), "format");
-    yyjson_val *type = yyjson_obj_get(format, "type");
-    struct sim_item *item = add_item(deciding, SIM_ITEM_MESSAGE, "msg_");
-    enum weir_status status = WEIR_OK;
-    if (item == NULL) {
-        return false;
-    }
-    if (task->huge_bytes > 0) {
-        status = sim__text_filler(deciding->arena, (size_t)task->huge_bytes, &item->text);
-        item->weight = sim__input_tokens((size_t)task->huge_bytes);
-    } else if (sim__input_is(type, "json_schema")) {
-        status = sim__schema_text(deciding->arena, yyjson_obj_get(format, "schema"), deciding->seed, &item->text);
-    } else if (sim__input_is(type, "json_object")) {
-        status = sim__schema_free_text(deciding->arena, deciding->seed, &item->text);
-    } else {
-        item->text = sim__text_words(sim__mix(deciding->seed), (size_t)task->wishes->tokens);
-        status = add_notes(deciding, &item->text);
-    }
-    take_tokens(deciding, item);
-    return status == WEIR_OK;
-}
-
-static bool make_output(struct deciding *deciding) {
-    yyjson_val *tools[2];
-    if (deciding->task->scripted != NULL) {
-        return sim__response_scripted(deciding->task, deciding->arena, deciding->response) == WEIR_OK;
-    }
-    deciding->response->items = weir_arena_array(deciding->arena, SIM_MAX_ITEMS, sizeof *deciding->response->items);
-    if (deciding->response->items == NULL) {
-        return false;
-    }
-    size_t tool_count = deciding->task->huge_bytes > 0 ? 0 : choose_tools(deciding->task->root, tools);
-    if (!add_reasoning(deciding) ||
-        (deciding->response->chatty && (add_item(deciding, SIM_ITEM_TOOL_LIST, "mcpl_") == NULL ||
-                                        add_item(deciding, SIM_ITEM_SEARCH, "ws_") == NULL))) {
-        return false;
-    }
-    for (size_t i = 0; i < tool_count; i++) {
-        if (!add_function(deciding, tools[i], i)) {
-            return false;
-        }
-    }
-    return tool_count > 0 || add_message(deciding);
-}
-
 static void commit_response(struct sim_task *task) {
     struct sim_object *object = task->effect;
     struct sim_response *response = object->value;
-    for (size_t i = 0; task->scripted != NULL && i < response->item_count; i++) {
-        sim__memory_keep(task->memory, sim__signature_hash(response->items[i].encrypted, WEIR_SPAN("reasoning")));
-    }
     response->asked = task->stream ? 2 : 0; /* who has read the stream has seen its end */
-    if (response->kept && sim__store_add(task->store, object) != WEIR_OK) {
+    if (sim__store_add(task->store, object) != WEIR_OK) {
         return; /* without memory it is not remembered, which costs those who ask for it an error */
     }
 }
 
+static enum weir_status decide(struct sim_deciding *deciding, bool *store) {
+    struct sim_task *task = deciding->task;
+    struct sim_response *response = deciding->response;
+    if (!sim__input_model(task->arena, task->root, &task->model, &task->refusal) ||
+        weir_arena_dup(deciding->arena, task->model, &response->model) != WEIR_OK || !read_options(deciding, store) ||
+        !sim__response_describe(task, deciding->notes) || !count_input(deciding)) {
+        return sim__task_failed(task);
+    }
+    response->id = deciding->object->id;
+    response->created_s = task->now_s;
+    response->chatty = sim__input_contains(task->model, "chatty-events");
+    response->failed = sim__input_contains(task->model, "failing");
+    return keep_settings(deciding) && keep_inputs(deciding) && sim__response_make_output(deciding) ? WEIR_OK
+                                                                                                   : WEIR_ENOMEM;
+}
+
 enum weir_status sim__responses(struct sim_task *task) {
-    struct deciding deciding = {.task = task, .limit = INT32_MAX};
+    struct weir_buffer notes;
+    struct sim_deciding deciding = {.task = task, .limit = INT32_MAX, .notes = &notes};
     bool store = true;
     char *id = sim__task_id(task, "resp_", ID_DIGITS);
     if (id == NULL) {
@@ -513,17 +273,12 @@ enum weir_status sim__responses(struct sim_task *task) {
     }
     deciding.arena = deciding.object->arena;
     struct sim_response *response = deciding.response = deciding.object->value;
-    if (!sim__input_model(task->arena, task->root, &task->model, &task->refusal) ||
-        weir_arena_dup(deciding.arena, task->model, &response->model) != WEIR_OK || !read_options(&deciding, &store) ||
-        !count_input(&deciding)) {
-        return sim__task_failed(task);
-    }
-    response->id = deciding.object->id;
-    response->created_s = task->now_s;
-    response->chatty = sim__input_contains(task->model, "chatty-events");
     task->huge_done = true;
-    if (!keep_settings(&deciding) || !keep_inputs(&deciding) || !make_output(&deciding)) {
-        return WEIR_ENOMEM;
+    weir_buffer_init(&notes, MAX_NOTES_BYTES);
+    enum weir_status status = decide(&deciding, &store);
+    weir_buffer_release(&notes);
+    if (status != WEIR_OK) {
+        return status;
     }
     response->usage = task->usage;
     response->context_tokens = task->usage.input + task->usage.output;
@@ -531,9 +286,10 @@ enum weir_status sim__responses(struct sim_task *task) {
         task->usage = (struct weir_usage){.input = 0}; /* it is counted where it is told */
         task->thinking = 0;
     }
-    response->kept = store;
-    task->commit = commit_response;
-    task->effect = deciding.object;
+    if (store) {
+        task->commit = commit_response;
+        task->effect = deciding.object;
+    }
     if (task->stream) {
         return sim__response_stream(response, task, 0);
     }

@@ -91,24 +91,27 @@ static void tell_reasoning(struct telling *telling, size_t index) {
     tell_item(telling, index, true, item->other_tokens);
 }
 
-static void tell_refusal(struct telling *telling, size_t index) {
-    static const char part[] = "content_index";
-    static const char start[] = ",\"part\":{\"type\":\"refusal\",\"refusal\":";
-    tell_item(telling, index, false, 0);
-    tell_text(telling, "response.content_part.added", index, part, start, false, "}");
-    tell_deltas(telling, "response.refusal.delta", index, part, "");
-    tell_text(telling, "response.refusal.done", index, part, ",\"refusal\":", true, "");
-    tell_text(telling, "response.content_part.done", index, part, start, true, "}");
-    tell_item(telling, index, true, 0);
-}
-
 static void tell_message(struct telling *telling, size_t index) {
     static const char part[] = "content_index";
-    static const char start[] = ",\"part\":{\"type\":\"output_text\",\"annotations\":[],\"logprobs\":[],\"text\":";
+    static const char text_start[] = ",\"part\":{\"type\":\"output_text\",\"annotations\":[],\"logprobs\":[],\"text\":";
+    static const char refusal_start[] = ",\"part\":{\"type\":\"refusal\",\"refusal\":";
+    bool refusal = telling->response->items[index].refusal;
+    const char *start = refusal ? refusal_start : text_start;
     tell_item(telling, index, false, 0);
     tell_text(telling, "response.content_part.added", index, part, start, false, "}");
-    tell_deltas(telling, "response.output_text.delta", index, part, ",\"logprobs\":[]");
-    tell_text(telling, "response.output_text.done", index, part, ",\"text\":", true, ",\"logprobs\":[]");
+    if (refusal) {
+        tell_deltas(telling, "response.refusal.delta", index, part, "");
+    } else {
+        tell_deltas(telling, "response.output_text.delta", index, part, ",\"logprobs\":[]");
+    }
+    if (telling->response->failed) {
+        return; /* in the middle of it */
+    }
+    if (refusal) {
+        tell_text(telling, "response.refusal.done", index, part, ",\"refusal\":", true, "");
+    } else {
+        tell_text(telling, "response.output_text.done", index, part, ",\"text\":", true, ",\"logprobs\":[]");
+    }
     tell_text(telling, "response.content_part.done", index, part, start, true, "}");
     tell_item(telling, index, true, 0);
 }
@@ -124,6 +127,13 @@ static void tell_function(struct telling *telling, size_t index) {
     weir_buffer_append(&telling->event, WEIR_SPAN(",\"arguments\":"));
     sim__text_write(&item->text, &telling->event);
     add(telling, event, 0);
+    tell_item(telling, index, true, 0);
+}
+
+static void tell_custom(struct telling *telling, size_t index) {
+    tell_item(telling, index, false, telling->response->items[index].other_tokens);
+    tell_deltas(telling, "response.custom_tool_call_input.delta", index, NULL, "");
+    tell_text(telling, "response.custom_tool_call_input.done", index, NULL, ",\"input\":", true, "");
     tell_item(telling, index, true, 0);
 }
 
@@ -158,19 +168,16 @@ enum weir_status sim__response_stream(const struct sim_response *response, struc
     for (size_t i = 0; i < response->item_count; i++) {
         switch (response->items[i].kind) {
         case SIM_ITEM_REASONING: tell_reasoning(&telling, i); break;
-        case SIM_ITEM_MESSAGE:
-            if (response->items[i].refuses) {
-                tell_refusal(&telling, i);
-            } else {
-                tell_message(&telling, i);
-            }
-            break;
+        case SIM_ITEM_MESSAGE: tell_message(&telling, i); break;
         case SIM_ITEM_FUNCTION: tell_function(&telling, i); break;
+        case SIM_ITEM_CUSTOM: tell_custom(&telling, i); break;
         case SIM_ITEM_SEARCH:
         case SIM_ITEM_TOOL_LIST: tell_others(&telling, i); break;
         }
     }
-    if (response->incomplete) {
+    if (response->failed) {
+        tell_state(&telling, "response.failed", "failed");
+    } else if (response->incomplete != NULL) {
         tell_state(&telling, "response.incomplete", "incomplete");
     } else {
         tell_state(&telling, "response.completed", "completed");

@@ -8,7 +8,7 @@ const char *sim__response_status(const struct sim_response *response) {
     if (response->background && response->asked < 2) {
         return response->asked == 0 ? "queued" : "in_progress";
     }
-    return response->incomplete ? "incomplete" : "completed";
+    return response->failed ? "failed" : response->incomplete != NULL ? "incomplete" : "completed";
 }
 
 void sim__response_usage(const struct weir_usage *usage, const struct sim_task *task, struct weir_buffer *out) {
@@ -33,17 +33,22 @@ static void write_reasoning(const struct sim_item *item, bool done, struct weir_
         weir_buffer_append_byte(out, '}');
     }
     weir_buffer_append_byte(out, ']');
-    if (!weir_span_is_empty(item->encrypted)) {
-        weir_buffer_append(out, WEIR_SPAN(",\"encrypted_content\":"));
-        weir_json_append_string(out, item->encrypted);
+    if (item->encrypted != NULL) {
+        /* While it is made it is not whole yet, and said to be so. */
+        weir_buffer_printf(out, ",\"encrypted_content\":\"%.*s\"", done ? (int)strlen(item->encrypted) : 8,
+                           item->encrypted);
     }
 }
 
 static void write_message(const struct sim_item *item, bool done, struct weir_buffer *out) {
-    weir_buffer_append(out, WEIR_SPAN("\"message\",\"role\":\"assistant\",\"content\":["));
+    weir_buffer_append(out, WEIR_SPAN("\"message\",\"role\":\"assistant\""));
+    if (item->phase != NULL) {
+        weir_buffer_printf(out, ",\"phase\":\"%s\"", item->phase);
+    }
+    weir_buffer_append(out, WEIR_SPAN(",\"content\":["));
     if (done) {
         weir_buffer_append(out,
-                           item->refuses
+                           item->refusal
                                ? WEIR_SPAN("{\"type\":\"refusal\",\"refusal\":")
                                : WEIR_SPAN("{\"type\":\"output_text\",\"annotations\":[],\"logprobs\":[],\"text\":"));
         sim__text_write(&item->text, out);
@@ -52,8 +57,9 @@ static void write_message(const struct sim_item *item, bool done, struct weir_bu
     weir_buffer_append_byte(out, ']');
 }
 
-static void write_function(const struct sim_item *item, bool done, struct weir_buffer *out) {
-    weir_buffer_append(out, WEIR_SPAN("\"function_call\",\"arguments\":"));
+/* `start`: the type, and the name of the member that the text is. */
+static void write_call(const struct sim_item *item, bool done, const char *start, struct weir_buffer *out) {
+    weir_buffer_append(out, weir_span_of_string(start));
     if (done) {
         sim__text_write(&item->text, out);
     } else {
@@ -63,6 +69,10 @@ static void write_function(const struct sim_item *item, bool done, struct weir_b
     weir_json_append_string(out, item->call_id);
     weir_buffer_append(out, WEIR_SPAN(",\"name\":"));
     weir_json_append_string(out, item->name);
+    if (!weir_span_is_empty(item->space)) {
+        weir_buffer_append(out, WEIR_SPAN(",\"namespace\":"));
+        weir_json_append_string(out, item->space);
+    }
 }
 
 void sim__item_write(const struct sim_item *item, bool done, struct weir_buffer *out) {
@@ -70,7 +80,8 @@ void sim__item_write(const struct sim_item *item, bool done, struct weir_buffer 
     switch (item->kind) {
     case SIM_ITEM_REASONING: write_reasoning(item, done, out); break;
     case SIM_ITEM_MESSAGE: write_message(item, done, out); break;
-    case SIM_ITEM_FUNCTION: write_function(item, done, out); break;
+    case SIM_ITEM_FUNCTION: write_call(item, done, "\"function_call\",\"arguments\":", out); break;
+    case SIM_ITEM_CUSTOM: write_call(item, done, "\"custom_tool_call\",\"input\":", out); break;
     case SIM_ITEM_SEARCH:
         weir_buffer_append(out, WEIR_SPAN("\"web_search_call\",\"action\":{\"type\":\"search\",\"query\":\"water\"}"));
         break;
@@ -86,6 +97,7 @@ void sim__item_write(const struct sim_item *item, bool done, struct weir_buffer 
 void sim__response_write(const struct sim_response *response, const char *status, const struct sim_task *task,
                          struct weir_buffer *out) {
     bool completed = strcmp(status, "completed") == 0;
+    bool failed = strcmp(status, "failed") == 0;
     bool done = completed || strcmp(status, "incomplete") == 0;
     weir_buffer_append(out, WEIR_SPAN("{\"id\":\""));
     weir_buffer_append(out, response->id);
@@ -94,10 +106,15 @@ void sim__response_write(const struct sim_response *response, const char *status
     if (completed) {
         weir_buffer_printf(out, "\"completed_at\":%lld,", (long long)response->created_s);
     }
-    weir_buffer_append(out, WEIR_SPAN("\"error\":null,\"incomplete_details\":"));
-    weir_buffer_append(out, !done || completed   ? WEIR_SPAN("null")
-                            : response->filtered ? WEIR_SPAN("{\"reason\":\"content_filter\"}")
-                                                 : WEIR_SPAN("{\"reason\":\"max_output_tokens\"}"));
+    weir_buffer_append(out, failed ? WEIR_SPAN(
+                                         "\"error\":{\"code\":\"server_error\",\"message\":\"The model failed while it "
+                                         "made this response.\"}")
+                                   : WEIR_SPAN("\"error\":null"));
+    if (done && !completed) {
+        weir_buffer_printf(out, ",\"incomplete_details\":{\"reason\":\"%s\"}", response->incomplete);
+    } else {
+        weir_buffer_append(out, WEIR_SPAN(",\"incomplete_details\":null"));
+    }
     weir_buffer_append(out, WEIR_SPAN(",\"model\":"));
     weir_json_append_string(out, response->model);
     weir_buffer_append(out, WEIR_SPAN(",\"output\":["));
@@ -109,13 +126,12 @@ void sim__response_write(const struct sim_response *response, const char *status
     weir_buffer_append(out, response->settings);
     if (!done) {
         weir_buffer_append(out, WEIR_SPAN(",\"usage\":null"));
+    } else if (!weir_span_is_empty(response->native_usage)) {
+        weir_buffer_append(out, WEIR_SPAN(",\"usage\":"));
+        weir_buffer_append(out, response->native_usage);
     } else if (!task->no_usage) {
         weir_buffer_append(out, WEIR_SPAN(",\"usage\":"));
-        if (weir_span_is_empty(response->native_usage)) {
-            sim__response_usage(&response->usage, task, out);
-        } else {
-            weir_buffer_append(out, response->native_usage);
-        }
+        sim__response_usage(&response->usage, task, out);
     }
     weir_buffer_append_byte(out, '}');
 }

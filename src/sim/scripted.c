@@ -115,7 +115,6 @@ static bool read_finish(struct reading *reading, yyjson_val *root) {
     if (!sim__input_choice(root, "finish", names, &chosen, reading->refusal)) {
         return false;
     }
-    scripted->has_finish = chosen != NULL;
     for (unsigned i = 0; chosen != NULL && names[i] != NULL; i++) {
         scripted->finish = names[i] == chosen ? (enum sim_finish)i : scripted->finish;
     }

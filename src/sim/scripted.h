@@ -39,7 +39,6 @@ struct sim_scripted {
     struct sim_block *blocks;
     size_t count;
     enum sim_finish finish;
-    bool has_finish;                /* the script says so itself */
     struct weir_span native_finish; /* the dialect's own word, as it is; empty: by `finish` */
     struct weir_span stop_sequence;
     /* The truth, in the inclusive sense of struct weir_usage; what was not given is worked out from the blocks. */

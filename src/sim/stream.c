@@ -68,7 +68,8 @@ static void write_role(const struct sim_stream *stream, size_t choice, struct we
     const struct sim_chat *chat = stream->chat;
     begin_choice(stream, choice, out);
     weir_buffer_append(out, WEIR_SPAN("\"role\":\"assistant\",\"content\":"));
-    weir_buffer_append(out, chat->tools != NULL ? WEIR_SPAN("null") : WEIR_SPAN("\"\""));
+    weir_buffer_append(out, chat->tools != NULL || chat->refusing || chat->thoughts.count > 0 ? WEIR_SPAN("null")
+                                                                                              : WEIR_SPAN("\"\""));
     weir_buffer_append(out, WEIR_SPAN(",\"refusal\":null},\"logprobs\":null"));
     end_choice(stream, NULL, out);
     if (choice == 0) {
@@ -101,14 +102,24 @@ static void write_tool_step(const struct sim_chat *chat, size_t token, struct we
 static void write_token(const struct sim_stream *stream, size_t choice, size_t token, struct weir_buffer *out) {
     const struct sim_chat *chat = stream->chat;
     const struct sim_text *text = &chat->choices[choice].text;
-    if (token >= text->count) {
+    size_t thoughts = chat->thoughts.count;
+    if (token >= thoughts + text->count) {
         return;
     }
     begin_choice(stream, choice, out);
+    if (token < thoughts) {
+        weir_buffer_printf(out, "\"content\":null,\"%s\":", chat->reasoning_name);
+        sim__text_write_token(&chat->thoughts, token, out);
+        weir_buffer_append(out, WEIR_SPAN("},\"logprobs\":null"));
+        end_choice(stream, NULL, out);
+        end_event(stream, out);
+        return;
+    }
+    token -= thoughts;
     if (chat->tools != NULL) {
         write_tool_step(chat, token, out);
     } else {
-        weir_buffer_append(out, WEIR_SPAN("\"content\":"));
+        weir_buffer_append(out, chat->refusing ? WEIR_SPAN("\"refusal\":") : WEIR_SPAN("\"content\":"));
         sim__text_write_token(text, token, out);
         weir_buffer_append(out, WEIR_SPAN("},\"logprobs\":"));
         sim__answer_logprobs(chat, choice, token, 1, out);

@@ -178,8 +178,8 @@ def test_structured_output(client, stream):
 
 def test_pictures_are_described(client, sim):
     messages = [{"role": "user", "content": "What is this?", "images": [PNG, JPEG]}]
-    described = (f"[image: png, {len(PNG)} bytes, crc32 {zlib.crc32(PNG):08x}] "
-                 f"[image: jpeg, {len(JPEG)} bytes, crc32 {zlib.crc32(JPEG):08x}] ")
+    described = (f"[image image/png {len(PNG)} bytes crc32 {zlib.crc32(PNG):08x}] "
+                 f"[image image/jpeg {len(JPEG)} bytes crc32 {zlib.crc32(JPEG):08x}] ")
     whole = client.chat("sim-small", messages)
     assert whole.message.content.startswith(described)
     assert whole.prompt_eval_count == 3 + 4 + 4 + 2 * 85

@@ -13,6 +13,8 @@ KEY = {"Authorization": "Bearer any", "Content-Type": "application/json"}
 WAV = b"RIFF" + bytes(4) + b"WAVEfmt " + bytes([16, 0, 0, 0, 1, 0, 1, 0, 64, 31, 0, 0, 128, 62, 0, 0, 2, 0, 16, 0]) + b"data" + bytes(40000)
 TOOL = {"type": "function", "name": "get_weather", "description": None, "strict": True,
         "parameters": {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"], "additionalProperties": False}}
+CUSTOM = {"type": "custom", "name": "apply_patch", "description": "Takes a patch"}
+SPACE = {"type": "namespace", "name": "crm", "description": "Customers", "tools": [TOOL, CUSTOM]}
 FORMAT = {"type": "json_schema", "name": "x", "schema": {"type": "object", "properties": {"a": {"type": "integer"}}, "required": ["a"]}}
 
 
@@ -100,6 +102,8 @@ WHOLE = [
     ("CreateChatCompletionResponse", "/chat/completions", {"model": "m", "messages": [{"role": "user", "content": "a"}]}),
     ("CreateChatCompletionResponse", "/chat/completions",
      {"model": "m", "messages": [{"role": "user", "content": "a"}], "n": 2, "logprobs": True, "top_logprobs": 2}),
+    ("CreateChatCompletionResponse", "/chat/completions", {"model": "m-refusing", "messages": [{"role": "user", "content": "a"}], "logprobs": True}),
+    ("CreateChatCompletionResponse", "/chat/completions", {"model": "m-filtered", "messages": [{"role": "user", "content": "a"}]}),
     ("CreateCompletionResponse", "/completions", {"model": "m", "prompt": "a"}),
     ("CreateCompletionResponse", "/completions", {"model": "m", "prompt": ["a", "b"], "n": 2, "best_of": 3, "echo": True, "suffix": "c", "stop": "q"}),
     ("CreateCompletionResponse", "/completions", {"model": "m", "prompt": [[1, 2], [3]], "logprobs": 3, "max_tokens": 4}),
@@ -113,6 +117,11 @@ WHOLE = [
     ("Response", "/responses", {"model": "m", "input": "a", "max_output_tokens": 3}),
     ("Response", "/responses", {"model": "m", "input": "a", "background": True}),
     ("Response", "/responses", {"model": "m-chatty-events", "input": "a"}),
+    ("Response", "/responses", {"model": "m-reasoner", "input": "a", "include": ["reasoning.encrypted_content"], "store": False}),
+    ("Response", "/responses", {"model": "m", "input": "a", "tools": [SPACE, CUSTOM], "parallel_tool_calls": True}),
+    ("Response", "/responses", {"model": "m-refusing-codex", "input": "a"}),
+    ("Response", "/responses", {"model": "m-filtered", "input": "a"}),
+    ("Response", "/responses", {"model": "m-failing", "input": "a"}),
     ("TokenCountsResource", "/responses/input_tokens", {"model": "m", "input": "a"}),
     ("CompactResource", "/responses/compact", {"model": "m", "input": "a"}),
     ("CreateModerationResponse", "/moderations", {"input": "a"}),
@@ -158,6 +167,8 @@ def test_answers_to_forms(sim, check, schema, path, parts):
 
 def test_stored_responses(sim, check):
     made = ask(sim, "/responses", {"model": "m", "input": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"},
+                                                          {"type": "function_call", "call_id": "c", "name": "f", "arguments": "{}",
+                                                           "status": "completed"},
                                                           {"type": "function_call_output", "call_id": "c", "output": "d", "status": "completed"}],
                                    "background": True}).json()
     for status in ("in_progress", "completed", "completed"):
@@ -202,6 +213,11 @@ STREAMED = [
     ("/responses", {"model": "m-reasoner", "input": "a", "reasoning": {"summary": "auto"}}),
     ("/responses", {"model": "m", "input": "a", "tools": [TOOL]}),
     ("/responses", {"model": "m-chatty-events", "input": "a"}),
+    ("/responses", {"model": "m-reasoner", "input": "a", "include": ["reasoning.encrypted_content"], "reasoning": {"summary": "auto"}}),
+    ("/responses", {"model": "m", "input": "a", "tools": [SPACE], "parallel_tool_calls": True}),
+    ("/responses", {"model": "m-refusing-codex", "input": "a"}),
+    ("/responses", {"model": "m-filtered", "input": "a"}),
+    ("/responses", {"model": "m-failing", "input": "a"}),
     ("/responses", {"model": "m", "input": "a", "max_output_tokens": 2, "background": True}),
     ("/images/generations", {"model": "gpt-image-1", "prompt": "a", "partial_images": 2}),
     ("/images/edits", {"model": "gpt-image-1", "prompt": "a", "images": [{"file_id": "file-a"}], "partial_images": 1}),

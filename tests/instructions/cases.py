@@ -84,6 +84,35 @@ class Measure:
                 "event": slope(collections.Counter(few), collections.Counter(many), MANY_EVENTS - FEW_EVENTS),
                 "stream": {name: short.get(name, 0) - SHORT_STREAM * chunk.get(name, 0) for name in names}}
 
+    def whole_of(self, ask, answer, names):
+        """Requests with whole answers, 1 KiB and 1 MiB, whatever the dialects."""
+        key = self.program.key
+        return {names[0]: self.worker(lambda: self.lock.passed(ask(key, KIB), answer), 50, 250),
+                names[1]: self.worker(lambda: self.lock.passed_at_once(ask(key, 1024 * KIB), answer, self.program.callgrind.pid), 2, 6)}
+
+    def streams_of(self, ask, events, prefix):
+        """The three of `streams`, whatever the dialects."""
+        request = ask(self.program.key, KIB, stream=True)
+        short = self.worker(lambda: self.lock.streamed(request, events(SHORT_STREAM)), 4, 16)
+        long = self.worker(lambda: self.lock.streamed(request, events(LONG_STREAM)), 4, 16)
+        chunk = slope(collections.Counter(short), collections.Counter(long), LONG_STREAM - SHORT_STREAM)
+        few = self.worker(lambda: self.lock.streamed_together(request, events(FEW_EVENTS)), 4, 16)
+        many = self.worker(lambda: self.lock.streamed_together(request, events(MANY_EVENTS)), 4, 16)
+        names = short.keys() | chunk.keys()
+        return {f"{prefix}_chunk": chunk,
+                f"{prefix}_event": slope(collections.Counter(few), collections.Counter(many), MANY_EVENTS - FEW_EVENTS),
+                f"{prefix}_stream": {name: short.get(name, 0) - SHORT_STREAM * chunk.get(name, 0) for name in names}}
+
+    def messages_to_chat(self):
+        """A client of the Messages API before a provider that speaks chat completions."""
+        return {**self.whole_of(lockstep.messages, lockstep.answer(), ("messages_to_chat", "messages_to_chat_1_mib")),
+                **self.streams_of(lockstep.messages, lockstep.events, "messages_to_chat")}
+
+    def chat_to_messages(self):
+        """The other way round."""
+        return {**self.whole_of(lockstep.chat, lockstep.messages_answer(), ("chat_to_messages", "chat_to_messages_1_mib")),
+                **self.streams_of(lockstep.chat, lockstep.messages_events, "chat_to_messages")}
+
     def refused(self):
         key = self.program.key
         damaged = key[:-1] + ("a" if key[-1] != "a" else "b")
@@ -131,6 +160,8 @@ def stored(measure):
 def count_weir(binary, folder):
     # The store first: what a row costs depends on how many there are.
     return {**run(lambda upstream: Weir(binary, folder / "weir", upstream), stored, Measure.whole, Measure.streams, Measure.refused),
+            **run(lambda upstream: Weir(binary, folder / "translating", upstream), Measure.messages_to_chat),
+            **run(lambda upstream: Weir(binary, folder / "messages", upstream, "anthropic"), Measure.chat_to_messages),
             **run(lambda upstream: Weir(binary, folder / "governed", upstream).govern(), governed)}
 
 

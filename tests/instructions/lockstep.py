@@ -150,6 +150,52 @@ def chat(key, size, model="sim-small", **more):
     return request("POST", "/v1/chat/completions", body.encode(), Authorization=f"Bearer {key}")
 
 
+def messages(key, size, model="sim-small", **more):
+    """The same, as clients of the Messages API ask it."""
+    text = (PROMPT * (size // len(PROMPT) + 1))[:size - 120].rstrip("\\")
+    body = '{"model": "%s", "max_tokens": 1024, "messages": [{"role": "user", "content": "%s"}]%s}' % (
+        model, text, "".join(f', "{name}": {json.dumps(value)}' for name, value in more.items()))
+    return request("POST", "/v1/messages", body.encode(), x_api_key=key, anthropic_version="2023-06-01")
+
+
+def whole_answer(body, *fields):
+    body = json.dumps(body).encode()
+    return (b"HTTP/1.1 200 OK\r\nDate: Sat, 21 Nov 2026 14:37:33 GMT\r\nContent-Type: application/json\r\n" +
+            b"".join(field + b"\r\n" for field in fields) + b"Content-Length: %d\r\n\r\n" % len(body) + body)
+
+
+WORDS = "A weir is a low dam. " * 12
+
+
+def message(**more):
+    return {"id": "msg_0123456789abcdef01234567", "type": "message", "role": "assistant", "model": "sim-small", "content": [], "stop_reason": None,
+            "stop_sequence": None, "usage": {"input_tokens": 250, "cache_creation_input_tokens": 0, "cache_read_input_tokens": 0, "output_tokens": 1}, **more}
+
+
+def messages_answer():
+    """What `answer` says, as the Messages API does."""
+    usage = {"input_tokens": 250, "cache_creation_input_tokens": 0, "cache_read_input_tokens": 0, "output_tokens": 60}
+    return whole_answer(message(content=[{"type": "text", "text": WORDS}], stop_reason="end_turn", usage=usage),
+                        b"request-id: req_0123456789abcdef01234567")
+
+
+def messages_events(tokens):
+    """What `events` are, as the Messages API has them."""
+    def event(kind, **members):
+        return b"event: %s\ndata: %s\n\n" % (kind.encode(), json.dumps({"type": kind, **members}, separators=(",", ":")).encode())
+
+    begin = event("message_start", message=message())
+    begin += event("content_block_start", index=0, content_block={"type": "text", "text": ""}) + event("ping")
+    made = [(begin, b'"assistant"')]
+    for number in range(tokens):
+        word = f" w{number:06d}"
+        made.append((event("content_block_delta", index=0, delta={"type": "text_delta", "text": word}), word.encode()))
+    made.append((event("content_block_stop", index=0) +
+                 event("message_delta", delta={"stop_reason": "end_turn", "stop_sequence": None}, usage={"output_tokens": 64}) +
+                 event("message_stop"), b""))
+    return made
+
+
 def answer():
     body = json.dumps({
         "id": "chatcmpl-0123456789abcdef", "object": "chat.completion", "created": 1795271853, "model": "sim-small",

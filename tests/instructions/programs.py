@@ -15,7 +15,7 @@ class Weir:
     mark_function = "gateway__answer_models"
     store_mark_function = "store__ingest"
 
-    def __init__(self, binary, folder, upstream_address):
+    def __init__(self, binary, folder, upstream_address, dialect="openai"):
         self.binary, self.folder = binary, folder
         folder.mkdir()
         settings = {
@@ -24,6 +24,8 @@ class Weir:
             "timeouts": {"connect": "60s", "first_byte": "60s", "idle": "60s", "request": "10m", "keep_alive": "5m"},
             "providers": [{"name": "sim", "dialect": "openai", "base_url": f"http://{upstream_address}/v1", "api_key": "sim-key"}],
             "models": [{"name": "sim-small", "targets": [{"provider": "sim", "model": "sim-small"}]}]}
+        if dialect != "openai":
+            settings["providers"][0]["dialect"] = dialect
         (folder / "weir.yaml").write_text(json.dumps(settings))
         self.callgrind = Callgrind([binary, "serve", "-c", folder / "weir.yaml"], folder,
                                    [self.mark_function, self.store_mark_function], tidy_environment({}))

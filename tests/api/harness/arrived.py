@@ -13,6 +13,8 @@ A picture or a document is its media type and data, or its address; a call is (n
 """
 import json
 
+from pydantic.alias_generators import to_camel
+
 
 def text_of(content, kinds=("text", "input_text", "output_text")):
     if isinstance(content, str):
@@ -37,18 +39,43 @@ def merged(turns):
     return found
 
 
+def named_by_order(turns):
+    """Results that do not name their tool belong to the calls before them, in their order."""
+    calls = []
+    for turn in turns:
+        calls += turn.get("calls", [])
+        turn["results"] = [(name or calls.pop(0)[0], text) if not name and calls else (name, text) for name, text in turn.get("results", [])]
+    return turns
+
+
 def of_data_url(url):
     head, _, data = url.partition(",")
     return (head.removeprefix("data:").removesuffix(";base64"), data) if url.startswith("data:") else url
 
 
 def object_of(text):
-    """A tool's result: Gemini wants an object, and some say it by themselves."""
+    """A tool's result: Gemini wants an object, so that its clients wrap what is none, each in its own way."""
     try:
         found = json.loads(text)
     except ValueError:
         return text
-    return found.get("result", found.get("output", text)) if isinstance(found, dict) and len(found) == 1 else text
+    if isinstance(found, dict) and len(found) == 1:
+        return found.get("result", found.get("output", text))
+    return found["content"] if isinstance(found, dict) and set(found) == {"name", "content"} else text
+
+
+def standard(data):
+    """Bytes in Gemini's JSON may be written in either alphabet of base64."""
+    return data.replace("-", "+").replace("_", "/")
+
+
+def lowered(schema):
+    """Gemini's own schemas have their types in capitals."""
+    if isinstance(schema, list):
+        return [lowered(inner) for inner in schema]
+    if not isinstance(schema, dict):
+        return schema
+    return {name: inner.lower() if name == "type" and isinstance(inner, str) else lowered(inner) for name, inner in schema.items()}
 
 
 def openai(body):
@@ -58,7 +85,7 @@ def openai(body):
         if message["role"] in ("system", "developer"):
             system.append(text_of(content))
         elif message["role"] == "tool":
-            turns.append({"role": "user", "results": [(names.get(message["tool_call_id"]), text_of(content))]})
+            turns.append({"role": "user", "results": [(names.get(message["tool_call_id"]), object_of(text_of(content)))]})
         else:
             parts = content if isinstance(content, list) else []
             calls = [(call["function"]["name"], json.loads(call["function"]["arguments"])) for call in message.get("tool_calls") or []]
@@ -85,7 +112,7 @@ def responses(body):
             names[item["call_id"]] = item["name"]
             turns.append({"role": "model", "calls": [(item["name"], json.loads(item["arguments"]))]})
         elif kind == "function_call_output":
-            turns.append({"role": "user", "results": [(names.get(item["call_id"]), text_of(item["output"]))]})
+            turns.append({"role": "user", "results": [(names.get(item["call_id"]), object_of(text_of(item["output"])))]})
         elif kind == "reasoning":
             told = "".join(part["text"] for part in [*(item.get("summary") or []), *(item.get("content") or [])])
             turns.append({"role": "model", "thoughts": [(told, item.get("encrypted_content"))]})
@@ -129,7 +156,7 @@ def anthropic(body):
                 names[block["id"]] = block["name"]
                 turn["calls"].append((block["name"], block["input"]))
             elif block["type"] == "tool_result":
-                turn["results"].append((names.get(block["tool_use_id"]), text_of(block.get("content"))))
+                turn["results"].append((names.get(block["tool_use_id"]), object_of(text_of(block.get("content")))))
         turns.append(turn)
     choice = body.get("tool_choice") or {}
     return {"system": text_of(body.get("system")), "turns": merged(turns),
@@ -141,8 +168,20 @@ def anthropic(body):
             "thinking": (body.get("thinking") or {}).get("type") in ("enabled", "adaptive")}
 
 
+def camel(value, name=""):
+    """The API takes every name in two spellings, and Google's own package for Python sends both in one body. What is the caller's own stays."""
+    if name in ("args", "response") or name.endswith("JsonSchema"):
+        return value
+    if isinstance(value, list):
+        return [camel(inner) for inner in value]
+    if not isinstance(value, dict):
+        return value
+    named = [(to_camel(inner_name) if "_" in inner_name else inner_name, inner) for inner_name, inner in value.items()]
+    return {inner_name: camel(inner, inner_name) for inner_name, inner in named}
+
+
 def gemini(body):
-    turns = []
+    body, turns = camel(body), []
     for content in body["contents"]:
         turn = {"role": "model" if content.get("role") == "model" else "user", "text": "", "images": [], "documents": [], "thoughts": [],
                 "calls": [], "results": []}
@@ -151,7 +190,7 @@ def gemini(body):
             if media:
                 pdf = media.get("mimeType") == "application/pdf"
                 turn["documents" if pdf else "images"].append(
-                    (media["mimeType"], media["data"]) if "inlineData" in part else media["fileUri"])
+                    (media["mimeType"], standard(media["data"])) if "inlineData" in part else media["fileUri"])
             elif "functionCall" in part:
                 turn["calls"].append((part["functionCall"]["name"], part["functionCall"].get("args") or {}))
             elif "functionResponse" in part:
@@ -168,7 +207,7 @@ def gemini(body):
     allowed = calling.get("allowedFunctionNames") or []
     return {"system": text_of((body.get("systemInstruction") or {}).get("parts")), "turns": merged(turns),
             "tools": [{"name": tool["name"], "description": tool.get("description"),
-                       "parameters": tool.get("parametersJsonSchema", tool.get("parameters"))}
+                       "parameters": tool.get("parametersJsonSchema", lowered(tool.get("parameters")))}
                       for group in body.get("tools") or [] for tool in group.get("functionDeclarations") or []],
             "choice": allowed[0] if len(allowed) == 1 else calling.get("mode", "").lower() or None, "parallel": None,
             "schema": config.get("responseJsonSchema", config.get("responseSchema")), "max_tokens": config.get("maxOutputTokens"),
@@ -184,14 +223,14 @@ def ollama(body):
         if message["role"] == "system":
             system.append(message["content"])
         elif message["role"] == "tool":
-            turns.append({"role": "user", "results": [(message.get("tool_name"), message["content"])]})
+            turns.append({"role": "user", "results": [(message.get("tool_name"), object_of(message["content"]))]})
         else:
             turns.append({"role": "model" if message["role"] == "assistant" else "user", "text": message.get("content"),
                           "images": [("image/png", image) for image in message.get("images") or []],
                           "thoughts": [(message["thinking"], None)] if message.get("thinking") else [],
                           "calls": [(call["function"]["name"], call["function"]["arguments"]) for call in message.get("tool_calls") or []]})
     options, form = body.get("options") or {}, body.get("format")
-    return {"system": "\n".join(system), "turns": merged(turns),
+    return {"system": "\n".join(system), "turns": merged(named_by_order(turns)),
             "tools": [{name: tool["function"].get(name) for name in ("name", "description", "parameters")} for tool in body.get("tools") or []],
             "choice": None, "parallel": None, "schema": form if isinstance(form, dict) else None, "max_tokens": options.get("num_predict"),
             "stop": [options["stop"]] if isinstance(options.get("stop"), str) else options.get("stop"),

@@ -154,7 +154,7 @@ told("status=502", SOME, error(502), "upstream_error")
 told("status=503", SOME, error(503, retry_after="5"), "upstream_error")
 told("status=503; retry-after=2", SOME, error(503, retry_after="2"), "upstream_error")
 told("status=504", SOME, error(504), "upstream_error")
-told("status=529", SOME, error(502), "upstream_error")
+told("status=529", SOME, error(503, retry_after="5"), "upstream_error")
 told("flap=1/86400000; status=503", SOME, error(503, retry_after="5"), "upstream_error", does="is down by its schedule: 503")
 for status in (400, 404, 409, 413, 422):
     told(f"status={status}", "chat", error(status, "model_not_found" if status == 404 else None, REFUSED, retries=status == 409),

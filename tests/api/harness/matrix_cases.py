@@ -4,38 +4,36 @@ provider answers (a script of the simulator's), and what the client must then ha
 A case's `arrives` is in the words of harness/arrived.py, its `gets` in those of python_clients/matrix.py; `finish` there is one of stop, length,
 tools, filter, sequence, for which every client has its own word, and `usage` is (input, cached, cache_write, output, reasoning), of which clients and
 providers may know less."""
+import base64
 import dataclasses
 import json
 
 from .clients import picture
 
+# The tools' schemas keep to what every client's own types can carry: one of them takes only texts in an enum.
 SAID = "The river bends — 川は曲がる 🌊."
 THOUGHT = "Rivers bend: erosion — 侵食."
 CITY = "Zürich 🌊 漢字"
 WEATHER = {"name": "get_weather", "description": "The weather of a city, for some days", "parameters": {
-    "type": "object", "properties": {"city": {"type": "string", "enum": [CITY]}, "days": {"type": "integer", "minimum": 3, "maximum": 3}},
-    "required": ["city", "days"], "additionalProperties": False}}
+    "type": "object", "properties": {"city": {"type": "string", "enum": [CITY]}, "days": {"type": "string", "enum": ["three"]}},
+    "required": ["city", "days"]}}
 CLOCK = {"name": "get_time", "description": "The time in a place", "parameters": {
-    "type": "object", "properties": {"zone": {"type": "string", "enum": ["Europe/Zurich"]}}, "required": ["zone"], "additionalProperties": False}}
-RIVER = {"type": "object", "properties": {"name": {"type": "string", "enum": ["Aare — 阿勒河"]}, "length": {"type": "integer", "minimum": 288, "maximum": 288}},
-         "required": ["name", "length"], "additionalProperties": False}
+    "type": "object", "properties": {"zone": {"type": "string", "enum": ["Europe/Zurich"]}, "offset": {"type": "number"}, "now": {"type": "boolean"},
+                                     "tags": {"type": "array", "items": {"type": "string"}}}, "required": ["zone"]}}
+RIVER = {"type": "object", "properties": {"name": {"type": "string"}, "length": {"type": "integer"}}, "required": ["name", "length"],
+         "additionalProperties": False}
 PDF = (b"%PDF-1.4\n1 0 obj<</Type/Catalog/Pages 2 0 R>>endobj\n2 0 obj<</Type/Pages/Kids[3 0 R]/Count 1>>endobj\n"
        b"3 0 obj<</Type/Page/Parent 2 0 R/MediaBox[0 0 9 9]>>endobj\ntrailer<</Root 1 0 R>>\n%%EOF\n")
-
-
-def base64_of(data):
-    import base64
-    return base64.b64encode(data).decode()
 
 
 # What the clients' programs are given; the same for all.
 MATERIAL = {
     "prompt": "Tell me about rivers: ¿qué es un río? 🏞", "system": "You are a hydrologist. Be brief — 簡潔に.", "said": "A river is water that flows.",
     "again": "And what of lakes?", "outcome": "sunny, 21 °C", "tools": [WEATHER, CLOCK], "schema": RIVER, "stop": "STOP", "few": 5,
-    "pixel": base64_of(picture()), "pdf": base64_of(PDF), "image_url": "https://example.com/river.png", "word": "río ", "words": 1048576 // 5,
+    "pixel": base64.b64encode(picture()).decode(), "pdf": base64.b64encode(PDF).decode(), "image_url": "https://example.com/river.png", "word": "río ", "words": 1048576 // 5,
 }
-WEATHER_CALL = {"name": "get_weather", "arguments": {"city": CITY, "days": 3}}
-CLOCK_CALL = {"name": "get_time", "arguments": {"zone": "Europe/Zurich"}}
+WEATHER_CALL = {"name": "get_weather", "arguments": {"city": CITY, "days": "three"}}
+CLOCK_CALL = {"name": "get_time", "arguments": {"zone": "Europe/Zurich", "offset": -1.5, "now": True, "tags": ["ü", ""]}}
 
 
 def scripted(*blocks, usage=None, **more):
@@ -122,7 +120,7 @@ CASES = [
          gets={"finish": "filter"}),
     Case("long", script=scripted(TEXT), arrives={"turns": [{"role": "user", "text": MATERIAL["word"] * MATERIAL["words"]}]}, gets=ANSWER,
          title="a prompt of 1 MiB"),
-    Case("embeddings", arrives={}, gets={"vectors": [1536, 1536]}),
+    Case("embeddings", arrives={}, gets={"vectors": {"openai": 1536, "responses": 1536, "gemini": 3072, "ollama": 768}}),
     Case("count", arrives={}, title="counting tokens"),
     Case("usage", script=scripted(THINKING, TEXT, usage=USAGE), gets={"usage": (1000, 600, 100, 50, 20), "text": SAID}, title="usage with cached and reasoning tokens"),
     Case("usage_stream", script=scripted(THINKING, TEXT, usage=USAGE), gets={"usage": (1000, 600, 100, 50, 20), "text": SAID}, title="the same, streamed"),

@@ -16,7 +16,7 @@ from .processes import Gateway, Simulator, clean_environment
 from .vendor_types import problems
 from .waiting import SCALE
 
-MARK = re.compile(r"\[([a-z-]+)/([a-z]+)/([a-z_]+)\] ?")
+MARK = re.compile(r"\s*\[([a-z-]+)/([a-z]+)/([a-z_]+)\] ?")
 KINDS = {"plain": "sim-small", "reasoner": "sim-reasoner", "cached": "sim-reasoner-cached", "embedding": "sim-embedding"}
 FORWARDED = ["x-sim-script", "x-sim-fault", "x-sim-split"]
 # Where each API stands in the simulator.

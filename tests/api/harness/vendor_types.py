@@ -12,7 +12,6 @@ import json
 import pkgutil
 import sys
 import typing
-from collections.abc import Mapping
 
 import anthropic.types
 import google.genai.types as gemini
@@ -181,21 +180,17 @@ def run(judge, text):
     return []
 
 
-def names_of(value):
-    """Every member's name anywhere in a JSON value."""
-    if isinstance(value, Mapping):
-        for name, inner in value.items():
-            yield name
-            yield from names_of(inner)
-    elif isinstance(value, list):
-        for inner in value:
-            yield from names_of(inner)
+def judge_of(dialect, path):
+    return next((judge for end, judge in REQUESTS[dialect].items() if path.partition("?")[0].endswith(end)), None)
+
+
+def knows_path(dialect, path):
+    return judge_of(dialect, path) is not None
 
 
 def problems(dialect, path, body):
     """What the vendor's types find wrong with a request's body (bytes or text) to this path; [] where nothing."""
-    path = path.partition("?")[0]
-    judge = next((judge for end, judge in REQUESTS[dialect].items() if path.endswith(end)), None)
+    judge = judge_of(dialect, path)
     if judge is None:
         return [f"{dialect} has no {path}"]
     return run(judge, body)

@@ -56,11 +56,11 @@ const cases = {
   forced_tool: (client, ask) => generate(client, ask, { tools: declared(2), toolChoice: { type: "tool", toolName: material.tools[1].name } }),
   no_tool: (client, ask) => generate(client, ask, { tools: declared(2), toolChoice: "none" }),
   schema: async (client, ask) => {
-    const result = await generateText(asked(client, ask, { output }));
+    const result = await generateText(asked(client, ask, { output, ...client.schema }));
     return { ...told(result), object: result.output };
   },
   schema_stream: async (client, ask) => {
-    const result = await stream(client, ask, { output });
+    const result = await stream(client, ask, { output, ...client.schema });
     return { ...result, object: JSON.parse(result.text) };
   },
   image: parts({ type: "image", image: pixel, mediaType: "image/png" }),
@@ -82,7 +82,7 @@ const embeddings = { embeddings: async (client, ask) => {
   return { vectors: embeddings.map((row) => row.length), usage: numbers(usage) };
 } };
 const { sampling, ...unsampled } = cases; // Anthropic's newest API version has no such parameters
-const { image_url, ...inlined } = cases; // this package fetches pictures itself
+const { image_url, ...inlined } = cases; // these packages fetch pictures themselves
 
 const openai = (chat) => (base, apiKey, headers) => {
   const made = createOpenAI({ baseURL: `${base}/v1`, apiKey, headers });
@@ -100,11 +100,13 @@ await run({
   }, { ...inlined, ...stop, ...embeddings }],
   "ai-anthropic": [(base, apiKey, headers) => {
     const made = createAnthropic({ baseURL: `${base}/v1`, apiKey, headers });
-    return { model: (name) => made(name), thinking: { providerOptions: { anthropic: { thinking: { type: "enabled", budgetTokens: 1024 } } } } };
+    // A model whose name the package does not know counts as one that takes no schemas.
+    return { model: (name) => made(name), schema: { providerOptions: { anthropic: { structuredOutputMode: "outputFormat" } } },
+      thinking: { providerOptions: { anthropic: { thinking: { type: "enabled", budgetTokens: 1024 } } } } };
   }, { ...unsampled, ...stop }],
   "ai-google": [(base, apiKey, headers) => {
     const made = createGoogleGenerativeAI({ baseURL: `${base}/v1beta`, apiKey, headers });
     return { model: (name) => made(name), embedding: (name) => made.embeddingModel?.(name) ?? made.textEmbeddingModel(name),
       thinking: { providerOptions: { google: { thinkingConfig: { includeThoughts: true, thinkingBudget: 1024 } } } } };
-  }, { ...cases, ...stop, ...embeddings }],
+  }, { ...inlined, ...stop, ...embeddings }],
 });

@@ -10,7 +10,7 @@ const turnsOf = (ask) => [{ role: "user", content: ask.prompt }, { role: "assist
 
 // --- chat completions ---
 
-const functions = material.tools.map((tool) => ({ type: "function", function: { ...tool, strict: true } }));
+const functions = material.tools.map((tool) => ({ type: "function", function: tool }));
 const format = { type: "json_schema", json_schema: { name: "river", schema: material.schema, strict: true } };
 const told = (completion) => {
   const { message, finish_reason } = completion.choices[0];
@@ -101,7 +101,7 @@ const chat = {
 
 // --- responses ---
 
-const responseTools = material.tools.map((tool) => ({ type: "function", ...tool, strict: true }));
+const responseTools = material.tools.map((tool) => ({ type: "function", ...tool, strict: false }));
 const text = { format: { type: "json_schema", name: "river", schema: material.schema, strict: true } };
 const thinking = { reasoning: { effort: "low", summary: "auto" }, include: ["reasoning.encrypted_content"], store: false };
 const responded = (response) => {

@@ -9,13 +9,9 @@ from matrix import MATERIAL, PIXEL, TOOLS, NoEnd, numbers, run
 KNOWN = "gpt-4o-mini"
 
 
-def get_weather(city: str, days: int) -> str:
+def get_weather(city: str, days: str) -> str:
     """The weather of a city, for some days"""
     return MATERIAL["outcome"]
-
-
-class Named(FunctionTool):
-    """A tool as it is declared to all other clients."""
 
 
 def declared(count):

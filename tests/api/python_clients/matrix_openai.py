@@ -17,7 +17,7 @@ def make(base, key, headers):
 
 # --- chat completions ---
 
-FUNCTIONS = [{"type": "function", "function": {**tool, "strict": True}} for tool in TOOLS]
+FUNCTIONS = [{"type": "function", "function": tool} for tool in TOOLS]
 FORMAT = {"type": "json_schema", "json_schema": {"name": "river", "schema": SCHEMA, "strict": True}}
 
 
@@ -131,7 +131,7 @@ CHAT = {
 
 # --- responses ---
 
-RESPONSE_TOOLS = [{"type": "function", **tool, "strict": True} for tool in TOOLS]
+RESPONSE_TOOLS = [{"type": "function", **tool, "strict": False} for tool in TOOLS]
 RESPONSE_FORMAT = {"format": {"type": "json_schema", "name": "river", "schema": SCHEMA, "strict": True}}
 THINKING = {"reasoning": {"effort": "low", "summary": "auto"}, "include": ["reasoning.encrypted_content"], "store": False}
 

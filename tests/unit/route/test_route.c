@@ -200,7 +200,7 @@ static void statuses_have_meanings(void **state) {
         {404, WEIR_REASON_NONE, 404, false, true},
         {429, WEIR_REASON_UPSTREAM_RATE_LIMITED, 429, true, true},
         {500, WEIR_REASON_UPSTREAM_ERROR, 500, true, true},
-        {529, WEIR_REASON_UPSTREAM_ERROR, 502, true, true},
+        {529, WEIR_REASON_UPSTREAM_ERROR, 529, true, true},
         {302, WEIR_REASON_UPSTREAM_PROTOCOL, 502, true, false},
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {

@@ -137,7 +137,7 @@ static void test_prompt_counting(void **state) {
     read_good(
         fixture,
         "{\"model\":\"m\",\"messages\":[{\"role\":\"user\",\"content\":[{\"type\":\"text\",\"text\":\"1234\"},"
-        "{\"type\":\"image_url\",\"image_url\":{\"url\":\"data:...\"}}]},{\"role\":\"assistant\",\"content\":null}]}");
+        "{\"type\":\"image_url\",\"image_url\":{\"url\":\"data:image/png;base64,AAAA\"}}]},{\"role\":\"assistant\",\"content\":null}]}");
     assert_int_equal(fixture->chat.prompt_tokens, 3 + 4 + 1 + 85 + 4);
     assert_int_equal(fixture->chat.cached_tokens, 0);
     read_good(fixture, "{\"model\":\"m\",\"messages\":[{\"role\":\"user\",\"content\":\"remember me\"}]}");

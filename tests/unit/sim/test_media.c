@@ -1,4 +1,4 @@
-/* Pictures and other files: base64, kinds by their first bytes, and what is said about them. */
+/* Pictures and other files: base64, types by their first bytes, and what is said about them. */
 #include "sim/media.h"
 
 #include <setjmp.h>
@@ -60,40 +60,43 @@ static void test_base64_bad(void **state) {
     }
 }
 
-static void test_kinds(void **state) {
+static void test_types(void **state) {
     (void)state;
-    assert_string_equal(sim__media_kind(WEIR_SPAN("\x89PNG\r\n\x1a\nrest")), "png");
-    assert_string_equal(sim__media_kind(WEIR_SPAN("\xff\xd8\xff\xe0")), "jpeg");
-    assert_string_equal(sim__media_kind(WEIR_SPAN("RIFF....WEBPVP8 ")), "webp");
-    assert_string_equal(sim__media_kind(WEIR_SPAN("RIFF....WAVEfmt ")), "wav");
-    assert_string_equal(sim__media_kind(WEIR_SPAN("%PDF-1.7")), "pdf");
-    assert_string_equal(sim__media_kind(WEIR_SPAN("plain\ttext\n")), "text");
-    assert_string_equal(sim__media_kind(WEIR_SPAN("nul \0 byte")), "unknown");
-    assert_string_equal(sim__media_kind(WEIR_SPAN("RIFF")), "text");
-    assert_string_equal(sim__media_kind(WEIR_SPAN("")), "unknown");
+    assert_string_equal(sim__media_type(WEIR_SPAN("\x89PNG\r\n\x1a\nrest")), "image/png");
+    assert_string_equal(sim__media_type(WEIR_SPAN("\xff\xd8\xff\xe0")), "image/jpeg");
+    assert_string_equal(sim__media_type(WEIR_SPAN("RIFF....WEBPVP8 ")), "image/webp");
+    assert_string_equal(sim__media_type(WEIR_SPAN("RIFF....WAVEfmt ")), "audio/wav");
+    assert_string_equal(sim__media_type(WEIR_SPAN("%PDF-1.7")), "application/pdf");
+    assert_string_equal(sim__media_type(WEIR_SPAN("plain\ttext\n")), "text/plain");
+    assert_string_equal(sim__media_type(WEIR_SPAN("nul \0 byte")), "application/octet-stream");
+    assert_string_equal(sim__media_type(WEIR_SPAN("RIFF")), "text/plain");
+    assert_string_equal(sim__media_type(WEIR_SPAN("")), "application/octet-stream");
 }
 
-static void test_data_urls(void **state) {
-    (void)state;
-    struct weir_span type;
-    struct weir_span base64;
-    assert_true(sim__media_data_url(WEIR_SPAN("data:image/png;charset=x;base64,AAAA"), &type, &base64));
-    assert_true(weir_span_equal(type, WEIR_SPAN("image/png")));
-    assert_true(weir_span_equal(base64, WEIR_SPAN("AAAA")));
-    assert_false(sim__media_data_url(WEIR_SPAN("https://example.com/a.png"), &type, &base64));
-    assert_false(sim__media_data_url(WEIR_SPAN("data:image/png,AAAA"), &type, &base64));
-    assert_false(sim__media_data_url(WEIR_SPAN("data:image/png;base64"), &type, &base64));
-}
-
-static void test_description(void **state) {
-    (void)state;
+static void test_addresses(void **state) {
+    static const char *const bad[] = {"data:image/png,TWFu",    "data:image/png;base64",
+                                      "data:image/png;base64,", "TWFu",
+                                      "ftp://example.com/a",    "data:image/png;base64,TWF"};
     struct weir_buffer notes;
     weir_buffer_init(&notes, 4096);
-    sim__media_describe("file", WEIR_SPAN("123456789"), WEIR_SPAN("a.txt"), &notes);
-    sim__media_refer("image", WEIR_SPAN("https://example.com/a.png"), &notes);
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        assert_int_equal(sim__media_address(*state, "image", weir_span_of_string(bad[i]), WEIR_SPAN(""), &notes),
+                         WEIR_EINVAL);
+    }
+    assert_int_equal(notes.length, 0);
+    assert_int_equal(sim__media_address(*state, "image", WEIR_SPAN("data:image/x;y=z;base64,MTIzNDU2Nzg5"),
+                                        WEIR_SPAN(""), &notes),
+                     WEIR_OK);
+    assert_int_equal(sim__media_address(*state, "image", WEIR_SPAN("https://example.com/a.png"), WEIR_SPAN("not said"),
+                                        &notes),
+                     WEIR_OK);
+    assert_int_equal(sim__media_content(*state, "file", WEIR_SPAN("MTIzNDU2Nzg5"), WEIR_SPAN("a.txt"), &notes),
+                     WEIR_OK);
+    sim__media_refer("file", "file", WEIR_SPAN("file-1"), &notes);
     assert_true(
-        weir_span_equal(weir_buffer_span(&notes), WEIR_SPAN("[file: text, 9 bytes, crc32 cbf43926, named a.txt] "
-                                                            "[image: at https://example.com/a.png] ")));
+        weir_span_equal(weir_buffer_span(&notes),
+                        WEIR_SPAN("[image image/x 9 bytes crc32 cbf43926] [image url https://example.com/a.png] "
+                                  "[file text/plain 9 bytes crc32 cbf43926 named a.txt] [file file file-1] ")));
     weir_buffer_release(&notes);
 }
 
@@ -101,9 +104,8 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_base64_good, setup, teardown),
         cmocka_unit_test_setup_teardown(test_base64_bad, setup, teardown),
-        cmocka_unit_test(test_kinds),
-        cmocka_unit_test(test_data_urls),
-        cmocka_unit_test(test_description),
+        cmocka_unit_test(test_types),
+        cmocka_unit_test_setup_teardown(test_addresses, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
