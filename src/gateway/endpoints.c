@@ -60,6 +60,22 @@ static const char inference[] = "inference", billing[] = "billing", admin[] = "a
      .capability = row_capability,                                          \
      .answer = function,                                                    \
      ##__VA_ARGS__},
+/* What Google's clients ask of a model, below one version. */
+#define GEMINI(version, ...)                                                                                           \
+    MAKES("generate_content", version "/models/*:generateContent", generate_content, BODY_JSON,                        \
+          .dialect = WEIR_DIALECT_GEMINI, ##__VA_ARGS__)                                                               \
+    MAKES("generate_content", version "/models/*:streamGenerateContent", generate_content, BODY_JSON,                  \
+          .dialect = WEIR_DIALECT_GEMINI, .streams = true, ##__VA_ARGS__)                                              \
+    MAKES("generate_content", version "/tunedModels/*:generateContent", generate_content, BODY_JSON,                   \
+          .dialect = WEIR_DIALECT_GEMINI, ##__VA_ARGS__)                                                               \
+    MAKES("generate_content", version "/tunedModels/*:streamGenerateContent", generate_content, BODY_JSON,             \
+          .dialect = WEIR_DIALECT_GEMINI, .streams = true, ##__VA_ARGS__)                                              \
+    MAKES("gemini.count_tokens", version "/models/*:countTokens", count_tokens_gemini, BODY_JSON,                      \
+          .dialect = WEIR_DIALECT_GEMINI, .is_free = true, ##__VA_ARGS__)                                              \
+    MAKES("embed_content", version "/models/*:embedContent", embed_content, BODY_JSON, .dialect = WEIR_DIALECT_GEMINI, \
+          ##__VA_ARGS__)                                                                                               \
+    MAKES("batch_embed_contents", version "/models/*:batchEmbedContents", batch_embed_contents, BODY_JSON,             \
+          .dialect = WEIR_DIALECT_GEMINI, ##__VA_ARGS__)
 /* Money and plans: answered here, for keys whose rules say so in words. */
 #define BILLING(row_name, row_method, row_path, row_bodies, function) \
     {.name = row_name,                                                \
@@ -70,6 +86,11 @@ static const char inference[] = "inference", billing[] = "billing", admin[] = "a
      .is_explicit = true,                                             \
      .bodies = row_bodies,                                            \
      .answer = function},
+
+/* A lane is a vendor's own API, path for path, behind these. */
+#define ANTHROPIC "/v1/anthropic/v1"
+#define ANTHROPIC_LANE .dialect = WEIR_DIALECT_ANTHROPIC, .is_native = true, .base = sizeof ANTHROPIC - 1
+#define GOOGLE_LANE .dialect = WEIR_DIALECT_GEMINI, .is_native = true, .base = sizeof GOOGLE - 1
 
 static const struct gateway__endpoint endpoints[] = {
 #include "gateway/endpoints.def"
@@ -185,15 +206,15 @@ const struct gateway__endpoint *gateway__endpoint_find(struct weir_span method, 
 }
 
 size_t gateway__version_end(const struct weir_request *request) {
-    size_t version = 0;
+    if (request->endpoint->base != 0)
+        return request->endpoint->base;
     switch (request->endpoint->dialect) {
-    case WEIR_DIALECT_GEMINI: version = strlen("/v1beta"); break;
-    case WEIR_DIALECT_OLLAMA: break;
+    case WEIR_DIALECT_GEMINI: return strlen("/v1beta");
+    case WEIR_DIALECT_OLLAMA: return 0;
     case WEIR_DIALECT_OPENAI:
     case WEIR_DIALECT_RESPONSES:
     case WEIR_DIALECT_ANTHROPIC:
     case WEIR_DIALECT_COUNT:
-    default: version = strlen("/v1"); break;
+    default: return strlen("/v1");
     }
-    return request->endpoint->lane + version;
 }
