@@ -236,6 +236,9 @@ void weir_dialect_write_flat_error(struct weir_buffer *out, const struct weir_er
  * `body`), returns how many. For a list, those of its elements are told by weir_dialect_list_items. */
 size_t weir_dialect_issued_ids(struct weir_span body, struct weir_span *ids, size_t room);
 
+/* The same of Google's objects, which have names: "files/abc", "batches/123", "cachedContents/x". */
+size_t weir_dialect_issued_names(struct weir_span body, struct weir_span *names, size_t room);
+
 /* A list's elements ({"object":"list","data":[{"id":…},…]}), for leaving out those of others. */
 struct weir_list_item {
     struct weir_span id;   /* empty where it has none */
@@ -244,6 +247,8 @@ struct weir_list_item {
 /* WEIR_EINVAL: `body` is no such list. *items is in the arena. *has_more: the provider has another page. */
 WEIR_MUST enum weir_status weir_dialect_list_items(struct weir_arena *arena, struct weir_span body,
                                                    struct weir_list_item **items, size_t *count, bool *has_more);
+/* False: the list does not say where its next page begins, but for its last item. */
+bool weir_dialect_list_next(struct weir_span body, const char **parameter, struct weir_span *token);
 /* Writes the list with only the items whose keep[i] is true, and first_id and last_id to match; every other byte as it is. */
 WEIR_MUST enum weir_status weir_dialect_write_list(struct weir_span body, const struct weir_list_item *items,
                                                    const bool *keep, size_t count, struct weir_buffer *out);

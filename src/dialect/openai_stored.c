@@ -57,22 +57,42 @@ size_t weir_dialect_issued_ids(struct weir_span body, struct weir_span *ids, siz
 
 /* --- lists --- */
 
-enum { LIST_DATA, LIST_FIRST_ID, LIST_LAST_ID, LIST_HAS_MORE, LIST_COUNT };
+enum { LIST_DATA, LIST_FIRST_ID, LIST_LAST_ID, LIST_HAS_MORE, LIST_FILES, LIST_CACHES, LIST_OPERATIONS, LIST_COUNT };
 
-static bool find_list(struct weir_span body, struct weir_json_found found[LIST_COUNT]) {
-    static const struct weir_json_want wants[LIST_COUNT] = {{"data"}, {"first_id"}, {"last_id"}, {"has_more"}};
-    return weir_json_scan(body, wants, LIST_COUNT, found, NULL, NULL) == WEIR_OK &&
-           found[LIST_DATA].kind == WEIR_JSON_ARRAY;
+/* Google's lists are called after what is in them, and their items have a name where others have an id: found[LIST_DATA] becomes the array. */
+static bool find_list(struct weir_span body, struct weir_json_found found[LIST_COUNT], const char **id) {
+    static const struct weir_json_want wants[LIST_COUNT] = {{"data"},  {"first_id"},       {"last_id"},   {"has_more"},
+                                                            {"files"}, {"cachedContents"}, {"operations"}};
+    if (weir_json_scan(body, wants, LIST_COUNT, found, NULL, NULL) != WEIR_OK)
+        return false;
+    *id = "id";
+    for (int i = LIST_FILES; i < LIST_COUNT && found[LIST_DATA].kind == WEIR_JSON_NONE; i++) {
+        if (found[i].kind != WEIR_JSON_ARRAY)
+            continue;
+        found[LIST_DATA] = found[i];
+        *id = "name";
+    }
+    return found[LIST_DATA].kind == WEIR_JSON_ARRAY;
+}
+
+bool weir_dialect_list_next(struct weir_span body, const char **parameter, struct weir_span *token) {
+    static const struct weir_json_want wants[] = {{"nextPageToken"}, {"next_page"}};
+    struct weir_json_found found[2];
+    if (weir_json_scan(body, wants, 2, found, NULL, NULL) != WEIR_OK)
+        return false;
+    *parameter = found[0].kind == WEIR_JSON_STRING ? "pageToken" : "page";
+    const struct weir_json_found *next = found[0].kind == WEIR_JSON_STRING ? &found[0] : &found[1];
+    return next->kind == WEIR_JSON_STRING && weir_json_plain_string(next->value, token) && token->length > 0;
 }
 
 enum weir_status weir_dialect_list_items(struct weir_arena *arena, struct weir_span body, struct weir_list_item **items,
                                          size_t *count, bool *has_more) {
-    static const struct weir_json_want wants[] = {{"id"}};
     struct weir_json_found found[LIST_COUNT], item, id;
+    struct weir_json_want want = {NULL};
     struct weir_span name;
     size_t cursor = 0;
     *count = 0;
-    if (!find_list(body, found))
+    if (!find_list(body, found, &want.path))
         return WEIR_EINVAL;
     *has_more = found[LIST_HAS_MORE].kind == WEIR_JSON_TRUE;
     *items = weir_arena_alloc(arena, found[LIST_DATA].elements * sizeof **items);
@@ -82,7 +102,7 @@ enum weir_status weir_dialect_list_items(struct weir_arena *arena, struct weir_s
            weir_json_next(found[LIST_DATA].value, &cursor, &name, &item) == WEIR_OK) {
         struct weir_list_item *place = &(*items)[(*count)++];
         *place = (struct weir_list_item){.id = WEIR_SPAN(""), .text = item.value};
-        if (item.kind == WEIR_JSON_OBJECT && weir_json_scan(item.value, wants, 1, &id, NULL, NULL) == WEIR_OK &&
+        if (item.kind == WEIR_JSON_OBJECT && weir_json_scan(item.value, &want, 1, &id, NULL, NULL) == WEIR_OK &&
             id.kind == WEIR_JSON_STRING && !weir_json_plain_string(id.value, &place->id))
             place->id = WEIR_SPAN("");
     }
@@ -105,7 +125,8 @@ enum weir_status weir_dialect_write_list(struct weir_span body, const struct wei
     struct weir_json_splice splice = {.count = 0};
     struct weir_buffer data;
     const struct weir_list_item *first = NULL, *last = NULL;
-    if (!find_list(body, found))
+    const char *id = NULL;
+    if (!find_list(body, found, &id))
         return WEIR_EINVAL;
     weir_buffer_init(&data, body.length + 2);
     weir_buffer_append_byte(&data, '[');

@@ -202,6 +202,7 @@ void gateway__answer_error(struct weir_request *request) {
     bool upstreams_own = write_upstream_error(request, &error, &body);
     /* Clients of the family also get lost: what is no path of ours answers in their shape, so that their SDKs show the words. */
     bool is_dialect_route = request->endpoint == NULL || request->endpoint->needs_key ||
+                            request->reason == WEIR_REASON_PATH_NOT_FOUND ||
                             request->dialect->kind != WEIR_DIALECT_OPENAI ||
                             weir_span_starts_with(request->head->path, WEIR_SPAN("/v1/"));
     if (!upstreams_own && is_dialect_route)

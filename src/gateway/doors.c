@@ -140,6 +140,7 @@ struct weir_span gateway__query_to_forward(struct weir_request *request) {
 enum gateway__next gateway__read_path(struct weir_request *request) {
     struct weir_span encoded = request->path_variable;
     size_t length = 0;
+    gateway__find_upload(request);
     if (request->format == NULL || (request->format->flags & WEIR_FORMAT_MODEL_IN_PATH) == 0)
         return NEXT;
     char *name = weir_arena_alloc_raw(request->arena, encoded.length + 1);

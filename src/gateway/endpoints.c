@@ -71,6 +71,11 @@ static const char inference[] = "inference", billing[] = "billing", admin[] = "a
      .bodies = row_bodies,                                            \
      .answer = function},
 
+/* A lane is a vendor's own API, path for path, behind these. */
+#define ANTHROPIC "/v1/anthropic/v1"
+#define ANTHROPIC_LANE .dialect = WEIR_DIALECT_ANTHROPIC, .is_native = true, .base = sizeof ANTHROPIC - 1
+#define GOOGLE_LANE .dialect = WEIR_DIALECT_GEMINI, .is_native = true, .base = sizeof GOOGLE - 1
+
 static const struct gateway__endpoint endpoints[] = {
 #include "gateway/endpoints.def"
 };
@@ -185,15 +190,15 @@ const struct gateway__endpoint *gateway__endpoint_find(struct weir_span method, 
 }
 
 size_t gateway__version_end(const struct weir_request *request) {
-    size_t version = 0;
+    if (request->endpoint->base != 0)
+        return request->endpoint->base;
     switch (request->endpoint->dialect) {
-    case WEIR_DIALECT_GEMINI: version = strlen("/v1beta"); break;
-    case WEIR_DIALECT_OLLAMA: break;
+    case WEIR_DIALECT_GEMINI: return strlen("/v1beta");
+    case WEIR_DIALECT_OLLAMA: return 0;
     case WEIR_DIALECT_OPENAI:
     case WEIR_DIALECT_RESPONSES:
     case WEIR_DIALECT_ANTHROPIC:
     case WEIR_DIALECT_COUNT:
-    default: version = strlen("/v1"); break;
+    default: return strlen("/v1");
     }
-    return request->endpoint->lane + version;
 }

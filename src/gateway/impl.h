@@ -47,6 +47,7 @@ struct weir_worker {
     struct weir_resolver *resolver;
     struct weir_journal *journal;
     struct weir_metrics_set *metrics;
+    bool is_tls; /* its listener's connections are */
     struct gateway__held *live;
     struct weir_list pools;    /* struct gateway__pool */
     struct weir_list requests; /* in flight */
@@ -92,7 +93,7 @@ enum gateway__place {
     PLACE_OF_ID,      /* the id in its path: what a provider has issued stays with it */
     PLACE_OF_PROVIDER /* the client, by a header; else the provider that takes every name, or the only one */
 };
-enum { BODY_JSON = 1, BODY_FORM = 2 };
+enum { BODY_JSON = 1, BODY_FORM = 2, BODY_ANY = 4 };
 
 struct gateway__endpoint {
     const char *name;   /* for records and metrics */
@@ -103,9 +104,10 @@ struct gateway__endpoint {
     bool is_explicit;       /* the key's rules must name the capability: none has it by saying nothing */
     unsigned bodies;        /* BODY_… that it takes; 0: whatever comes goes through */
     enum weir_dialect_kind dialect;
-    bool is_native;        /* never translated: only providers that speak its dialect are asked */
-    unsigned lane;         /* the length of what a lane puts before the vendor's own path; 0: it is none */
+    bool is_native; /* never translated: only providers that speak its dialect are asked */
+    size_t base;    /* bytes of its path that stand for a provider's base URL; 0: those of its dialect's version */
     const char *elsewhere; /* what stands before the version in a provider's path: "/upload"; NULL: nothing */
+    const char *id_prefix; /* before an id of the path, in what its provider calls it: "files/"; NULL: nothing */
     bool streams;          /* its answer is a stream, as its path says */
     bool is_shared;        /* clients of several vendors ask for it: a header says which dialect is meant */
     enum gateway__place place;
@@ -409,7 +411,7 @@ const struct gateway__endpoint *gateway__endpoint_find(struct weir_span method, 
 
 /* A vendor's clients ask for paths like this one, whether or not anything is there. */
 enum weir_dialect_kind gateway__dialect_of_path(struct weir_span path);
-/* How many bytes of an endpoint's path stand for what a provider's base URL has: lane and version. */
+/* How many bytes of an endpoint's path stand for what a provider's base URL has: a lane, a version. */
 size_t gateway__version_end(const struct weir_request *request);
 /* What providers of other dialects may be asked instead; WEIR_TASK_NONE: nothing. */
 static inline enum weir_task gateway__task(const struct weir_request *request) {
@@ -434,6 +436,17 @@ struct weir_span gateway__query_to_forward(struct weir_request *request);
 enum gateway__next gateway__read_path(struct weir_request *request);
 /* Leaves the candidates that speak the endpoint's dialect, where only those will do. */
 enum gateway__next gateway__keep_native(struct weir_request *request);
+
+/* --- uploads.c: all of them do nothing where the endpoint is none of uploads --- */
+/* The upload that a piece belongs to, from the query: becomes the id that the request builds on. */
+void gateway__find_upload(struct weir_request *request);
+/* The hash of the key that a piece without one belongs to: whose upload it is. False: it is no such piece, or not known. */
+bool gateway__find_beginner(struct weir_request *request, unsigned char hash[WEIR_KEY_HASH_SIZE]);
+/* Notes the id of an upload that an answer begins. */
+void gateway__note_upload(struct weir_request *request);
+/* A field of an answer that says where the pieces go; it is written with our own address. */
+bool gateway__is_upload_url(const struct weir_request *request, struct weir_span name);
+void gateway__write_upload_url(const struct weir_request *request, struct weir_span value, struct weir_buffer *out);
 
 /* --- answer.c --- */
 /* Begins a head with the fields that every answer has. */

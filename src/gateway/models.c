@@ -29,21 +29,32 @@ static void visit_found(void *context, struct weir_span name) {
         walk->visit(walk->context, name, provider);
 }
 
+/* On a lane only what its own API can be asked for is listed. */
+static bool is_listed(const struct weir_request *request, const struct weir_model *model) {
+    bool listed = !request->endpoint->is_native;
+    for (size_t i = 0; !listed && i < model->target_count; i++)
+        listed = gateway__speaks_natively(request, &model->targets[i]);
+    return listed && gateway__model_allowed(request, model->name);
+}
+
 static void each_model(struct walk *walk) {
     struct weir_request *request = walk->request;
     const struct weir_revision *revision = request->held->published->revision;
     const struct weir_prices *prices = request->held->published->prices;
     struct weir_found_models *found = request->worker->gateway->found_models;
+    const struct weir_target usual = {.provider = revision->catch_all};
+    bool lists_usual = revision->catch_all != NULL &&
+                       (!request->endpoint->is_native || gateway__speaks_natively(request, &usual));
     for (size_t i = 0; i < revision->model_count; i++)
-        if (gateway__model_allowed(request, revision->models[i].name))
+        if (is_listed(request, &revision->models[i]))
             walk->visit(walk->context, revision->models[i].name, revision->models[i].targets[0].provider);
-    for (size_t i = 0; revision->catch_all != NULL && i < weir_prices_count(prices); i++) {
+    for (size_t i = 0; lists_usual && i < weir_prices_count(prices); i++) {
         const struct weir_price *price = weir_prices_at(prices, i);
         if (price->variant.length == 0 && weir_span_equal(price->provider, revision->catch_all->price_name) &&
             weir_revision_model(revision, price->model) == NULL && gateway__model_allowed(request, price->model))
             walk->visit(walk->context, price->model, revision->catch_all);
     }
-    if (revision->catch_all != NULL && found != NULL)
+    if (lists_usual && found != NULL)
         weir_found_models_each(found, revision->catch_all->name, visit_found, walk);
 }
 

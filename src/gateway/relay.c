@@ -157,7 +157,10 @@ void gateway__write_upstream_fields(struct weir_request *request, struct weir_bu
         if (error && (weir_span_equal_ignore_case(field->name, WEIR_SPAN("content-type")) ||
                       weir_span_equal_ignore_case(field->name, WEIR_SPAN("cache-control"))))
             continue;
-        (void)weir_http_write_field(out, field->name, field->value);
+        if (gateway__is_upload_url(request, field->name))
+            gateway__write_upload_url(request, field->value, out);
+        else
+            (void)weir_http_write_field(out, field->name, field->value);
     }
     if (!is_success(request))
         gateway__hide_credential(request, out, begin);

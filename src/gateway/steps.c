@@ -21,14 +21,16 @@ enum gateway__next gateway__step_identify(struct weir_request *request) {
     const struct weir_gateway *gateway = request->worker->gateway;
     if (!request->endpoint->needs_key)
         return NEXT;
-    struct weir_span key;
-    if (gateway__find_key(request, &key) == ANSWER)
-        return ANSWER;
-    enum weir_reason reason = weir_key_check(&gateway->key_format, key);
-    if (reason != WEIR_REASON_NONE)
-        return gateway__fail(request, reason, NULL, NULL);
     unsigned char hash[WEIR_KEY_HASH_SIZE];
-    weir_key_hash(key, hash);
+    if (!gateway__find_beginner(request, hash)) {
+        struct weir_span key;
+        if (gateway__find_key(request, &key) == ANSWER)
+            return ANSWER;
+        enum weir_reason reason = weir_key_check(&gateway->key_format, key);
+        if (reason != WEIR_REASON_NONE)
+            return gateway__fail(request, reason, NULL, NULL);
+        weir_key_hash(key, hash);
+    }
     request->key = weir_keys_find(gateway->keys, hash);
     if (request->key == NULL || request->key->revoked)
         return gateway__fail(request, WEIR_REASON_KEY_UNKNOWN, NULL, NULL);
@@ -45,7 +47,7 @@ static enum gateway__next begin_body(struct weir_request *request) {
     const struct weir_span *type = weir_http_head_find(request->head, WEIR_SPAN("content-type"));
     const struct weir_span *coding = weir_http_head_find(request->head, WEIR_SPAN("content-encoding"));
     unsigned bodies = request->endpoint->bodies;
-    if (bodies == 0)
+    if (bodies == 0 || (bodies & BODY_ANY) != 0)
         return NEXT;
     if (coding != NULL && !weir_span_equal_ignore_case(*coding, WEIR_SPAN("identity")))
         return gateway__fail(request, WEIR_REASON_CONTENT_TYPE_UNSUPPORTED, NULL, "Content-Encoding: %.*s",
@@ -68,6 +70,8 @@ static enum gateway__next begin_body(struct weir_request *request) {
 
 /* What a path that takes no body may get all the same: clients send "{}" where nothing is to be said. Some of these paths ask for no key. */
 enum { UNWANTED_BODY_BYTES = 64 * 1024 };
+/* A piece of a file, which is held until it is sent on: clients send 8 MiB at a time. */
+enum { PIECE_BYTES = 16 * 1024 * 1024 };
 
 /* Waits for the whole body. One that says it is too large is refused before it is sent. */
 enum gateway__next gateway__step_read(struct weir_request *request) {
@@ -77,6 +81,8 @@ enum gateway__next gateway__step_read(struct weir_request *request) {
         return ANSWER;
     if (request->endpoint->bodies == 0 && request->body.max_bytes > UNWANTED_BODY_BYTES)
         request->body.max_bytes = UNWANTED_BODY_BYTES;
+    if ((request->endpoint->bodies & BODY_ANY) != 0 && request->body.max_bytes < PIECE_BYTES)
+        request->body.max_bytes = PIECE_BYTES;
     uint64_t limit = request->form != NULL ? (uint64_t)gateway__settings(request)->limits.max_upload_bytes
                                            : request->body.max_bytes;
     if (request->head->has_content_length && request->head->content_length > limit)

@@ -71,6 +71,18 @@ static struct weir_span named_id(const struct weir_request *request) {
     return request->endpoint->place == PLACE_OF_ID ? request->path_variable : request->call.issued_id;
 }
 
+/* Google's clients name a thing by its whole name, whose first part is the path's own. */
+static enum gateway__next complete_id(struct weir_request *request) {
+    const char *prefix = request->endpoint->id_prefix;
+    if (prefix == NULL)
+        return NEXT;
+    char *name = weir_arena_format(request->arena, "%s%.*s", prefix, WEIR_SPAN_PRINT(request->path_variable));
+    if (name == NULL)
+        return gateway__fail(request, WEIR_REASON_OVERLOADED, NULL, NULL);
+    request->path_variable = weir_span_of_string(name);
+    return NEXT;
+}
+
 /* What belongs to another workspace is, to this one, not there. */
 static enum gateway__next check_owner(struct weir_request *request) {
     struct weir_span id = named_id(request);
@@ -106,6 +118,8 @@ static void on_located(void *context, enum weir_status status, const struct weir
 }
 
 enum gateway__next gateway__step_locate(struct weir_request *request) {
+    if (complete_id(request) == ANSWER)
+        return ANSWER;
     struct weir_span id = named_id(request);
     if (id.length == 0)
         return NEXT;
@@ -170,7 +184,8 @@ enum gateway__next gateway__route_stored(struct weir_request *request) {
     provider = weir_revision_provider(request->held->published->revision, request->issued.provider);
     if (provider == NULL)
         return gateway__fail(request, WEIR_REASON_NO_PROVIDER, NULL, "the one that has this object is not configured");
-    return one_candidate(request, provider, request->issued.model);
+    return one_candidate(request, provider,
+                         request->endpoint->elsewhere == NULL ? request->issued.model : WEIR_SPAN(""));
 }
 
 enum gateway__next gateway__keep_issuer(struct weir_request *request) {
@@ -210,7 +225,10 @@ void gateway__note_issued_id(struct weir_request *request, struct weir_span id) 
 
 void gateway__note_issued(struct weir_request *request, struct weir_span body) {
     struct weir_span ids[WEIR_MAX_ISSUED];
-    size_t count = weir_dialect_issued_ids(body, ids, WEIR_MAX_ISSUED);
+    size_t count = request->endpoint->dialect == WEIR_DIALECT_GEMINI
+                       ? weir_dialect_issued_names(body, ids, WEIR_MAX_ISSUED)
+                       : weir_dialect_issued_ids(body, ids, WEIR_MAX_ISSUED);
+    gateway__note_upload(request);
     for (size_t i = 0; i < count; i++)
         gateway__note_issued_id(request, ids[i]);
 }
@@ -228,16 +246,28 @@ struct list {
     bool has_more;
 };
 
-/* The query for the page behind `after`, with all that the client has asked for but its own place and size: "limit=100&after=…". */
-static struct weir_span query_behind(struct weir_request *request, struct weir_span after) {
+static bool is_place(struct weir_span item, const char *name) {
+    return weir_span_starts_with(item, weir_span_of_string(name)) && item.length > strlen(name) &&
+           item.at[strlen(name)] == '=';
+}
+
+/* The query for another page, with all that the client has asked for but its own place and size: "limit=100&after=…". */
+static struct weir_span query_behind(struct weir_request *request, const char *parameter, struct weir_span place) {
     struct weir_buffer query;
-    struct weir_span item, rest = request->head->query, copy = WEIR_SPAN("");
+    struct weir_span item, rest = request->query, copy = WEIR_SPAN("");
+    const char *size = strcmp(parameter, "pageToken") == 0 ? "pageSize" : "limit";
     weir_buffer_init(&query, WEIR_MAX_URI_BYTES);
-    weir_buffer_append(&query, WEIR_SPAN("limit=100&after="));
-    weir_buffer_append(&query, after);
+    weir_buffer_printf(&query, "%s=100&%s=", size, parameter);
+    for (size_t i = 0; i < place.length; i++) {
+        struct weir_span byte = weir_span_of(&place.at[i], 1);
+        if (gateway__is_id(byte) || place.at[i] == '.')
+            weir_buffer_append(&query, byte);
+        else
+            weir_buffer_printf(&query, "%%%02X", (unsigned)(unsigned char)place.at[i]);
+    }
     for (bool more = rest.length > 0; more;) {
         more = weir_span_split(rest, '&', &item, &rest);
-        if (weir_span_starts_with(item, WEIR_SPAN("limit=")) || weir_span_starts_with(item, WEIR_SPAN("after=")))
+        if (is_place(item, size) || is_place(item, parameter))
             continue;
         weir_buffer_append_byte(&query, '&');
         weir_buffer_append(&query, item);
@@ -249,22 +279,39 @@ static struct weir_span query_behind(struct weir_request *request, struct weir_s
     return copy;
 }
 
+/* Where the next page begins: as the list says, else behind its last item. */
+static bool find_next_page(const struct weir_request *request, const struct list *list, const char **parameter,
+                           struct weir_span *place) {
+    if (weir_dialect_list_next(weir_buffer_span(&request->relay.body), parameter, place))
+        return true;
+    *parameter = request->endpoint->dialect == WEIR_DIALECT_ANTHROPIC ? "after_id" : "after";
+    *place = list->count > 0 ? list->items[list->count - 1].id : WEIR_SPAN("");
+    return list->has_more && gateway__is_id(*place);
+}
+
 /* Clients take an empty page for the last one. Where all of a page is others', the next one is asked for instead: as often as a request may have attempts. */
 static bool ask_for_next_page(struct weir_request *request, const struct list *list) {
-    if (!list->has_more || list->count == 0 || request->entry.attempt_count == WEIR_MAX_ATTEMPTS)
+    const char *parameter = NULL;
+    struct weir_span place;
+    if (request->entry.attempt_count == WEIR_MAX_ATTEMPTS || !find_next_page(request, list, &parameter, &place))
         return false;
     for (size_t i = 0; i < list->count; i++)
         if (list->keep[i])
             return false;
-    struct weir_span after = list->items[list->count - 1].id;
-    if (!gateway__is_id(after))
-        return false;
-    struct weir_span query = query_behind(request, after);
+    struct weir_span query = query_behind(request, parameter, place);
     if (query.length == 0)
         return false;
     request->query = query;
     request->next_candidate--;
     return true;
+}
+
+/* Google leaves out what is empty: "{}". */
+static bool is_empty_of_google(const struct weir_request *request) {
+    struct weir_json_found root;
+    return request->endpoint->dialect == WEIR_DIALECT_GEMINI &&
+           weir_json_scan(weir_buffer_span(&request->relay.body), NULL, 0, NULL, &root, NULL) == WEIR_OK &&
+           root.kind == WEIR_JSON_OBJECT && root.elements == 0;
 }
 
 static enum gateway__next write_list(struct weir_request *request, const struct list *list) {
@@ -273,8 +320,13 @@ static enum gateway__next write_list(struct weir_request *request, const struct 
     struct weir_buffer out;
     struct weir_span body = weir_buffer_span(&request->relay.body);
     weir_buffer_init(&out, body.length + WEIR_KIB);
+    enum weir_status status = WEIR_OK;
     enum gateway__next next;
-    if (weir_dialect_write_list(body, list->items, list->keep, list->count, &out) != WEIR_OK) {
+    if (is_empty_of_google(request))
+        weir_buffer_append(&out, body);
+    else
+        status = weir_dialect_write_list(body, list->items, list->keep, list->count, &out);
+    if (status != WEIR_OK || weir_buffer_status(&out) != WEIR_OK) {
         next = gateway__fail(request, WEIR_REASON_INTERNAL, NULL, NULL);
     } else {
         struct weir_span parts[2] = {WEIR_SPAN(""), weir_buffer_span(&out)};
@@ -290,8 +342,11 @@ static enum gateway__next write_list(struct weir_request *request, const struct 
 
 static struct list *find_items(struct weir_request *request) {
     struct list *list = weir_arena_alloc(request->arena, sizeof *list);
-    if (list == NULL || weir_dialect_list_items(request->arena, weir_buffer_span(&request->relay.body), &list->items,
-                                                &list->count, &list->has_more) != WEIR_OK)
+    if (list == NULL)
+        return NULL;
+    enum weir_status status = weir_dialect_list_items(request->arena, weir_buffer_span(&request->relay.body),
+                                                      &list->items, &list->count, &list->has_more);
+    if (status != WEIR_OK && !is_empty_of_google(request))
         return NULL;
     list->keep = weir_arena_alloc(request->arena, list->count + 1);
     list->asked = weir_arena_alloc(request->arena, (list->count + 1) * sizeof *list->asked);

@@ -9,7 +9,14 @@ static const struct weir_span forwarded[] = {{"accept", 6},
                                              {"accept-language", 15}};
 /* The same on the paths of one vendor, byte for byte. */
 static const struct weir_span anthropics[] = {{"anthropic-version", 17}, {"anthropic-beta", 14}};
-static const struct weir_span googles[] = {{"x-goog-api-client", 17}, {"x-goog-request-params", 21}};
+static const struct weir_span googles[] = {{"x-goog-api-client", 17},
+                                           {"x-goog-request-params", 21},
+                                           {"x-goog-upload-protocol", 22},
+                                           {"x-goog-upload-command", 21},
+                                           {"x-goog-upload-offset", 20},
+                                           {"x-goog-upload-file-name", 23},
+                                           {"x-goog-upload-header-content-length", 35},
+                                           {"x-goog-upload-header-content-type", 33}};
 /* Never passed on, whatever the settings say: ours, or of one connection. */
 static const struct weir_span ours[] = {{"authorization", 13},   {"host", 4},
                                         {"content-length", 14},  {"content-type", 12},

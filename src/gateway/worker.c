@@ -231,6 +231,7 @@ enum weir_status weir_worker_start(const struct weir_gateway *gateway, unsigned 
         return weir_fail(error, WEIR_ENOMEM, "no memory for a worker");
     made->gateway = gateway;
     made->index = index;
+    made->is_tls = tls != NULL;
     made->journal = weir_store_journal(gateway->store, index);
     made->metrics = weir_metrics_of(gateway->metrics, index);
     weir_list_init(&made->pools);

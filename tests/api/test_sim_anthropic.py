@@ -271,8 +271,8 @@ def test_thinking_between_tools(client):
 
 # --- what comes with a prompt ---
 
-def note(kind, media_type, data, name=""):
-    return f"[{kind} {media_type} {len(data)} bytes crc32 {zlib.crc32(data):08x}{' named ' + name if name else ''}] "
+def note(kind, form, data, name=""):
+    return f"[{kind} {form} {len(data)} bytes crc32 {zlib.crc32(data):08x}{' named ' + name if name else ''}] "
 
 
 def test_pictures_and_documents_are_described(client):
