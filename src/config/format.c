@@ -67,8 +67,7 @@ void config__append_size(struct weir_buffer *out, int64_t bytes) {
     weir_buffer_append(out, weir_span_of_string(units[i]));
 }
 
-/* A double-quoted YAML scalar: everything that YAML would fold, refuse or give a meaning is escaped. */
-static void append_yaml_text(struct weir_buffer *out, struct weir_span text) {
+void config__append_yaml_text(struct weir_buffer *out, struct weir_span text) {
     weir_buffer_append_byte(out, '"');
     for (size_t at = 0; at < text.length;) {
         uint32_t point = 0xfffd;
@@ -110,7 +109,7 @@ static void append_text(struct weir_buffer *out, struct weir_span text, bool as_
     }
     struct weir_buffer scratch;
     weir_buffer_init(&scratch, 2 * CONFIG__MAX_TEXT_BYTES + 8);
-    append_yaml_text(out, config__unexpand(&scratch, text, as_it_stands));
+    config__append_yaml_text(out, config__unexpand(&scratch, text, as_it_stands));
     if (weir_buffer_status(&scratch) != WEIR_OK && out->status == WEIR_OK)
         out->status = scratch.status;
     weir_buffer_release(&scratch);

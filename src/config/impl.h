@@ -10,9 +10,11 @@
 #include "config/config.h"
 
 enum {
-    CONFIG__MAX_DEPTH = 32,           /* nesting of the file */
-    CONFIG__MAX_MEMBERS = 256,        /* names in one mapping; duplicates are searched in linear time */
-    CONFIG__MAX_NODES = 200000,       /* values in one file */
+    CONFIG__MAX_DEPTH = 32,     /* nesting of the file */
+    CONFIG__MAX_MEMBERS = 256,  /* names in one mapping; duplicates are searched in linear time */
+    CONFIG__MAX_NODES = 200000, /* values in one file */
+    CONFIG__MAX_ANCHORS = 1000, /* in a file of another program */
+    CONFIG__MAX_FOREIGN_MEMBERS = 4000,
     CONFIG__MAX_PROBLEMS = 50,        /* lines; the rest is counted */
     CONFIG__MAX_TEXT_BYTES = 1 << 20, /* one text after its variables are replaced, one `file:` */
     CONFIG__MAX_SHOWN_BYTES = 60,     /* of a wrong value in a message */
@@ -34,8 +36,10 @@ struct config__node {
     struct weir_span key; /* as a member of a mapping */
     struct config__place key_place;
     struct weir_span text; /* SCALAR; ends in NUL and holds none */
-    struct config__node *first, *last, *next;
+    struct config__node *first, *last,
+        *next;    /* the elements of an alias are those of its anchor: nothing of them may change */
     size_t count; /* members or elements */
+    bool is_open; /* its end was not read yet */
 };
 
 enum config__source { CONFIG__FROM_FILE, CONFIG__FROM_ENVIRONMENT, CONFIG__FROM_DEFAULT };
@@ -66,6 +70,8 @@ struct config__reader {
     size_t problem_count;
     size_t line_at; /* where the line being written begins */
     bool no_memory;
+    bool
+        is_foreign; /* another program's file: anchors, aliases, merge keys and tags are fine, and of a name that stands twice the last counts */
 };
 
 /* --- problems.c --- */
@@ -121,6 +127,8 @@ void config__parse_texts(struct config__reader *reader, const struct config__pat
 void config__append_bounds(struct weir_buffer *out, const struct weir_option *row);
 
 /* --- format.c --- */
+/* A double-quoted YAML scalar: everything that YAML would fold, refuse or give a meaning is escaped. */
+void config__append_yaml_text(struct weir_buffer *out, struct weir_span text);
 enum config__style { CONFIG__FOR_PEOPLE, CONFIG__CANONICAL };
 /* A value (not LIST) as it would be written in the file; a secret that is no reference is "(hidden)". */
 void config__append_value(struct weir_buffer *out, const struct weir_option *row, const void *field,

@@ -1,7 +1,8 @@
 /* The file as a tree of nodes with their places, from libyaml's events.
  *
  * Only what a settings file needs: one document of mappings, lists and scalars. Anchors, aliases and tags are refused
- * (no expansion bombs, no second meaning). The first of these errors ends the reading; a tree with a hole in it would
+ * (no expansion bombs, no second meaning). In a file of another program they are read: an alias shares the elements of its
+ * anchor, so that nothing grows, and a merge key copies members but not what is in them. The first of these errors ends the reading; a tree with a hole in it would
  * only give follow-up messages. A name that stands twice is noted and read on after.
  */
 #include "config/impl.h"
@@ -19,6 +20,14 @@ struct builder {
     struct config__place key_place;
     bool has_key;
     unsigned documents;
+    struct anchor *anchors; /* in a foreign file; the newest first, for a name can be given again */
+    size_t anchor_count;
+};
+
+struct anchor {
+    struct anchor *next;
+    struct weir_span name;
+    struct config__node *node;
 };
 
 static struct config__place place_of(yaml_mark_t mark) {
@@ -113,7 +122,8 @@ static bool awaits_key(const struct builder *builder) {
 
 static enum weir_status take_key(struct builder *builder, struct weir_span text, yaml_mark_t mark) {
     const struct config__node *mapping = builder->open[builder->depth - 1];
-    const struct config__node *first = config__node_find(mapping, text);
+    const struct config__node *first = builder->reader->is_foreign ? NULL : config__node_find(mapping, text);
+    size_t most = builder->reader->is_foreign ? CONFIG__MAX_FOREIGN_MEMBERS : CONFIG__MAX_MEMBERS;
     struct config__place place = place_of(mark);
     if (first != NULL) {
         const struct config__origin origin = {.source = CONFIG__FROM_FILE, .place = place};
@@ -124,8 +134,8 @@ static enum weir_status take_key(struct builder *builder, struct weir_span text,
             config__problem_end(builder->reader);
         }
     }
-    if (mapping->count >= CONFIG__MAX_MEMBERS) {
-        config__problem_at(builder->reader, place, "more than %d names in one mapping", CONFIG__MAX_MEMBERS);
+    if (mapping->count >= most) {
+        config__problem_at(builder->reader, place, "more than %zu names in one mapping", most);
         return WEIR_EINVAL;
     }
     if (weir_arena_dup(builder->reader->arena, text, &builder->key) != WEIR_OK)
@@ -171,6 +181,7 @@ static enum weir_status open_collection(struct builder *builder, enum config__sh
     struct config__node *node = add_node(builder, shape, mark);
     if (node == NULL)
         return out_of_memory(builder);
+    node->is_open = true;
     builder->open[builder->depth++] = node;
     return WEIR_OK;
 }
@@ -180,20 +191,129 @@ static enum weir_status refuse(struct builder *builder, yaml_mark_t mark, const 
     return WEIR_EINVAL;
 }
 
+/* --- what only a file of another program may have --- */
+
+/* The node that was just begun gets the name. */
+static enum weir_status keep_anchor(struct builder *builder, const void *name, struct config__node *node) {
+    struct weir_span text = weir_span_of_string(name);
+    struct anchor *anchor = weir_arena_alloc(builder->reader->arena, sizeof *anchor);
+    if (anchor == NULL || weir_arena_dup(builder->reader->arena, text, &anchor->name) != WEIR_OK)
+        return out_of_memory(builder);
+    if (++builder->anchor_count > CONFIG__MAX_ANCHORS) {
+        config__problem_at(builder->reader, node->place, "more than %d anchors", CONFIG__MAX_ANCHORS);
+        return WEIR_EINVAL;
+    }
+    anchor->node = node;
+    anchor->next = builder->anchors;
+    builder->anchors = anchor;
+    return WEIR_OK;
+}
+
+static enum weir_status take_alias(struct builder *builder, const yaml_event_t *event) {
+    struct weir_span name = weir_span_of_string((const char *)event->data.alias.anchor);
+    const struct anchor *anchor = builder->anchors;
+    while (anchor != NULL && !weir_span_equal(anchor->name, name))
+        anchor = anchor->next;
+    if (anchor == NULL || anchor->node->is_open || awaits_key(builder)) {
+        config__problem_at(builder->reader, place_of(event->start_mark), "the alias *%.*s %s",
+                           (int)(name.length < 60 ? name.length : 60), name.at,
+                           anchor == NULL          ? "has no anchor before it"
+                           : anchor->node->is_open ? "stands inside of its own anchor"
+                                                   : "cannot be a name");
+        return WEIR_EINVAL;
+    }
+    struct config__node *node = add_node(builder, anchor->node->shape, event->start_mark);
+    if (node == NULL)
+        return out_of_memory(builder);
+    node->is_null = anchor->node->is_null;
+    node->text = anchor->node->text;
+    node->first = anchor->node->first;
+    node->last = anchor->node->last;
+    node->count = anchor->node->count;
+    return WEIR_OK;
+}
+
+/* What `from` has and `into` has not yet goes into it. */
+static enum weir_status merge_mapping(struct builder *builder, struct config__node *into,
+                                      const struct config__node *from) {
+    for (const struct config__node *member = from->first; member != NULL; member = member->next) {
+        if (config__node_find(into, member->key) != NULL)
+            continue;
+        struct config__node *copy = weir_arena_alloc(builder->reader->arena, sizeof *copy);
+        if (copy == NULL)
+            return out_of_memory(builder);
+        if (++builder->nodes > CONFIG__MAX_NODES || into->count >= CONFIG__MAX_FOREIGN_MEMBERS) {
+            config__problem_at(builder->reader, into->place, "too much is merged into this mapping");
+            return WEIR_EINVAL;
+        }
+        *copy = *member;
+        copy->next = NULL;
+        into->last->next = copy; /* there is one at least: the merge key itself */
+        into->last = copy;
+        into->count++;
+    }
+    return WEIR_OK;
+}
+
+/* `<<: *defaults` or `<<: [*a, *b]`. The merge key stays; its reader passes over it. */
+static enum weir_status merge_keys(struct builder *builder, struct config__node *mapping) {
+    const struct config__node *merge = config__node_find(mapping, WEIR_SPAN("<<"));
+    enum weir_status status = WEIR_OK;
+    if (merge == NULL)
+        return WEIR_OK;
+    if (merge->shape == CONFIG__MAPPING)
+        return merge_mapping(builder, mapping, merge);
+    if (merge->shape == CONFIG__SEQUENCE && merge->count > CONFIG__MAX_DEPTH)
+        return refuse(builder, (yaml_mark_t){.line = merge->place.line - 1, .column = merge->place.column - 1},
+                      "more than 32 mappings in one merge key");
+    for (const struct config__node *one = merge->first; one != NULL && status == WEIR_OK; one = one->next)
+        if (one->shape == CONFIG__MAPPING)
+            status = merge_mapping(builder, mapping, one);
+    return status;
+}
+
+static enum weir_status close_collection(struct builder *builder) {
+    struct config__node *node = builder->open[--builder->depth];
+    node->is_open = false;
+    return builder->reader->is_foreign && node->shape == CONFIG__MAPPING ? merge_keys(builder, node) : WEIR_OK;
+}
+
 /* What every value may not have; WEIR_OK when it has neither. */
 static enum weir_status check_properties(struct builder *builder, const yaml_event_t *event, const void *anchor,
                                          const void *tag) {
-    if (anchor != NULL)
+    if (anchor != NULL && !builder->reader->is_foreign)
         return refuse(builder, event->start_mark, "anchors");
-    if (tag != NULL)
+    if (tag != NULL && !builder->reader->is_foreign)
         return refuse(builder, event->start_mark, "tags");
     if (++builder->nodes > CONFIG__MAX_NODES)
         return refuse(builder, event->start_mark, "more than 200000 values");
     return WEIR_OK;
 }
 
+/* The node that an event began: the newest. */
+static struct config__node *newest(const struct builder *builder, enum yaml_event_type_e type) {
+    if (type != YAML_SCALAR_EVENT)
+        return builder->open[builder->depth - 1];
+    return builder->depth > 0 ? builder->open[builder->depth - 1]->last : builder->root;
+}
+
+static enum weir_status take_value(struct builder *builder, const yaml_event_t *event, const void *anchor,
+                                   const void *tag) {
+    bool is_key = awaits_key(builder);
+    enum weir_status status = check_properties(builder, event, anchor, tag);
+    if (status != WEIR_OK)
+        return status;
+    if (event->type == YAML_SCALAR_EVENT)
+        status = take_scalar(builder, event);
+    else
+        status = open_collection(builder, event->type == YAML_SEQUENCE_START_EVENT ? CONFIG__SEQUENCE : CONFIG__MAPPING,
+                                 event->start_mark);
+    if (status == WEIR_OK && anchor != NULL && !is_key)
+        status = keep_anchor(builder, anchor, newest(builder, event->type));
+    return status;
+}
+
 static enum weir_status take_event(struct builder *builder, const yaml_event_t *event) {
-    enum weir_status status = WEIR_OK;
     switch (event->type) {
     case YAML_DOCUMENT_START_EVENT:
         if (++builder->documents > 1) {
@@ -202,18 +322,17 @@ static enum weir_status take_event(struct builder *builder, const yaml_event_t *
             return WEIR_EINVAL;
         }
         return WEIR_OK;
-    case YAML_ALIAS_EVENT: return refuse(builder, event->start_mark, "aliases");
-    case YAML_SCALAR_EVENT:
-        status = check_properties(builder, event, event->data.scalar.anchor, event->data.scalar.tag);
-        return status == WEIR_OK ? take_scalar(builder, event) : status;
+    case YAML_ALIAS_EVENT:
+        if (++builder->nodes > CONFIG__MAX_NODES || !builder->reader->is_foreign)
+            return refuse(builder, event->start_mark, "aliases");
+        return take_alias(builder, event);
+    case YAML_SCALAR_EVENT: return take_value(builder, event, event->data.scalar.anchor, event->data.scalar.tag);
     case YAML_SEQUENCE_START_EVENT:
-        status = check_properties(builder, event, event->data.sequence_start.anchor, event->data.sequence_start.tag);
-        return status == WEIR_OK ? open_collection(builder, CONFIG__SEQUENCE, event->start_mark) : status;
+        return take_value(builder, event, event->data.sequence_start.anchor, event->data.sequence_start.tag);
     case YAML_MAPPING_START_EVENT:
-        status = check_properties(builder, event, event->data.mapping_start.anchor, event->data.mapping_start.tag);
-        return status == WEIR_OK ? open_collection(builder, CONFIG__MAPPING, event->start_mark) : status;
+        return take_value(builder, event, event->data.mapping_start.anchor, event->data.mapping_start.tag);
     case YAML_SEQUENCE_END_EVENT:
-    case YAML_MAPPING_END_EVENT: builder->depth--; return WEIR_OK;
+    case YAML_MAPPING_END_EVENT: return close_collection(builder);
     case YAML_NO_EVENT:
     case YAML_STREAM_START_EVENT:
     case YAML_STREAM_END_EVENT:

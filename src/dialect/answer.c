@@ -153,14 +153,14 @@ static struct weir_span first_object(struct weir_span text) {
 
 /* From the last mention to the first: in valid JSON the quoted word and a colon can only be a member's name, for a quote inside a string is
  * escaped. Few mentions are looked at, and little behind each: what a provider sends must not keep the loop busy. */
-bool dialect__find_usage_by(struct weir_span piece, bool (*read)(struct weir_span object, struct weir_usage *usage),
+bool dialect__find_usage_by(struct weir_span piece, const char *name,
+                            bool (*read)(struct weir_span object, struct weir_usage *usage),
                             struct weir_answer *answer) {
-    static const char name[] = "\"usage\"";
     enum { USAGE_MAX_BYTES = 4096, MENTIONS = 64 };
-    size_t mentions = 0;
-    for (size_t at = piece.length; at >= sizeof name - 1 && mentions < MENTIONS; at--) {
-        size_t start = at - (sizeof name - 1);
-        if (piece.at[start] != '"' || memcmp(piece.at + start, name, sizeof name - 1) != 0)
+    size_t mentions = 0, name_length = strlen(name);
+    for (size_t at = piece.length; at >= name_length && mentions < MENTIONS; at--) {
+        size_t start = at - name_length;
+        if (piece.at[start] != '"' || memcmp(piece.at + start, name, name_length) != 0)
             continue;
         mentions++;
         size_t value = at;
@@ -179,7 +179,7 @@ bool dialect__find_usage_by(struct weir_span piece, bool (*read)(struct weir_spa
 }
 
 bool dialect__find_usage(struct weir_span piece, struct weir_answer *answer) {
-    return dialect__find_usage_by(piece, dialect__read_usage, answer);
+    return dialect__find_usage_by(piece, "\"usage\"", dialect__read_usage, answer);
 }
 
 /* --- answers --- */

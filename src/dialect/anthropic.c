@@ -179,7 +179,7 @@ static enum weir_status read_answer(struct weir_span body, struct weir_answer *a
 }
 
 static bool find_usage(struct weir_span piece, struct weir_answer *answer) {
-    return dialect__find_usage_by(piece, dialect__read_anthropic_usage, answer);
+    return dialect__find_usage_by(piece, "\"usage\"", dialect__read_anthropic_usage, answer);
 }
 
 static enum weir_status edit_answer(struct weir_arena *arena, const struct weir_answer *answer,

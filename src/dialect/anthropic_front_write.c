@@ -101,23 +101,12 @@ static void write_thinking(struct weir_json_writer *writer, const struct weir_pa
     weir_json_write_end(writer);
 }
 
-/* The input of a call has to be an object; what is none (free text, or what a model has made up) stands in one. */
-static void write_input(struct weir_json_writer *writer, struct weir_span arguments) {
-    struct weir_span json = weir_span_trim(weir_is_said(arguments) ? arguments : WEIR_SPAN("{}"));
-    weir_json_write_name(writer, "input");
-    bool is_object = json.length > 0 && json.at[0] == '{';
-    weir_json_write_raw(writer, is_object ? WEIR_SPAN("") : WEIR_SPAN("{\"input\":"));
-    weir_json_append_compact(writer->out, json);
-    if (!is_object)
-        weir_buffer_append_byte(writer->out, '}');
-}
-
 static void write_call(struct weir_json_writer *writer, struct weir_exchange *exchange, const struct weir_part *part) {
     weir_json_write_object(writer);
     weir_json_member_text(writer, "type", "tool_use");
     dialect__member_wire(writer, "id", dialect__seal_id(exchange, part->id, &part->signature));
     dialect__member_wire(writer, "name", weir_is_said(part->name) ? part->name : WEIR_SPAN(""));
-    write_input(writer, part->arguments);
+    dialect__write_anthropic_input(writer, part->arguments);
     weir_json_write_end(writer);
 }
 

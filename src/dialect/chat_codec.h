@@ -9,6 +9,8 @@ enum weir_status dialect__chat_read_prompt(struct weir_exchange *exchange, const
 
 /* A `stop`: a string or an array of them. */
 enum weir_status dialect__read_stop(struct dialect__reading *reading, const struct weir_json_node *stop);
+/* The list of functions, as ollama has it, too. */
+enum weir_status dialect__read_chat_tools(struct dialect__reading *reading, const struct weir_json_node *tools);
 /* "stop", "length", …; the value of finish_reason. */
 const char *dialect__chat_finish_name(enum weir_finish finish);
 /* {"prompt_tokens":…}; used_cu_milli below 0 is not told. */

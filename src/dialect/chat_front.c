@@ -321,7 +321,7 @@ static enum weir_status read_function(struct dialect__reading *reading, const st
                               dialect__path(reading, "%s.description", path), &tool->description);
 }
 
-static enum weir_status read_tools(struct dialect__reading *reading, const struct weir_json_node *tools) {
+enum weir_status dialect__read_chat_tools(struct dialect__reading *reading, const struct weir_json_node *tools) {
     unsigned index = 0;
     if (tools->kind != WEIR_JSON_ARRAY)
         return dialect__must_be(reading, "tools", "an array", tools);
@@ -551,7 +551,7 @@ static const struct dialect__member members[] = {
     ROW("modalities", MODALITIES, forget_text),
     ROW("audio", AUDIO, NULL),
     ROW("prediction", PREDICTION, NULL),
-    ROW("tools", TOOLS, read_tools),
+    ROW("tools", TOOLS, dialect__read_chat_tools),
     ROW("functions", TOOLS, read_functions),
     ROW("tool_choice", TOOL_CHOICE, read_choice),
     ROW("function_call", TOOL_CHOICE, read_choice),

@@ -31,7 +31,9 @@ struct weir_exchange {
     const char *output_limit_member; /* of chat completions: "max_tokens", "max_completion_tokens" */
     bool takes_stream_options;
     void *front_memory; /* what the front's reader leaves for its own writers; in the arena */
+    void *back_memory;  /* what the back's writer leaves for its own readers; in the arena */
     /* what came of it */
+    enum weir_dialect_kind front;             /* by weir_check_parameters */
     struct weir_name *ignored, *last_ignored; /* parameters, as the front calls them */
     /* what the front's stream has told, for an error event behind it; where its events have such things */
     struct weir_span front_answer_id;

@@ -204,7 +204,7 @@ struct weir_reply {
 /* --- streams --- */
 
 enum weir_delta_kind {
-    WEIR_DELTA_BEGIN,      /* id, model; first, once */
+    WEIR_DELTA_BEGIN,      /* id, model; first, once. `usage`: what had been used by then, where that is told */
     WEIR_DELTA_PART_BEGIN, /* choice, part, part_kind; id and name of a call */
     WEIR_DELTA_TEXT, /* choice, part: a piece of the part's text, or of a call's arguments (a wire text, too: of the JSON that they are) */
     WEIR_DELTA_SIGNATURE, /* choice, part */

@@ -86,8 +86,9 @@ enum weir_status dialect__scan_answer(struct weir_span body, const char *more_pa
 /* As the functions of struct weir_format that they are for: answers with an id and a usage at their top. */
 enum weir_status dialect__read_answer(struct weir_span body, struct weir_answer *answer);
 bool dialect__find_usage(struct weir_span piece, struct weir_answer *answer);
-/* The same with a reader of another family's usage objects. */
-bool dialect__find_usage_by(struct weir_span piece, bool (*read)(struct weir_span object, struct weir_usage *usage),
+/* The same with a reader of another family's usage objects, and the member's name in its quotes. */
+bool dialect__find_usage_by(struct weir_span piece, const char *name,
+                            bool (*read)(struct weir_span object, struct weir_usage *usage),
                             struct weir_answer *answer);
 /* With estimated figures in a usage object of its own where there is none ... */
 enum weir_status dialect__edit_estimated_answer(struct weir_arena *arena, const struct weir_answer *answer,

@@ -47,6 +47,7 @@ enum weir_status weir_check_parameters(struct weir_exchange *exchange, enum weir
                                        const struct weir_name *unknown, bool strict,
                                        struct weir_call_problem *problem) {
     exchange->ignored = exchange->last_ignored = NULL;
+    exchange->front = front;
     for (size_t i = 0; i < WEIR_PARAMETER_COUNT; i++) {
         enum weir_treatment treatment = rows[i].treatment[back];
         const char *called = rows[i].called[front] != NULL ? rows[i].called[front] : rows[i].name;

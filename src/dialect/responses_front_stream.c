@@ -52,6 +52,7 @@ static void begin_event(struct stream *stream, struct weir_json_writer *writer, 
     weir_json_write_object(writer);
     weir_json_member_text(writer, "type", type);
     weir_json_member_int64(writer, "sequence_number", stream->sequence++);
+    stream->exchange->front_sequence = stream->sequence;
 }
 
 static void end_event(struct weir_json_writer *writer) {
@@ -296,6 +297,8 @@ static void begin(struct stream *stream, struct weir_buffer *out) {
     if (stream->begun)
         return;
     stream->begun = true;
+    char *id = weir_arena_format(stream->exchange->arena, "resp_%.*s", WEIR_SPAN_PRINT(stream->exchange->seed));
+    stream->exchange->front_answer_id = weir_span_of_string(id);
     tell_response(stream, "response.created", out);
     tell_response(stream, "response.in_progress", out);
 }

@@ -60,6 +60,22 @@ static const char inference[] = "inference", billing[] = "billing", admin[] = "a
      .capability = row_capability,                                          \
      .answer = function,                                                    \
      ##__VA_ARGS__},
+/* What Google's clients ask of a model, below one version. */
+#define GEMINI(version, ...)                                                                                           \
+    MAKES("generate_content", version "/models/*:generateContent", generate_content, BODY_JSON,                        \
+          .dialect = WEIR_DIALECT_GEMINI, ##__VA_ARGS__)                                                               \
+    MAKES("generate_content", version "/models/*:streamGenerateContent", generate_content, BODY_JSON,                  \
+          .dialect = WEIR_DIALECT_GEMINI, .streams = true, ##__VA_ARGS__)                                              \
+    MAKES("generate_content", version "/tunedModels/*:generateContent", generate_content, BODY_JSON,                   \
+          .dialect = WEIR_DIALECT_GEMINI, ##__VA_ARGS__)                                                               \
+    MAKES("generate_content", version "/tunedModels/*:streamGenerateContent", generate_content, BODY_JSON,             \
+          .dialect = WEIR_DIALECT_GEMINI, .streams = true, ##__VA_ARGS__)                                              \
+    MAKES("gemini.count_tokens", version "/models/*:countTokens", count_tokens_gemini, BODY_JSON,                      \
+          .dialect = WEIR_DIALECT_GEMINI, .is_free = true, ##__VA_ARGS__)                                              \
+    MAKES("embed_content", version "/models/*:embedContent", embed_content, BODY_JSON, .dialect = WEIR_DIALECT_GEMINI, \
+          ##__VA_ARGS__)                                                                                               \
+    MAKES("batch_embed_contents", version "/models/*:batchEmbedContents", batch_embed_contents, BODY_JSON,             \
+          .dialect = WEIR_DIALECT_GEMINI, ##__VA_ARGS__)
 /* Money and plans: answered here, for keys whose rules say so in words. */
 #define BILLING(row_name, row_method, row_path, row_bodies, function) \
     {.name = row_name,                                                \

@@ -57,6 +57,8 @@ static void take(void *context, const struct weir_delta *delta) {
     }
     if (delta->kind == WEIR_DELTA_TEXT && delta->text.length > 0)
         relay->content_events++;
+    if (delta->kind == WEIR_DELTA_BEGIN)
+        relay->begun_usage = delta->usage;
     if (delta->kind == WEIR_DELTA_USAGE || delta->kind == WEIR_DELTA_FINISH)
         note_end(request, delta);
     request->format->front->write_delta(translation->front_stream, delta, &relay->out);

@@ -14,6 +14,7 @@ int main__requests(int argc, char **argv);
 int main__audit(int argc, char **argv);
 int main__config(int argc, char **argv);
 int main__prices(int argc, char **argv);
+int main__import(int argc, char **argv);
 int main__metrics(int argc, char **argv);
 int main__secrets(int argc, char **argv);
 int main__backup(int argc, char **argv);

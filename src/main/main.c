@@ -29,6 +29,7 @@ static const struct {
     {"store", main__store, "what the database is; migrate its tables"},
     {"audit", main__audit, "verify, list and export the audit trail"},
     {"config", main__config, "check a settings file; explain settings"},
+    {"import", main__import, "take over another gateway's settings"},
     {"prices", main__prices, "import a price map; list prices"},
     {"sim", weir_sim_main, "run the provider simulator"},
     {"metrics", main__metrics, "describe the metrics"},

@@ -136,7 +136,7 @@ static size_t add_simulator(struct weir_arena *arena, struct main__settings *set
     static const struct weir_span headers[] = {{"x-sim-fault", 11},      {"x-sim-ttft", 10},  {"x-sim-rate", 10},
                                                {"x-sim-tokens", 12},     {"x-sim-echo", 10},  {"x-sim-crlf", 10},
                                                {"x-sim-comments", 14},   {"x-sim-split", 11}, {"x-sim-multiline", 15},
-                                               {"x-sim-sequential", 16}, {"x-sim-bytes", 11}};
+                                               {"x-sim-sequential", 16}, {"x-sim-bytes", 11}, {"x-sim-script", 12}};
     struct weir_model_settings *models = weir_arena_array(arena, 3, sizeof *models);
     struct weir_target_settings *targets = weir_arena_array(arena, 3, sizeof *targets);
     if (models == NULL || targets == NULL)
@@ -268,12 +268,12 @@ static enum weir_status load_prices(const struct main__settings *settings, struc
     struct weir_error error = {.text = ""};
     enum weir_status status;
     struct weir_arena *arena = NULL;
-    if (settings->general.prices_file.length == 0) {
+    if (settings->prices_file[0] == '\0') {
         status = weir_prices_builtin(prices, &error);
     } else {
         struct weir_span text = WEIR_SPAN("");
         arena = weir_arena_new(0, 2 * WEIR_MAX_CONFIG_BYTES);
-        status = arena == NULL ? WEIR_ENOMEM : weir_config_load(arena, settings->general.prices_file.at, &text, &error);
+        status = arena == NULL ? WEIR_ENOMEM : weir_config_load(arena, settings->prices_file, &text, &error);
         if (status == WEIR_OK)
             status = weir_prices_read(text, prices, &error);
         weir_arena_free(&arena);

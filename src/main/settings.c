@@ -36,7 +36,8 @@ static const struct weir_option general_rows[] = {
      .offset = GENERAL(prices_file),
      .environment = "WEIR_PRICES_FILE",
      .live = true,
-     .prose = "A price file to use instead of the built-in one (see `weir prices import`)."},
+     .prose =
+         "A price file to use instead of the built-in one (see `weir prices import`). A relative path counts from the folder of the settings file."},
     {.name = "log_level",
      .kind = WEIR_OPTION_CHOICE,
      .offset = GENERAL(log_level),
@@ -361,9 +362,14 @@ static enum weir_status read_text(struct weir_arena *arena, const char *path, st
     settings->data_dir = data_dir(arena, settings->general.data_dir, path);
     settings->backup_dir = settings->backup.directory.length > 0 ? data_dir(arena, settings->backup.directory, path)
                                                                  : "";
-    return !is_good                                                                                    ? WEIR_EINVAL
-           : settings->data_dir == NULL || settings->backup_dir == NULL || settings->file_name == NULL ? WEIR_ENOMEM
-                                                                                                       : WEIR_OK;
+    settings->prices_file = settings->general.prices_file.length > 0
+                                ? data_dir(arena, settings->general.prices_file, path)
+                                : "";
+    return !is_good ? WEIR_EINVAL
+           : settings->data_dir == NULL || settings->backup_dir == NULL || settings->prices_file == NULL ||
+                   settings->file_name == NULL
+               ? WEIR_ENOMEM
+               : WEIR_OK;
 }
 
 static enum weir_status load(struct weir_arena *arena, const char *path, bool with_checks,

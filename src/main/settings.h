@@ -89,6 +89,7 @@ struct main__settings {
     const char *environment;  /* "dev", "stage", "prod" */
     const char *data_dir;     /* relative ones are below the file's folder */
     const char *backup_dir;   /* the same; "": none */
+    const char *prices_file;  /* with the settings file's folder; \"\": the built-in one */
     bool catalog_is_implicit; /* no providers were configured */
     bool without_store;       /* secrets of the store are taken as being there (`weir config check`) */
     struct weir_span text;    /* of the file, in the arena, and */

@@ -66,6 +66,8 @@ bool sim__response_check_items(struct sim_task *task);
 bool sim__response_describe(struct sim_task *task, struct weir_buffer *notes);
 /* The encrypted content of the reasoning item with that id; NULL: no memory. */
 const char *sim__response_encrypt(struct weir_arena *arena, struct weir_span id, uint64_t seed);
+/* What a content that was not made by sim__response_encrypt is remembered by (sim__memory_keep). */
+uint64_t sim__response_encrypted_hash(struct weir_span content);
 /* responses_output.c: decides the items, and counts them in task->usage. False: no memory. */
 bool sim__response_make_output(struct sim_deciding *deciding);
 

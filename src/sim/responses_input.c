@@ -31,9 +31,16 @@ const char *sim__response_encrypt(struct weir_arena *arena, struct weir_span id,
                              (unsigned long long)seal_of(seed, id_hash));
 }
 
+uint64_t sim__response_encrypted_hash(struct weir_span content) {
+    return sim__hash(2, content);
+}
+
 /* NULL where it was made here, and for the item with this id, which need not be told. */
-static const char *problem_of(struct weir_span content, yyjson_val *id) {
+static const char *problem_of(const struct sim_task *task, struct weir_span content, yyjson_val *id) {
     unsigned char bytes[SEALED_BYTES];
+    if (sim__memory_has(task->memory, sim__response_encrypted_hash(content))) {
+        return NULL;
+    }
     if (!weir_span_starts_with(content, sealed_start) ||
         weir_hex_parse(weir_span_from(content, sealed_start.length), bytes, sizeof bytes) != WEIR_OK ||
         read_word(bytes + 16) != seal_of(read_word(bytes), read_word(bytes + 8))) {
@@ -73,7 +80,7 @@ static bool check_reasoning(struct sim_task *task, yyjson_val *item, yyjson_val 
     }
     if (yyjson_is_str(encrypted)) {
         struct weir_span content = sim__input_text(encrypted);
-        const char *problem = problem_of(content, id);
+        const char *problem = problem_of(task, content, id);
         if (problem != NULL) {
             sim__refuse(&task->refusal, 400, NULL, "invalid_encrypted_content",
                         "The encrypted content %.*s... could not be verified. Reason: %s",

@@ -231,6 +231,17 @@ static bool keep_text(struct sim_deciding *deciding, const struct sim_text *from
     return keep(deciding, from->bytes, &bytes) && sim__text_pieces(deciding->arena, bytes, text) == WEIR_OK;
 }
 
+/* What a script gives as a signature, or as what is hidden, is the encrypted content, and is known again when it comes back. */
+static bool keep_signature(struct sim_deciding *deciding, const struct sim_block *block, struct sim_item *item) {
+    struct weir_span content = block->kind == SIM_BLOCK_REDACTED ? block->text.bytes : block->signature;
+    if (weir_span_is_empty(content)) {
+        return encrypt(deciding, item);
+    }
+    sim__memory_keep(deciding->task->memory, sim__response_encrypted_hash(content));
+    item->encrypted = weir_arena_string(deciding->arena, content);
+    return item->encrypted != NULL;
+}
+
 static bool add_scripted(struct sim_deciding *deciding, const struct sim_block *block) {
     static const struct {
         enum sim_item_kind kind;
@@ -250,7 +261,7 @@ static bool add_scripted(struct sim_deciding *deciding, const struct sim_block *
     if (item->kind == SIM_ITEM_REASONING) {
         item->weight = 0;
         item->other_tokens = (int64_t)block->text.count;
-        return encrypt(deciding, item);
+        return keep_signature(deciding, block, item);
     }
     return true;
 }

@@ -35,8 +35,13 @@ static void write_reasoning(const struct sim_item *item, bool done, struct weir_
     weir_buffer_append_byte(out, ']');
     if (item->encrypted != NULL) {
         /* While it is made it is not whole yet, and said to be so. */
-        weir_buffer_printf(out, ",\"encrypted_content\":\"%.*s\"", done ? (int)strlen(item->encrypted) : 8,
-                           item->encrypted);
+        struct weir_span content = weir_span_of_string(item->encrypted);
+        weir_buffer_append(out, WEIR_SPAN(",\"encrypted_content\":"));
+        size_t shown = done || content.length < 8 ? content.length : 8;
+        while (shown < content.length && ((unsigned char)content.at[shown] & 0xc0U) == 0x80U) {
+            shown++; /* within a character of several bytes */
+        }
+        weir_json_append_string(out, weir_span_first(content, shown));
     }
 }
 

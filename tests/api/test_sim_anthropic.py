@@ -272,7 +272,7 @@ def test_thinking_between_tools(client):
 # --- what comes with a prompt ---
 
 def note(kind, form, data, name=""):
-    return f"[{kind}: {form}, {len(data)} bytes, crc32 {zlib.crc32(data):08x}{', named ' + name if name else ''}] "
+    return f"[{kind} {form} {len(data)} bytes crc32 {zlib.crc32(data):08x}{' named ' + name if name else ''}] "
 
 
 def test_pictures_and_documents_are_described(client):
@@ -282,14 +282,14 @@ def test_pictures_and_documents_are_described(client):
              "source": {"type": "base64", "media_type": "application/pdf", "data": base64.b64encode(b"%PDF-1.4 x").decode()}}
     plain = {"type": "document", "source": {"type": "text", "media_type": "text/plain", "data": "grüße"}}
     answer = ask(client, messages=[{"role": "user", "content": [picture, {"type": "text", "text": "What?"}, linked, paper, plain]}])
-    expected = (note("image", "png", PNG) + "[image: at https://example.com/a.png] "
-                + note("document", "pdf", b"%PDF-1.4 x", "T") + note("document", "text", "grüße".encode()))
+    expected = (note("image", "image/png", PNG) + "[image url https://example.com/a.png] "
+                + note("file", "application/pdf", b"%PDF-1.4 x", "T") + note("file", "text/plain", "grüße".encode()))
     assert answer.content[0].text.startswith(expected)
     assert len(answer.content[0].text[len(expected):].split()) == 16
     inner = ask(client, messages=[
         *HELLO, {"role": "assistant", "content": [{"type": "tool_use", "id": "t1", "name": "look", "input": {}}]},
         {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "t1", "content": [picture]}]}])
-    assert inner.content[0].text.startswith(note("image", "png", PNG))
+    assert inner.content[0].text.startswith(note("image", "image/png", PNG))
 
 
 def test_prompt_cache(client, sim):
@@ -556,7 +556,7 @@ def test_files(client, sim):
     assert client.files.retrieve_metadata(made.id).filename == "a.png"
     assert client.files.download(made.id).read() == PNG
     shown = ask(client, messages=[{"role": "user", "content": [{"type": "image", "source": {"type": "file", "file_id": made.id}}]}])
-    assert shown.content[0].text.startswith(note("image", "png", PNG, "a.png"))
+    assert shown.content[0].text.startswith(note("image", "image/png", PNG, "a.png"))
     assert client.files.delete(made.id).type == "file_deleted"
     with pytest.raises(anthropic.NotFoundError):
         client.files.retrieve_metadata(made.id)

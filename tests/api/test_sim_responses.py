@@ -83,6 +83,16 @@ def test_streamed_reasoning(client):
     assert events[-1].response.usage.output_tokens_details.reasoning_tokens >= 8
 
 
+def test_scripted_reasoning_comes_back(client):
+    blocks = [{"thinking": "Hm.", "signature": "a \"signature\" of its own"}, {"redacted": "hidden"}, {"text": "Yes."}]
+    first = client.responses.create(model="m", input=[USER], extra_headers={"x-sim-script": json.dumps(blocks)})
+    assert [item.encrypted_content for item in first.output[:2]] == ['a "signature" of its own', "hidden"]
+    assert client.responses.create(model="m", input=[USER, *told(first), USER]).output_text
+    changed = told(first)
+    changed[1]["encrypted_content"] = "hiddem"
+    refused(client, [USER, *changed, USER], "invalid_encrypted_content", "could not be decrypted or parsed", "m")
+
+
 # --- tools ---
 
 def test_custom_tool(client):

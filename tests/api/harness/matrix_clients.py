@@ -50,14 +50,14 @@ BY_NAME = {client.name: client for client in CLIENTS}
 # --- why an answer ended ---
 
 FINISH = {
-    "openai": {"stop": "stop", "sequence": "stop", "length": "length", "tools": "tool_calls", "filter": "content_filter"},
+    "openai": {"stop": "stop", "sequence": "stop", "length": "length", "tools": "tool_calls", "filter": ("content_filter", "stop")},
     # The status is incomplete only where something was cut off; a refusal is a whole answer.
     "responses": {"stop": "completed", "sequence": "completed", "length": "incomplete: max_output_tokens", "tools": "completed",
                   "filter": ("completed", "incomplete: content_filter")},
     "anthropic": {"stop": "end_turn", "sequence": ("stop_sequence", "end_turn"), "length": "max_tokens", "tools": "tool_use", "filter": "refusal"},
     "gemini": {"stop": "STOP", "sequence": "STOP", "length": "MAX_TOKENS", "tools": "STOP", "filter": "SAFETY"},
     "ollama": {"stop": "stop", "sequence": "stop", "length": "length", "tools": "stop", "filter": "stop"},
-    "ai": {"stop": "stop", "sequence": "stop", "length": "length", "tools": "tool-calls", "filter": "content-filter"},
+    "ai": {"stop": "stop", "sequence": "stop", "length": "length", "tools": "tool-calls", "filter": ("content-filter", "stop")},
 }
 
 
@@ -109,7 +109,7 @@ USAGE = {
 }
 # Which of the five figures an API has at all, and which of them a package tells of its own API.
 KNOWS = {"openai": (1, 1, 1, 1, 1), "responses": (1, 1, 1, 1, 1), "anthropic": (1, 1, 1, 1, 1), "gemini": (1, 1, 0, 1, 1), "ollama": (1, 0, 0, 1, 0)}
-TELLS = {}
+TELLS = {"ai-compatible": (1, 1, 0, 1, 1)}
 # It adds up the usages of a stream's chunks, of which each is the whole so far.
 MISCOUNTS_STREAMS = ("langchain-google",)
 

@@ -15,7 +15,19 @@ class Gap:
     fronts: tuple = ()     # the clients' dialects, or their names; nothing: all
 
 
-GAPS = []
+GAPS = [
+    Gap(("thinking_stream",), ("openai",), "Chat completions tell how many tokens were thought, and nothing of the thoughts.", differs=("reasoning",),
+        fronts=("openai", "responses", "anthropic", "gemini", "ollama")),
+    Gap(("stop",), ("responses",), "Responses know no stop sequences: the parameter is left out, and named in `x-weir-ignored-params`.", differs=("stop",),
+        fronts=("openai", "anthropic", "gemini", "ollama")),
+    Gap(("image_url",), ("ollama",), "Ollama takes pictures in the request alone, and weir fetches nothing on a client's behalf.", refused=True),
+    Gap(("document",), ("ollama",), "Ollama takes no documents.", refused=True),
+    Gap(("embeddings",), ("anthropic",), "Anthropic has no embeddings.", refused=True),
+    Gap(("no_tool", "forced_tool"), ("ollama",), "Ollama lets nobody choose the tool.", differs=("choice", "tools")),
+]
+
+# Translations that are being built: (front, back) of which not every case is as it must be. A pair leaves this list when it is.
+PENDING = {(front, back) for front in BACKS for back in BACKS}
 
 
 def gap_of(client, back, case):

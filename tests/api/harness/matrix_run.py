@@ -12,7 +12,7 @@ from .arrived import arrived
 from .clients import FOLDER, ROOT, node_program
 from .matrix_cases import CASES, MATERIAL
 from .matrix_clients import BACKS
-from .processes import Gateway, Simulator, clean_environment
+from .processes import Gateway, Simulator, clean_environment, default_settings
 from .vendor_types import problems
 from .waiting import SCALE
 
@@ -20,7 +20,7 @@ MARK = re.compile(r"\s*\[([a-z-]+)/([a-z]+)/([a-z_]+)\] ?")
 KINDS = {"plain": "sim-small", "reasoner": "sim-reasoner", "cached": "sim-reasoner-cached", "embedding": "sim-embedding"}
 FORWARDED = ["x-sim-script", "x-sim-fault", "x-sim-split"]
 # Where each API stands in the simulator.
-PATHS = {"openai": "/v1", "responses": "/v1", "anthropic": "", "gemini": "/v1beta", "ollama": ""}
+PATHS = {"openai": "/v1", "responses": "/v1", "anthropic": "/v1", "gemini": "/v1beta", "ollama": ""}
 
 
 @dataclasses.dataclass
@@ -61,8 +61,7 @@ class Lane:
             self.gateway = Gateway(binary, folder / "weir", self.settings()).start()
 
     def settings(self):
-        from .processes import default_settings
-        providers = [{"name": back, "dialect": back, "base_url": f"http://{sim.address}{PATHS[back]}", "api_key": "sim-key",
+        providers = [{"name": back, "dialect": back, "speaks": [back], "base_url": f"http://{sim.address}{PATHS[back]}", "api_key": "sim-key",
                       "forward_headers": FORWARDED} for back, sim in self.sims.items()]
         models = [{"name": f"via-{back}" + ("" if kind == "plain" else f"-{kind}"), "targets": [{"provider": back, "model": model}]}
                   for back in BACKS for kind, model in KINDS.items()]

@@ -147,6 +147,7 @@ REQUESTS = {
     "openai": {"/v1/chat/completions": typed_dict(openai.types.chat.completion_create_params.CompletionCreateParams),
                "/v1/embeddings": typed_dict(openai.types.embedding_create_params.EmbeddingCreateParams)},
     "responses": {"/v1/responses": typed_dict(openai.types.responses.response_create_params.ResponseCreateParams),
+                  "/v1/embeddings": typed_dict(openai.types.embedding_create_params.EmbeddingCreateParams),
                   "/v1/responses/input_tokens": typed_dict(openai.types.responses.input_token_count_params.InputTokenCountParams)},
     "anthropic": {"/v1/messages": typed_dict(anthropic.types.message_create_params.MessageCreateParams),
                   "/v1/messages/count_tokens": typed_dict(anthropic.types.message_count_tokens_params.MessageCountTokensParams)},
