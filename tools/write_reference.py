@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""Writes what docs/reference takes from the sources: errors.md from the table of reasons, operations.md from the operator plane's operations, and the
-help texts in command-line.md.
+"""Writes what docs/reference takes from the sources: errors.md from the table of reasons, operations.md from the operator plane's operations,
+parameters.md from the table of parameters, and the help texts in command-line.md.
 
     tools/write_reference.py [--check]       --check writes nothing and fails where a page is not in step
 
@@ -132,8 +132,50 @@ def operations_page():
     return reference.page(found, known)
 
 
+DIALECTS = ["openai", "responses", "anthropic", "gemini", "ollama"]
+PARAMETERS_HEAD = """# Parameters between dialects
+
+Generated from `src/dialect/parameters.def`; do not edit.
+
+Between a client and a provider of the same dialect everything goes through as it is, also what nobody here knows. Between two dialects a parameter is, by
+the dialect of the **provider**:
+
+- **honoured**: it has the same (✓)
+- **mapped**: it has something close, to which it is turned (≈)
+- **ignored**: it has no such thing, and the answer is one without. The answer says so in `x-weir-ignored-params`, which has the client's names; where `strict_params`
+  is set, or the request has `x-weir-strict-params: true`, it is refused instead (–)
+- **refused**: the answer would not be what was asked for: 400 `parameter_unsupported`, which names it, unless another target of the model can (✗)
+
+The first of each pair is what clients of that dialect call it. What clients send besides, which no row has, is ignored in the same way. `GET /api/v1/dialects` on the operator
+plane gives this table as JSON.
+"""
+
+
+def parameters_page():
+    signs = {"HONOURED": "✓", "MAPPED": "≈", "IGNORED": "–", "REFUSED": "✗"}
+    lines, last = [PARAMETERS_HEAD.rstrip("\n")], None
+    head = ["| parameter | " + " | ".join(DIALECTS) + " |", "|---" * (len(DIALECTS) + 1) + "|"]
+    group, fields = "What is asked", None
+    for kind, value in tokens((ROOT / "src/dialect/parameters.def").read_text()):
+        if kind == "group":
+            group = value
+        elif fields is None:
+            fields = [] if (kind, value) == ("mark", "(") else None
+        elif kind in ("string", "word"):
+            fields.append(f"`{value}`" if kind == "string" else "" if value == "NULL" else value)
+        elif value == ")":
+            if group != last:
+                lines += ["", f"## {group[:1].upper()}{group[1:]}", "", *head]
+                last = group
+            pairs = [f"{fields[i]} {signs[fields[i + 1]]}".strip() for i in range(1, len(fields), 2)]
+            lines.append(f"| {fields[0].lower().replace('_', ' ')} | " + " | ".join(pairs) + " |")
+            fields = None
+    return "\n".join(lines) + "\n"
+
+
 def main():
-    pages = {ROOT / "docs/reference/errors.md": errors_page(), ROOT / "docs/reference/operations.md": operations_page()}
+    pages = {ROOT / "docs/reference/errors.md": errors_page(), ROOT / "docs/reference/operations.md": operations_page(),
+             ROOT / "docs/reference/parameters.md": parameters_page()}
     binary = program()
     if binary is None:
         print("write_reference: the program is not built: help texts are not compared")

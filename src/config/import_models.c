@@ -170,11 +170,6 @@ static struct weir_span cut(struct weir_span text, size_t length) {
     return weir_span_first(text, length < text.length ? length : text.length);
 }
 
-static struct weir_span without_ending(struct weir_span text, const char *ending) {
-    struct weir_span end = weir_span_of_string(ending);
-    return weir_span_ends_with(text, end) ? weir_span_first(text, text.length - end.length) : text;
-}
-
 static struct weir_span trimmed(struct weir_span url) {
     while (url.length > 0 && url.at[url.length - 1] == '/')
         url.length--;
@@ -187,10 +182,17 @@ static struct weir_span origin(struct weir_span url) {
     return cut(url, scheme + weir_span_index(weir_span_from(url, scheme), '/'));
 }
 
+/* Of the path alone: "http://v1" ends in "/v1", too. */
+static struct weir_span without_ending(struct weir_span url, const char *ending) {
+    struct weir_span end = weir_span_of_string(ending);
+    bool has = weir_span_ends_with(url, end) && url.length - end.length >= origin(url).length;
+    return has ? weir_span_first(url, url.length - end.length) : url;
+}
+
 /* What is written of an address never holds a credential. */
 static const char *unusable(struct weir_span url) {
     bool http = weir_span_starts_with(url, WEIR_SPAN("http://")) || weir_span_starts_with(url, WEIR_SPAN("https://"));
-    if (!http || origin(url).length <= 8)
+    if (!http || weir_span_ends_with(origin(url), WEIR_SPAN("//")))
         return "its api_base is no http or https address";
     if (weir_span_index(origin(url), '@') < origin(url).length)
         return "its api_base holds a name or password, which a base URL of weir's has not: use api_key";
@@ -502,6 +504,16 @@ static void add_target(struct import__state *state, struct deployment *deploymen
 
 /* --- prices --- */
 
+/* "_above_200k_tokens" */
+static bool is_threshold(struct weir_span ending) {
+    const struct weir_span before = WEIR_SPAN("_above_"), after = WEIR_SPAN("k_tokens");
+    uint64_t thousands;
+    return ending.length > before.length + after.length && weir_span_starts_with(ending, before) &&
+           weir_span_ends_with(ending, after) &&
+           weir_span_to_uint64(weir_span_of(ending.at + before.length, ending.length - before.length - after.length),
+                               &thousands) == WEIR_OK;
+}
+
 static bool is_price(struct weir_span name) {
     static const char *const prices[] = {"input_cost_per_token",
                                          "output_cost_per_token",
@@ -523,8 +535,7 @@ static bool is_price(struct weir_span name) {
         struct weir_span price = weir_span_of_string(prices[i]);
         if (weir_span_equal(name, price))
             return true;
-        if (weir_span_starts_with(name, price) && weir_span_ends_with(name, WEIR_SPAN("k_tokens")) &&
-            weir_span_starts_with(weir_span_from(name, price.length), WEIR_SPAN("_above_")))
+        if (weir_span_starts_with(name, price) && is_threshold(weir_span_from(name, price.length)))
             return true;
     }
     return false;
@@ -543,8 +554,9 @@ static bool append_number(struct import__state *state, struct weir_buffer *out, 
     struct weir_span number;
     if (!import__number(state, member, &number) || number.at[0] == '-')
         return false;
-    weir_buffer_printf(out, "%s\"%.*s\": %.*s", out->length > 0 ? ", " : "", WEIR_SPAN_PRINT(member->key),
-                       WEIR_SPAN_PRINT(number));
+    weir_buffer_append(out, out->length > 0 ? WEIR_SPAN(", ") : WEIR_SPAN(""));
+    weir_json_append_string(out, member->key);
+    weir_buffer_printf(out, ": %.*s", WEIR_SPAN_PRINT(number));
     return true;
 }
 

@@ -153,7 +153,9 @@ struct weir_error_answer {
     struct weir_span roles;               /* whose it is, a line each; empty without */
     /* within a stream: what its events have told */
     struct weir_span answer_id;
-    int64_t sequence; /* of the next event */
+    int64_t sequence;             /* of the next event */
+    struct weir_span asked_model; /* as the client has named it */
+    int64_t asked_utc_us;
 };
 
 struct weir_front; /* codec.h */

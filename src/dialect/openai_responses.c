@@ -113,7 +113,8 @@ static void read_event(const struct weir_sse_event *sse, struct weir_event *even
     }
 }
 
-/* A client that waits for one of the last events gets one: silence would be a success to some and a reason to try for ever to others. */
+/* A client that waits for one of the last events gets one: silence would be a success to some and a reason to try for ever to others. The response in it has every
+ * member that the vendor's types require; what was asked for is not repeated. */
 static void write_error_event(struct weir_buffer *out, const struct weir_error_answer *error) {
     struct weir_json_writer writer;
     weir_buffer_append(out, WEIR_SPAN("event: response.failed\ndata: "));
@@ -125,6 +126,8 @@ static void write_error_event(struct weir_buffer *out, const struct weir_error_a
     weir_json_write_object(&writer);
     weir_json_member_string(&writer, "id", error->answer_id);
     weir_json_member_text(&writer, "object", "response");
+    weir_json_member_int64(&writer, "created_at", error->asked_utc_us / 1000000);
+    weir_json_member_string(&writer, "model", error->asked_model);
     weir_json_member_text(&writer, "status", "failed");
     weir_json_write_name(&writer, "error");
     weir_json_write_object(&writer);
@@ -134,6 +137,11 @@ static void write_error_event(struct weir_buffer *out, const struct weir_error_a
     weir_json_write_name(&writer, "output");
     weir_json_write_array(&writer);
     weir_json_write_end(&writer);
+    weir_json_write_name(&writer, "tools");
+    weir_json_write_array(&writer);
+    weir_json_write_end(&writer);
+    weir_json_member_text(&writer, "tool_choice", "auto");
+    weir_json_member_bool(&writer, "parallel_tool_calls", true);
     weir_json_write_end(&writer);
     dialect__write_code(&writer, error);
     weir_json_member_string(&writer, "request_id", error->request_id);

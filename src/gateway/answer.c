@@ -145,7 +145,9 @@ struct weir_error_answer gateway__error_of(const struct weir_request *request) {
                                       .status = request->upstream_error_status,
                                       .field = request->field,
                                       .answer_id = request->relay.answer_id,
-                                      .sequence = request->relay.next_sequence};
+                                      .sequence = request->relay.next_sequence,
+                                      .asked_model = request->call.model,
+                                      .asked_utc_us = request->start_utc_us};
 }
 
 /* A provider's own error goes through with its text, its retry advice and our ids. False: it has no shape that can. */

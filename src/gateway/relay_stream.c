@@ -73,6 +73,11 @@ static void append_edited(struct weir_buffer *out, const struct weir_sse_event *
         weir_buffer_append(out, weir_span_from(sse->raw, before + sse->data.length));
         return;
     }
+    if (sse->name.length > 0) { /* clients tell events apart by it */
+        weir_buffer_append(out, WEIR_SPAN("event: "));
+        weir_buffer_append(out, sse->name);
+        weir_buffer_append_byte(out, '\n');
+    }
     weir_buffer_append(out, WEIR_SPAN("data: "));
     size_t from = out->length;
     weir_json_splice_write(splice, sse->data, out);

@@ -136,7 +136,7 @@ static size_t add_simulator(struct weir_arena *arena, struct main__settings *set
     static const struct weir_span headers[] = {{"x-sim-fault", 11},      {"x-sim-ttft", 10},  {"x-sim-rate", 10},
                                                {"x-sim-tokens", 12},     {"x-sim-echo", 10},  {"x-sim-crlf", 10},
                                                {"x-sim-comments", 14},   {"x-sim-split", 11}, {"x-sim-multiline", 15},
-                                               {"x-sim-sequential", 16}, {"x-sim-bytes", 11}};
+                                               {"x-sim-sequential", 16}, {"x-sim-bytes", 11}, {"x-sim-script", 12}};
     struct weir_model_settings *models = weir_arena_array(arena, 3, sizeof *models);
     struct weir_target_settings *targets = weir_arena_array(arena, 3, sizeof *targets);
     if (models == NULL || targets == NULL)

@@ -99,12 +99,6 @@ WEIR_MUST enum weir_status sim__message_stream(const struct sim_message *message
 /* Decides on an answer. WEIR_EINVAL: task->refusal tells; WEIR_ENOMEM. */
 WEIR_MUST enum weir_status sim__message_make(struct sim_asked *asked, struct sim_message *message);
 
-/* Signatures: one that belongs to a text (false: no memory), and whether one does. */
-bool sim__signature_make(struct weir_arena *arena, uint64_t seed, struct weir_span text, struct weir_span *signature);
-bool sim__signature_fits(struct weir_span signature, struct weir_span text);
-/* Signatures that a script made up are remembered, so that they fit when they come back. */
-uint64_t sim__signature_hash(struct weir_span signature, struct weir_span text);
-
 /* 2026-11-21T14:37:33Z in quotes */
 void sim__anthropic_time(int64_t time_s, struct weir_buffer *out);
 /* A page of objects, the newest first: data, first_id, last_id, has_more, next_page. */

@@ -2,6 +2,7 @@
 #include "sim/anthropic.h"
 
 #include "sim/chat.h"
+#include "sim/signature.h"
 
 #include <yyjson.h>
 

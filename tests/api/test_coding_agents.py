@@ -6,6 +6,7 @@ import pytest
 from harness.agents import ClaudeCode, Codex, MANUAL, TOOL_NAMES
 from harness.arrived import arrived
 from harness.matrix_clients import BACKS
+from harness.matrix_gaps import PENDING
 from harness.matrix_run import Lane
 from harness.plain import call
 from harness.vendor_types import problems
@@ -43,7 +44,11 @@ def seen_by(lane, back):
     return kept, arrived(back, kept["body"])
 
 
-@pytest.mark.parametrize("back", BACKS)
+def backs_for(front):
+    return [pytest.param(back, marks=pytest.mark.xfail(strict=True, reason="not translated yet")) if (front, back) in PENDING else back for back in BACKS]
+
+
+@pytest.mark.parametrize("back", backs_for("anthropic"))
 def test_claude_code(lane, back):
     """Two questions; each of them is answered with a tool's call first, and with text when its result has been sent back."""
     agent, reasons = ClaudeCode(f"via-{back}-reasoner"), []
@@ -63,20 +68,22 @@ def test_claude_code(lane, back):
     assert MANUAL in found["system"] and [tool["name"] for tool in found["tools"]] == TOOL_NAMES
     assert found["thinking"] is True and found["max_tokens"] == 32000
     assert [turn["role"] for turn in found["turns"]] == ["user", "model", "user", "model", "user", "model", "user"]
-    assert found["turns"][1]["calls"] == [(TOOL_NAMES[0], {"file_path": "/src/main.c", **({"limit": 1} if "limit" in found["turns"][1]["calls"][0][1] else {})})]
-    assert found["turns"][2]["results"] == [(TOOL_NAMES[0], OUTCOME)]
+    calls = found["turns"][1]["calls"]  # one, or parallel ones: nothing forbids them
+    assert calls[0][0] == TOOL_NAMES[0] and all(arguments["file_path"] == "/src/main.c" for _, arguments in calls)
+    assert found["turns"][2]["results"] == [(name, OUTCOME) for name, _ in calls]
     if back == "anthropic":
         sent = agent.headers("")
         assert {name: kept["headers"][name] for name in ("anthropic-version", "anthropic-beta")} == {
             name: sent[name] for name in ("anthropic-version", "anthropic-beta")}
         assert kept["path"].endswith("?beta=true")
-        body = json.loads(kept["body"])
-        assert {name: body[name] for name in ("system", "tools", "thinking", "context_management", "metadata", "messages")} == {
-            name: agent.body()[name] if name != "messages" else body["messages"] for name in (
-                "system", "tools", "thinking", "context_management", "metadata", "messages")}
+        body, asked = json.loads(kept["body"]), agent.body()
+        members = ("system", "tools", "thinking", "context_management", "metadata", "max_tokens")
+        assert {name: body[name] for name in members} == {name: asked[name] for name in members}
+        # The answer to it has been taken since.
+        assert body["messages"] == asked["messages"][:-1]
 
 
-@pytest.mark.parametrize("back", BACKS)
+@pytest.mark.parametrize("back", backs_for("responses"))
 def test_codex(lane, back):
     agent, kinds = Codex(f"via-{back}-reasoner"), []
     for question in ("Read the main file.", "And again."):

@@ -28,6 +28,10 @@ class ClaudeCode:
                 "accept-encoding": "gzip, deflate, br, zstd", "content-type": "application/json"}
 
     def ask(self, text):
+        """The newest question is marked for the cache; the API allows four marks, so that those before lose theirs."""
+        for message in self.messages:
+            for block in message["content"]:
+                block.pop("cache_control", None)
         self.messages.append({"role": "user", "content": [{"type": "text", "text": "<system-reminder>\nBe careful.\n</system-reminder>"},
                                                           {"type": "text", "text": text, **CACHED}]})
 
@@ -36,7 +40,7 @@ class ClaudeCode:
         return {"model": self.model, "messages": self.messages, "max_tokens": 32000, "stream": True,
                 "system": [{"type": "text", "text": "x-anthropic-billing-header: cc_version=2.1.0; cc_entrypoint=cli; cch=00000;"},
                            {"type": "text", "text": "You are Claude Code, Anthropic's official CLI for Claude.", **CACHED},
-                           {"type": "text", "text": MANUAL, "cache_control": {"type": "ephemeral", "ttl": "1h"}}],
+                           {"type": "text", "text": MANUAL, **CACHED}],
                 "tools": tools[:-1] + [{**tools[-1], **CACHED}],
                 "thinking": {"type": "enabled", "budget_tokens": 31999, "display": "omitted"},
                 "context_management": {"edits": [{"type": "clear_thinking_20251015", "keep": "all"}]},

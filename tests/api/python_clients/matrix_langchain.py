@@ -1,11 +1,6 @@
-"""LangChain's packages in the matrix: one for each API."""
+"""LangChain's packages in the matrix: one for each API, imported where it is asked for, as some take seconds."""
 import httpx
-import openai
-from langchain_anthropic import ChatAnthropic
 from langchain_core.messages import AIMessage, HumanMessage, SystemMessage, ToolMessage
-from langchain_google_genai import ChatGoogleGenerativeAI, GoogleGenerativeAIEmbeddings
-from langchain_ollama import ChatOllama, OllamaEmbeddings
-from langchain_openai import ChatOpenAI, OpenAIEmbeddings
 from matrix import MATERIAL, SCHEMA, TOOLS, NoEnd, numbers, run
 
 FUNCTIONS = [{"type": "function", "function": tool} for tool in TOOLS]
@@ -100,6 +95,8 @@ def without(*names):
 
 def of_openai(responses):
     def make(base, key, headers):
+        import openai
+        from langchain_openai import ChatOpenAI, OpenAIEmbeddings
         transport = openai.DefaultHttpxClient(trust_env=False)
         common = {"base_url": f"{base}/v1", "api_key": key, "max_retries": 0, "default_headers": headers, "http_client": transport}
         more = {"use_responses_api": True, "store": False} if responses else {"stream_usage": True}
@@ -110,6 +107,8 @@ def of_openai(responses):
 
 
 def of_anthropic(base, key, headers):
+    from langchain_anthropic import ChatAnthropic
+
     def make(model, **more):
         return ChatAnthropic(**{"model": model, "base_url": base, "api_key": key, "max_retries": 0, "max_tokens": 4096,
                                 "default_headers": headers, **more})
@@ -117,6 +116,7 @@ def of_anthropic(base, key, headers):
 
 
 def of_google(base, key, headers):
+    from langchain_google_genai import ChatGoogleGenerativeAI, GoogleGenerativeAIEmbeddings
     common = {"google_api_key": key, "base_url": base, "additional_headers": headers}
     return Models(lambda model, **more: ChatGoogleGenerativeAI(model=model, max_retries=1, **common, **more),
                   {"include_thoughts": True, "thinking_budget": 1024}, "max_output_tokens",
@@ -124,6 +124,7 @@ def of_google(base, key, headers):
 
 
 def of_ollama(base, key, headers):
+    from langchain_ollama import ChatOllama, OllamaEmbeddings
     common = {"base_url": base, "client_kwargs": {"headers": {"Authorization": f"Bearer {key}", **headers}, "timeout": httpx.Timeout(120), "trust_env": False}}
     return Models(lambda model, **more: ChatOllama(model=model, **common, **more), {"reasoning": True}, "num_predict",
                   lambda model: OllamaEmbeddings(model=model, **common))
