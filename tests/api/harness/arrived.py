@@ -203,6 +203,7 @@ def gemini(body):
             if part.get("thoughtSignature"):
                 turn["thoughts"].append(("", part["thoughtSignature"]))
         turns.append(turn)
+    thinking = (body.get("generationConfig") or {}).get("thinkingConfig") or {}
     config, calling = body.get("generationConfig") or {}, ((body.get("toolConfig") or {}).get("functionCallingConfig") or {})
     allowed = calling.get("allowedFunctionNames") or []
     return {"system": text_of((body.get("systemInstruction") or {}).get("parts")), "turns": merged(turns),
@@ -212,7 +213,7 @@ def gemini(body):
             "choice": allowed[0] if len(allowed) == 1 else calling.get("mode", "").lower() or None, "parallel": None,
             "schema": config.get("responseJsonSchema", config.get("responseSchema")), "max_tokens": config.get("maxOutputTokens"),
             "stop": config.get("stopSequences"), "temperature": config.get("temperature"), "top_p": config.get("topP"),
-            "seed": config.get("seed"), "thinking": bool((config.get("thinkingConfig") or {}).get("includeThoughts"))}
+            "seed": config.get("seed"), "thinking": bool(thinking.get("includeThoughts") or thinking.get("thinkingBudget") or thinking.get("thinkingLevel"))}
 
 
 def ollama(body):

@@ -27,7 +27,8 @@ GAPS = [
     Gap(("thinking",), ("anthropic",), "These clients drop the thoughts of a turn, or what proves them, when they send it back. Anthropic takes the results of tools "
         "in a turn with thoughts only together with them, so that such a turn goes on without thinking.", differs=("thinking arrived",),
         fronts=("ai-openai-chat", "ai-compatible", "langchain-openai", "ollama")),
-    Gap(("refusal",), ("ollama",), "Ollama has no word for a refusal: it ends like any answer.", differs=("finish",), fronts=("anthropic", "gemini")),
+    Gap(("refusal",), ("ollama",), "Ollama has no word for a refusal: it ends like any answer.", differs=("finish",),
+        fronts=("anthropic-python", "anthropic-node", "gemini")),
     Gap(("image_url",), ("ollama",), "Ollama takes pictures in the request alone, and weir fetches nothing on a client's behalf.", refused=True),
     Gap(("document",), ("ollama",), "Ollama takes no documents.", refused=True),
     Gap(("embeddings",), ("anthropic",), "Anthropic has no embeddings.", refused=True),
