@@ -67,7 +67,8 @@ def judged(client, back, case, cell):
         return [f"this works now, and must stand among the gaps no longer: {gap.why}"]
     if gap.refused:
         wanted = RAISES[client.name]["parameter"]
-        return [] if cell.result.get("raises") == wanted else [f"expected {wanted}: {problem}" for problem in found]
+        wanted = (wanted,) if isinstance(wanted, str) else wanted
+        return [] if cell.result.get("raises") in wanted else [f"expected {wanted}: {problem}" for problem in found]
     return [problem for problem in found if not problem.startswith(gap.differs)]
 
 

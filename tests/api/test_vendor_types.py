@@ -127,3 +127,10 @@ def test_answers(kind):
     assert answer_problems(kind, json.dumps(good)) == []
     for name, value in broken:
         assert answer_problems(kind, json.dumps({**good, name: value})), name
+
+
+def test_the_older_version_of_the_messages_api():
+    body = {**GOOD["anthropic", "/v1/messages"], "temperature": 0.5}
+    assert problems("anthropic", "/v1/messages", json.dumps(body), "2023-06-01") == []
+    assert problems("anthropic", "/v1/messages", json.dumps(body), "2026-10-21")
+    assert problems("anthropic", "/v1/messages", json.dumps({**body, "seed": 1}), "2023-06-01")

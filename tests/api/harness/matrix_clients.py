@@ -144,7 +144,7 @@ RAISES = {
 for ai in ("ai-openai", "ai-openai-chat", "ai-compatible", "ai-anthropic", "ai-google"):
     RAISES[ai] = {**dict.fromkeys(STATUS, "APICallError"), "broken": "StreamProviderError", "cut": ("StreamProviderError", "APICallError", "TypeError")}
 for lang, broken in (("langchain-openai", "APIError"), ("langchain-openai-responses", ("ValueError", "APIError"))):
-    RAISES[lang] = {"key": "OpenAIAuthenticationError", "model": "OpenAIModelNotFoundError", "parameter": "OpenAIInvalidRequestError",
+    RAISES[lang] = {"key": "OpenAIAuthenticationError", "model": "OpenAIModelNotFoundError", "parameter": ("OpenAIInvalidRequestError", "BadRequestError"),
                     "limit": "OpenAIRateLimitError", "server": "OpenAIAPIError", "broken": broken,
                     "cut": ("OpenAIConnectionError", "APIError", "ValueError")}
 RAISES["langchain-anthropic"] = {"key": "AnthropicAuthenticationError", "model": "AnthropicModelNotFoundError",

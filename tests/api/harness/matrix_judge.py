@@ -61,7 +61,7 @@ def of_arrival(client, back, case, cell):
     problems = []
     if not cell.requests:
         return ["nothing arrived at the provider"]
-    path, body = cell.requests[-1]
+    path, body, _ = cell.requests[-1]
     if not knows_path(back, path):
         return [f"it arrived at {path}, which {back} does not have"]
     found = facts(back, body) if case.arrives else {}

@@ -26,7 +26,7 @@ PATHS = {"openai": "/v1", "responses": "/v1", "anthropic": "/v1", "gemini": "/v1
 @dataclasses.dataclass
 class Cell:
     result: dict
-    requests: list  # (path, body as text), as the provider has got them
+    requests: list  # (path, body as text, anthropic-version or None), as the provider has got them
     milliseconds: int
 
 
@@ -81,7 +81,7 @@ class Lane:
             for kept in sim.requests():
                 mark = MARK.search(kept["body"])
                 if mark and mark[1] == client.name:
-                    requests.setdefault((mark[2], mark[3]), []).append((kept["path"], kept["body"]))
+                    requests.setdefault((mark[2], mark[3]), []).append((kept["path"], kept["body"], kept["headers"].get("anthropic-version")))
         return {which: Cell(result, requests.get(which, []), ms) for which, (result, ms) in results.items()}
 
     def close(self):
@@ -126,4 +126,4 @@ def facts(back, body):
 
 
 def request_problems(back, cell):
-    return [f"{path}: {problem}" for path, body in cell.requests for problem in problems(back, path, body)]
+    return [f"{path}: {problem}" for path, body, version in cell.requests for problem in problems(back, path, body, version)]

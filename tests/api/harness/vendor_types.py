@@ -189,11 +189,17 @@ def knows_path(dialect, path):
     return judge_of(dialect, path) is not None
 
 
-def problems(dialect, path, body):
-    """What the vendor's types find wrong with a request's body (bytes or text) to this path; [] where nothing."""
+# The package knows the newest version of the API, which has these no longer.
+OLDER_VERSION, OLDER_MEMBERS = "2023-06-01", ("temperature", "top_p", "top_k")
+
+
+def problems(dialect, path, body, version=None):
+    """What the vendor's types find wrong with a request's body (bytes or text) to this path, under the version of the API that it names; [] where nothing."""
     judge = judge_of(dialect, path)
     if judge is None:
         return [f"{dialect} has no {path}"]
+    if dialect == "anthropic" and version == OLDER_VERSION:
+        body = json.dumps({name: value for name, value in json.loads(body).items() if name not in OLDER_MEMBERS})
     return run(judge, body)
 
 

@@ -111,7 +111,7 @@ run({"google-genai-python": (make, {
     "sampling": lambda client, ask: told(client, ask, temperature=0.5, top_p=0.75, seed=7),
     "long": lambda client, ask: told(client, ask, [user(ask.long)]),
     "embeddings": lambda client, ask: {"vectors": [len(row.values) for row in client.models.embed_content(
-        model=ask.embedding, contents=[ask.prompt, "b"]).embeddings]},
+        model=ask.embedding, contents=[user(ask.prompt), user("b")]).embeddings]},
     "count": lambda client, ask: {"count": client.models.count_tokens(model=ask.model, contents=ask.prompt).total_tokens},
     "usage": lambda client, ask: told(client, ask, model=ask.cached, **THINKING),
     "usage_stream": lambda client, ask: stream(client, ask, model=ask.cached, **THINKING),
