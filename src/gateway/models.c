@@ -1,7 +1,7 @@
 /* The models that there are, in the form of who asks: OpenAI's list, Anthropic's pages, Google's pages, Ollama's tags.
  *
- * First the configured ones, then those that the price file knows of the provider that takes every name, then what else that one has listed; of all these
- * what the key may use. A page is found by walking over all of them, twice at most: nothing is kept between two pages but the name that a client sends back.
+ * First the configured ones, then those that the price file knows of the providers that names lead to which are configured nowhere, then what else the
+ * provider that takes every name has listed; of all these what the key may use. A page is found by walking over all of them, twice at most: nothing is kept between two pages but the name that a client sends back.
  */
 #include "base/clock.h"
 #include "gateway/impl.h"
@@ -24,17 +24,37 @@ static void visit_found(void *context, struct weir_span name) {
     const struct walk *walk = context;
     const struct weir_published *published = walk->request->held->published;
     const struct weir_provider *provider = published->revision->catch_all;
-    if (weir_prices_find(published->prices, provider->price_name, name) == NULL &&
+    struct weir_span rest;
+    if (weir_revision_pattern(published->revision, name, &rest) == NULL &&
+        weir_prices_find(published->prices, provider->price_name, name) == NULL &&
         weir_revision_model(published->revision, name) == NULL && gateway__model_allowed(walk->request, name))
         walk->visit(walk->context, name, provider);
 }
 
 /* On a lane only what its own API can be asked for is listed. */
-static bool is_listed(const struct weir_request *request, const struct weir_model *model) {
-    bool listed = !request->endpoint->is_native;
-    for (size_t i = 0; !listed && i < model->target_count; i++)
-        listed = gateway__speaks_natively(request, &model->targets[i]);
-    return listed && gateway__model_allowed(request, model->name);
+static bool is_listed(const struct weir_request *request, const struct weir_provider *provider) {
+    const struct weir_target target = {.provider = provider};
+    return !request->endpoint->is_native || gateway__speaks_natively(request, &target);
+}
+
+static const struct weir_provider *listed_provider(const struct weir_request *request, const struct weir_model *model) {
+    for (size_t i = 0; i < model->target_count; i++)
+        if (is_listed(request, model->targets[i].provider))
+            return model->targets[i].provider;
+    return NULL;
+}
+
+/* The provider of a price row's model where a client that asks by the row's name gets it there; NULL: elsewhere, or nowhere. */
+static const struct weir_provider *provider_of_price(const struct weir_revision *revision,
+                                                     const struct weir_price *price) {
+    struct weir_span rest;
+    if (price->variant.length > 0 || weir_revision_model(revision, price->model) != NULL)
+        return NULL;
+    const struct weir_model *pattern = weir_revision_pattern(revision, price->model, &rest);
+    if (pattern != NULL && pattern->targets[0].model.length > 0)
+        return NULL;
+    const struct weir_provider *provider = pattern != NULL ? pattern->targets[0].provider : revision->catch_all;
+    return provider != NULL && weir_span_equal(price->provider, provider->price_name) ? provider : NULL;
 }
 
 static void each_model(struct walk *walk) {
@@ -42,19 +62,18 @@ static void each_model(struct walk *walk) {
     const struct weir_revision *revision = request->held->published->revision;
     const struct weir_prices *prices = request->held->published->prices;
     struct weir_found_models *found = request->worker->gateway->found_models;
-    const struct weir_target usual = {.provider = revision->catch_all};
-    bool lists_usual = revision->catch_all != NULL &&
-                       (!request->endpoint->is_native || gateway__speaks_natively(request, &usual));
-    for (size_t i = 0; i < revision->model_count; i++)
-        if (is_listed(request, &revision->models[i]))
-            walk->visit(walk->context, revision->models[i].name, revision->models[i].targets[0].provider);
-    for (size_t i = 0; lists_usual && i < weir_prices_count(prices); i++) {
-        const struct weir_price *price = weir_prices_at(prices, i);
-        if (price->variant.length == 0 && weir_span_equal(price->provider, revision->catch_all->price_name) &&
-            weir_revision_model(revision, price->model) == NULL && gateway__model_allowed(request, price->model))
-            walk->visit(walk->context, price->model, revision->catch_all);
+    for (size_t i = 0; i < revision->model_count; i++) {
+        const struct weir_provider *provider = listed_provider(request, &revision->models[i]);
+        if (provider != NULL && gateway__model_allowed(request, revision->models[i].name))
+            walk->visit(walk->context, revision->models[i].name, provider);
     }
-    if (lists_usual && found != NULL)
+    for (size_t i = 0; i < weir_prices_count(prices); i++) {
+        const struct weir_price *price = weir_prices_at(prices, i);
+        const struct weir_provider *provider = provider_of_price(revision, price);
+        if (provider != NULL && is_listed(request, provider) && gateway__model_allowed(request, price->model))
+            walk->visit(walk->context, price->model, provider);
+    }
+    if (revision->catch_all != NULL && is_listed(request, revision->catch_all) && found != NULL)
         weir_found_models_each(found, revision->catch_all->name, visit_found, walk);
 }
 
@@ -377,7 +396,7 @@ static enum gateway__next find_model(struct weir_request *request, struct weir_s
     if (!gateway__model_allowed(request, name))
         return gateway__fail(request, WEIR_REASON_KEY_MODEL_NOT_ALLOWED, "model", "'%.*s'", shown, name.at);
     if (weir_route_candidates(published->revision, name, 0, &candidates) != WEIR_OK || candidates.count == 0 ||
-        (candidates.model == NULL &&
+        ((candidates.model == NULL || candidates.model->is_pattern) &&
          weir_prices_find(published->prices, candidates.at[0].provider->price_name, candidates.at[0].model) == NULL &&
          !is_found(request, candidates.at[0].provider->name, candidates.at[0].model)))
         return gateway__fail(request, WEIR_REASON_MODEL_NOT_FOUND, "model", "'%.*s'", shown, name.at);

@@ -88,12 +88,15 @@ static bool take_between(struct weir_frames *frames, char byte) {
 
 /* Goes on to the byte after the next piece; NULL: it does not end in [at, end). *status: it is no such array. *element_bytes counts those of the piece
  * that are the element's. */
-static const char *find_piece_end(struct weir_frames *frames, const char *at, const char *end,
+static const char *find_piece_end(struct weir_frames *frames, const char *start, const char *end,
                                   enum weir_status *status) {
+    const char *at = start;
+    /* Behind the end nothing but spaces may come, and they wait for the stream's. */
     bool was_over = frames->place == PLACE_OVER;
     while (at < end && frames->place != PLACE_INSIDE) {
-        if (!take_between(frames, *at)) {
-            *status = WEIR_EPROTO;
+        if (!take_between(frames, *at)) { /* what came before it may have been too much already */
+            bool is_over_limit = frames->sse.held.length + (size_t)(at - start) > frames->sse.held.max_bytes;
+            *status = is_over_limit ? WEIR_ELIMIT : WEIR_EPROTO;
             return NULL;
         }
         if (frames->place != PLACE_INSIDE)
@@ -101,8 +104,8 @@ static const char *find_piece_end(struct weir_frames *frames, const char *at, co
         if (frames->place == PLACE_OVER && !was_over)
             return at;
     }
-    if (was_over || at == end)
-        return was_over ? end : NULL;
+    if (at == end)
+        return NULL;
     const char *element_end = find_element_end(frames, at, end);
     frames->element_bytes += (size_t)((element_end != NULL ? element_end : end) - at);
     if (element_end != NULL)
@@ -155,8 +158,9 @@ enum weir_status weir_frames_next_other(struct weir_frames *frames, struct weir_
 
 enum weir_status weir_frames_finish(struct weir_frames *frames, struct weir_sse_event *event) {
     struct weir_buffer *held = &frames->sse.held;
-    if (frames->framing != WEIR_FRAMING_LINES || frames->delivered || held->length == 0 ||
-        weir_buffer_status(held) != WEIR_OK)
+    bool may_end = frames->framing == WEIR_FRAMING_LINES ||
+                   (frames->framing == WEIR_FRAMING_ARRAY && frames->place == PLACE_OVER);
+    if (!may_end || frames->delivered || held->length == 0 || weir_buffer_status(held) != WEIR_OK)
         return WEIR_AGAIN;
     frames->delivered = true;
     return deliver(frames, weir_buffer_span(held), event);

@@ -41,7 +41,7 @@ WEIR_MUST static inline enum weir_status weir_frames_next(struct weir_frames *fr
         return weir_sse_next(&frames->sse, input, event);
     return weir_frames_next_other(frames, input, event);
 }
-/* The stream has ended. WEIR_OK: what was held is a last piece (a line without its end); WEIR_AGAIN: there is none. */
+/* The stream has ended. WEIR_OK: what was held is a last piece (a line without its end, or spaces behind an array); WEIR_AGAIN: there is none. */
 WEIR_MUST enum weir_status weir_frames_finish(struct weir_frames *frames, struct weir_sse_event *event);
 
 #endif

@@ -24,9 +24,10 @@ def pytest_addoption(parser):
 
 
 def pytest_sessionfinish():
-    """For tools/run_tests: which operations of the operator plane were answered well."""
+    """For tools/run_tests: which operations of the operator plane were answered well. Of several processes each has a file of its own."""
     if os.environ.get("WEIR_OPERATIONS_SEEN"):
-        pathlib.Path(os.environ["WEIR_OPERATIONS_SEEN"]).write_text("\n".join(sorted(exercised)) + "\n")
+        path = os.environ["WEIR_OPERATIONS_SEEN"] + os.environ.get("PYTEST_XDIST_WORKER", "")
+        pathlib.Path(path).write_text("\n".join(sorted(exercised)) + "\n")
 
 
 @pytest.fixture(scope="session")

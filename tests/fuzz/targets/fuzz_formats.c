@@ -243,6 +243,11 @@ static void fuzz_list(struct weir_arena *arena, struct weir_span body) {
     size_t id_count = weir_dialect_issued_ids(body, ids, 3);
     for (size_t i = 0; i < id_count; i++)
         require(ids[i].length > 0 && ids[i].at > body.at && ids[i].at + ids[i].length < body.at + body.length);
+    id_count = weir_dialect_issued_names(body, ids, 3);
+    for (size_t i = 0; i < id_count; i++)
+        require(ids[i].length > 0 && ids[i].at > body.at && ids[i].at + ids[i].length < body.at + body.length);
+    const char *parameter = NULL;
+    require(!weir_dialect_list_next(body, &parameter, &ids[0]) || (ids[0].length > 0 && parameter != NULL));
     if (weir_dialect_list_items(arena, body, &items, &count, &has_more) != WEIR_OK)
         return;
     bool *keep = weir_arena_array(arena, count, sizeof *keep);
