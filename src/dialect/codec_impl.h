@@ -68,6 +68,11 @@ int64_t dialect__output_limit(const struct weir_exchange *exchange, const struct
 /* JSON's number as an integer; `otherwise` where it is none. */
 int64_t dialect__number(const struct weir_json_node *node, int64_t otherwise);
 
+/* What a client is told of what was used: no part is more than is left of its whole, so that what it works out from them is never negative. */
+struct weir_usage dialect__told_usage(const struct weir_usage *usage);
+/* Input and output; saturates. */
+int64_t dialect__total_tokens(const struct weir_usage *usage);
+
 /* --- parts of a stream that is written --- */
 
 /* What a front remembers of each part that it has begun. */
