@@ -141,26 +141,39 @@ static void tell_arguments(struct weir_request *request, struct weir_span json, 
 }
 
 static void tell_part(struct weir_request *request, const struct weir_part *from, int64_t choice, size_t part) {
-    tell(request, (struct weir_delta){.kind = WEIR_DELTA_PART_BEGIN,
-                                      .choice = choice,
-                                      .part = part,
-                                      .part_kind = from->kind,
-                                      .is_custom = from->is_custom,
-                                      .is_summary = from->is_summary,
-                                      .id = from->id,
-                                      .name = from->name,
-                                      .json = from->json});
-    if (from->kind == WEIR_PART_TOOL_CALL)
+    bool is_call = from->kind == WEIR_PART_TOOL_CALL;
+    struct weir_delta delta = {.kind = WEIR_DELTA_PART_BEGIN,
+                               .choice = choice,
+                               .part = part,
+                               .part_kind = from->kind,
+                               .is_custom = from->is_custom,
+                               .is_summary = from->is_summary,
+                               .id = from->id,
+                               .name = from->name,
+                               .json = from->json};
+    if (is_call) /* it travels in its id */
+        delta.signature = from->signature;
+    tell(request, delta);
+    delta = (struct weir_delta){
+        .choice = choice, .part = part, .part_kind = from->kind, .is_custom = from->is_custom, .text = from->text};
+    delta.kind = WEIR_DELTA_TEXT;
+    if (is_call)
         tell_arguments(request, from->arguments, choice, part);
     else if (weir_is_said(from->text))
-        tell(request, (struct weir_delta){.kind = WEIR_DELTA_TEXT, .choice = choice, .part = part, .text = from->text});
+        tell(request, delta);
+    delta.text = WEIR_UNSAID;
+    delta.kind = WEIR_DELTA_CITATION;
+    delta.json = from->citations;
     if (weir_is_said(from->citations))
-        tell(request,
-             (struct weir_delta){.kind = WEIR_DELTA_CITATION, .choice = choice, .part = part, .json = from->citations});
-    if (weir_is_said(from->signature.value))
-        tell(request, (struct weir_delta){
-                          .kind = WEIR_DELTA_SIGNATURE, .choice = choice, .part = part, .signature = from->signature});
-    tell(request, (struct weir_delta){.kind = WEIR_DELTA_PART_END, .choice = choice, .part = part});
+        tell(request, delta);
+    delta.kind = WEIR_DELTA_SIGNATURE;
+    delta.json = WEIR_UNSAID;
+    delta.signature = from->signature;
+    if (!is_call && weir_is_said(from->signature.value))
+        tell(request, delta);
+    delta.kind = WEIR_DELTA_PART_END;
+    delta.signature = (struct weir_signature){.value = WEIR_UNSAID};
+    tell(request, delta);
 }
 
 static void tell_choice(struct weir_request *request, const struct weir_choice *choice) {
