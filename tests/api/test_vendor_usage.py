@@ -139,8 +139,6 @@ def ollama_call(model, stream):
 
 
 DOORS = {"openai": chat_call, "responses": responses_call, "anthropic": messages_call, "gemini": gemini_call, "ollama": ollama_call}
-# Those that may stand in front of a provider of another dialect.
-TRANSLATED = ["openai", "responses", "anthropic", "ollama"]
 
 
 def usages_in(front, answer, stream):
@@ -171,6 +169,11 @@ def told_by(front, tokens, audio):
     if front == "anthropic":
         return {"input_tokens": whole - cached - written, "cache_read_input_tokens": cached, "cache_creation_input_tokens": written,
                 "output_tokens": output, **({"output_tokens_details": {"thinking_tokens": reasoning}} if reasoning else {})}
+    if front == "gemini":
+        heard, spoken = ([{"modality": "AUDIO", "tokenCount": tokens}] for tokens in audio)
+        return {"promptTokenCount": whole, "candidatesTokenCount": output - reasoning, "totalTokenCount": whole + output,
+                **({"cachedContentTokenCount": cached} if cached else {}), **({"thoughtsTokenCount": reasoning} if reasoning else {}),
+                **({"promptTokensDetails": heard} if audio[0] else {}), **({"candidatesTokensDetails": spoken} if audio[1] else {})}
     return {"prompt_eval_count": whole, "eval_count": output}
 
 
@@ -202,7 +205,7 @@ def without_cost(usage):
 
 @pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
 @pytest.mark.parametrize("front,case", [pytest.param(front, case, id=f"{case.back}, {case.name}, to {front}") for case in CASES
-                                        for front in dict.fromkeys([case.back, *TRANSLATED])])
+                                        for front in DOORS])
 def test_usage(metered, front, case, stream):
     answer = ask(metered, front, case, stream)
     entry = metered.entry_of(answer.headers["x-request-id"])
@@ -220,13 +223,14 @@ def test_usage(metered, front, case, stream):
 
 
 @pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
-@pytest.mark.parametrize("front,back", [("openai", "anthropic"), ("responses", "openai"), ("anthropic", "openai"), ("ollama", "openai")])
+@pytest.mark.parametrize("front,back", [("openai", "anthropic"), ("responses", "openai"), ("anthropic", "openai"), ("gemini", "openai"),
+                                        ("ollama", "openai")])
 def test_no_figure_of_any_provider_makes_a_negative_one(metered, front, back, stream):
     most = 2**63 - 1
     says = {"openai": {"prompt_tokens": most, "completion_tokens": most}, "anthropic": {"input_tokens": most, "output_tokens": most}}
     usage, = usages_in(front, ask(metered, front, Case("most", back, says[back], (), 0), stream), stream)
     told = told_by(front, (most, 0, 0, most, 0), (0, 0))
-    expected = {**told, **{name: most for name in ("total_tokens",) if name in told}}
+    expected = {**told, **{name: most for name in ("total_tokens", "totalTokenCount") if name in told}}
     assert without_cost(usage) == expected
 
 

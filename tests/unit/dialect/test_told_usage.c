@@ -67,11 +67,24 @@ static void messages(void **state) {
         "\"usage\":{\"input_tokens\":0,\"cache_creation_input_tokens\":0,\"cache_read_input_tokens\":9223372036854775807,");
 }
 
+static void content(void **state) {
+    (void)state;
+    expect_usage(
+        &weir_front_gemini, &doubled,
+        "\"usageMetadata\":{\"promptTokenCount\":100,\"cachedContentTokenCount\":90,\"candidatesTokenCount\":2,"
+        "\"thoughtsTokenCount\":6,\"totalTokenCount\":108,\"promptTokensDetails\":[{\"modality\":\"AUDIO\",\"tokenCount\":100}],"
+        "\"candidatesTokensDetails\":[{\"modality\":\"AUDIO\",\"tokenCount\":2}],");
+    expect_usage(
+        &weir_front_gemini, &most,
+        "\"candidatesTokenCount\":0,\"thoughtsTokenCount\":9223372036854775807,\"totalTokenCount\":9223372036854775807,");
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(chat),
         cmocka_unit_test(responses),
         cmocka_unit_test(messages),
+        cmocka_unit_test(content),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
