@@ -43,6 +43,9 @@ struct weir_span dialect__open_id(struct weir_exchange *exchange, struct weir_sp
 struct weir_span dialect__seal_id(struct weir_exchange *exchange, struct weir_span id,
                                   const struct weir_signature *signature);
 
+/* The end of an id that is longer than a format takes, `most` bytes of it or a little less: no escape and no character is cut in two. */
+struct weir_span dialect__short_id(struct weir_span id, size_t most);
+
 /* --- writing --- */
 
 void dialect__write_wire(struct weir_json_writer *writer, struct weir_span wire);

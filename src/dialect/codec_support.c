@@ -148,10 +148,24 @@ struct weir_span dialect__seal_id(struct weir_exchange *exchange, struct weir_sp
     char *text = weir_arena_alloc_raw(exchange->arena, id.length + id_mark.length + sealed.length);
     if (!weir_is_said(sealed) || text == NULL)
         return id;
-    memcpy(text, id.at, id.length);
+    if (id.length > 0)
+        memcpy(text, id.at, id.length);
     memcpy(text + id.length, id_mark.at, id_mark.length);
     memcpy(text + id.length + id_mark.length, sealed.at, sealed.length);
     return weir_span_of(text, id.length + id_mark.length + sealed.length);
+}
+
+struct weir_span dialect__short_id(struct weir_span id, size_t most) {
+    size_t at = 0;
+    while (at < id.length && id.length - at > most) {
+        if (id.at[at] == '\\')
+            at += at + 1 < id.length && id.at[at + 1] == 'u' ? 6 : 2;
+        else
+            at++;
+        while (at < id.length && ((unsigned char)id.at[at] & 0xc0) == 0x80)
+            at++;
+    }
+    return weir_span_from(id, at < id.length ? at : id.length);
 }
 
 /* --- writing --- */
