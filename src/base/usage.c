@@ -10,6 +10,7 @@ void weir_usage_keep_most(struct weir_usage *usage, const struct weir_usage *oth
     keep_more(&usage->input, other->input);
     keep_more(&usage->cached, other->cached);
     keep_more(&usage->cache_write, other->cache_write);
+    keep_more(&usage->cache_write_long, other->cache_write_long);
     keep_more(&usage->input_audio, other->input_audio);
     keep_more(&usage->input_image, other->input_image);
     keep_more(&usage->output, other->output);

@@ -15,16 +15,17 @@ enum weir_unit {
 };
 
 struct weir_usage {
-    int64_t input;        /* all prompt tokens, cached ones included */
-    int64_t cached;       /* of input: read from a cache */
-    int64_t cache_write;  /* of input: written to a cache */
-    int64_t input_audio;  /* of input: sound */
-    int64_t input_image;  /* of input: pictures */
-    int64_t output;       /* all completion tokens, reasoning included */
-    int64_t reasoning;    /* of output */
-    int64_t output_audio; /* of output: sound */
-    int64_t output_image; /* of output: pictures */
-    int64_t units;        /* how many of `unit` */
+    int64_t input;            /* all prompt tokens, cached ones included */
+    int64_t cached;           /* of input: read from a cache */
+    int64_t cache_write;      /* of input: written to a cache */
+    int64_t cache_write_long; /* of cache_write: to be kept for an hour; priced here, and not kept in the ledger */
+    int64_t input_audio;      /* of input: sound */
+    int64_t input_image;      /* of input: pictures */
+    int64_t output;           /* all completion tokens, reasoning included */
+    int64_t reasoning;        /* of output */
+    int64_t output_audio;     /* of output: sound */
+    int64_t output_image;     /* of output: pictures */
+    int64_t units;            /* how many of `unit` */
     enum weir_unit unit;
 };
 

@@ -117,11 +117,14 @@ static bool add_figures(const struct weir_json_found *found, struct weir_usage *
         said[i] = read_figure(&found[i], &value[i]);
     if (!said[WRITTEN] && !weir_add_int64(value[WRITTEN_5M], value[WRITTEN_1H], &value[WRITTEN]))
         return false;
+    if (value[WRITTEN_1H] > value[WRITTEN])
+        value[WRITTEN_1H] = value[WRITTEN];
     return (said[INPUT] || said[OUTPUT]) && weir_add_int64(usage->input, value[INPUT], &usage->input) &&
            weir_add_int64(usage->input, value[READ], &usage->input) &&
            weir_add_int64(usage->input, value[WRITTEN], &usage->input) &&
            weir_add_int64(usage->cached, value[READ], &usage->cached) &&
            weir_add_int64(usage->cache_write, value[WRITTEN], &usage->cache_write) &&
+           weir_add_int64(usage->cache_write_long, value[WRITTEN_1H], &usage->cache_write_long) &&
            weir_add_int64(usage->output, value[OUTPUT], &usage->output) &&
            weir_add_int64(usage->reasoning, value[THINKING], &usage->reasoning);
 }

@@ -4,7 +4,6 @@
  * back goes out sealed: as the signature of the thinking that it belongs to, or as the data of a block that nobody may read. Input is told by the last but one event
  * alone, for most providers tell it at the end; the vendor's clients take it from there.
  */
-#include "base/arithmetic.h"
 #include "dialect/anthropic_impl.h"
 
 static const char *stop_reason(enum weir_finish finish) {
@@ -49,18 +48,16 @@ static void write_stop(struct weir_json_writer *writer, enum weir_finish finish,
 /* Exclusive figures out of inclusive ones. */
 static void write_usage(struct weir_json_writer *writer, const struct weir_usage *usage, bool estimated,
                         int64_t used_cu_milli) {
-    int64_t cached = 0, rest = 0;
-    if (weir_add_int64(usage->cached, usage->cache_write, &cached) && usage->input > cached)
-        rest = usage->input - cached;
+    const struct weir_usage told = dialect__told_usage(usage);
     weir_json_write_object(writer);
-    weir_json_member_int64(writer, "input_tokens", rest);
-    weir_json_member_int64(writer, "cache_creation_input_tokens", usage->cache_write);
-    weir_json_member_int64(writer, "cache_read_input_tokens", usage->cached);
-    weir_json_member_int64(writer, "output_tokens", usage->output);
-    if (usage->reasoning > 0) {
+    weir_json_member_int64(writer, "input_tokens", told.input - told.cached - told.cache_write);
+    weir_json_member_int64(writer, "cache_creation_input_tokens", told.cache_write);
+    weir_json_member_int64(writer, "cache_read_input_tokens", told.cached);
+    weir_json_member_int64(writer, "output_tokens", told.output);
+    if (told.reasoning > 0) {
         weir_json_write_name(writer, "output_tokens_details");
         weir_json_write_object(writer);
-        weir_json_member_int64(writer, "thinking_tokens", usage->reasoning);
+        weir_json_member_int64(writer, "thinking_tokens", told.reasoning);
         weir_json_write_end(writer);
     }
     if (estimated)

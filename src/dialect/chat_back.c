@@ -156,7 +156,7 @@ enum { MAX_ID = 40 };
 static struct weir_span short_id(struct weir_span id) {
     if (!weir_is_said(id))
         return WEIR_SPAN("call_0");
-    return id.length <= MAX_ID ? id : weir_span_from(id, id.length - MAX_ID);
+    return dialect__short_id(id, MAX_ID);
 }
 
 static void begin_message(struct writing *writing, const char *role) {

@@ -19,20 +19,21 @@ const char *dialect__chat_finish_name(enum weir_finish finish) {
 
 void dialect__write_chat_usage(struct weir_json_writer *writer, const struct weir_usage *usage, bool estimated,
                                int64_t used_cu_milli) {
+    const struct weir_usage told = dialect__told_usage(usage);
     weir_json_write_object(writer);
-    weir_json_member_int64(writer, "prompt_tokens", usage->input);
-    weir_json_member_int64(writer, "completion_tokens", usage->output);
-    weir_json_member_int64(writer, "total_tokens", usage->input + usage->output);
+    weir_json_member_int64(writer, "prompt_tokens", told.input);
+    weir_json_member_int64(writer, "completion_tokens", told.output);
+    weir_json_member_int64(writer, "total_tokens", dialect__total_tokens(&told));
     weir_json_write_name(writer, "prompt_tokens_details");
     weir_json_write_object(writer);
-    weir_json_member_int64(writer, "cached_tokens", usage->cached);
-    weir_json_member_int64(writer, "cache_write_tokens", usage->cache_write);
-    weir_json_member_int64(writer, "audio_tokens", usage->input_audio);
+    weir_json_member_int64(writer, "cached_tokens", told.cached);
+    weir_json_member_int64(writer, "cache_write_tokens", told.cache_write);
+    weir_json_member_int64(writer, "audio_tokens", told.input_audio);
     weir_json_write_end(writer);
     weir_json_write_name(writer, "completion_tokens_details");
     weir_json_write_object(writer);
-    weir_json_member_int64(writer, "reasoning_tokens", usage->reasoning);
-    weir_json_member_int64(writer, "audio_tokens", usage->output_audio);
+    weir_json_member_int64(writer, "reasoning_tokens", told.reasoning);
+    weir_json_member_int64(writer, "audio_tokens", told.output_audio);
     weir_json_member_int64(writer, "accepted_prediction_tokens", 0);
     weir_json_member_int64(writer, "rejected_prediction_tokens", 0);
     weir_json_write_end(writer);

@@ -53,6 +53,10 @@ struct weir_delta_sink {
     void *context;
 };
 
+/* A whole answer as the deltas of a stream, from BEGIN to the last FINISH; usage and the end are the caller's. WEIR_ENOMEM. */
+WEIR_MUST enum weir_status weir_reply_tell(struct weir_exchange *exchange, const struct weir_reply *reply,
+                                           const struct weir_delta_sink *sink);
+
 struct weir_front {
     /* WEIR_EINVAL with *problem (its field is the front's own path: "messages[2].content[0].type"); WEIR_ENOMEM. `prompt` comes zeroed but for spans unsaid. */
     enum weir_status (*read_prompt)(struct weir_exchange *exchange, const struct weir_json_node *root,

@@ -43,6 +43,9 @@ struct weir_span dialect__open_id(struct weir_exchange *exchange, struct weir_sp
 struct weir_span dialect__seal_id(struct weir_exchange *exchange, struct weir_span id,
                                   const struct weir_signature *signature);
 
+/* The end of an id that is longer than a format takes, `most` bytes of it or a little less: no escape and no character is cut in two. */
+struct weir_span dialect__short_id(struct weir_span id, size_t most);
+
 /* --- writing --- */
 
 void dialect__write_wire(struct weir_json_writer *writer, struct weir_span wire);
@@ -67,6 +70,11 @@ void dialect__note_ignored(struct weir_exchange *exchange, const char *name);
 int64_t dialect__output_limit(const struct weir_exchange *exchange, const struct weir_prompt *prompt);
 /* JSON's number as an integer; `otherwise` where it is none. */
 int64_t dialect__number(const struct weir_json_node *node, int64_t otherwise);
+
+/* What a client is told of what was used: no part is more than is left of its whole, so that what it works out from them is never negative. */
+struct weir_usage dialect__told_usage(const struct weir_usage *usage);
+/* Input and output; saturates. */
+int64_t dialect__total_tokens(const struct weir_usage *usage);
 
 /* --- parts of a stream that is written --- */
 

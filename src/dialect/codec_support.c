@@ -1,4 +1,5 @@
-/* Walking members, problems in words, wire texts in writers, ids that carry signatures. */
+/* Walking members, problems in words, wire texts in writers, ids that carry signatures, what was used as it is told. */
+#include "base/arithmetic.h"
 #include "dialect/codec_impl.h"
 
 #include <stdarg.h>
@@ -147,10 +148,24 @@ struct weir_span dialect__seal_id(struct weir_exchange *exchange, struct weir_sp
     char *text = weir_arena_alloc_raw(exchange->arena, id.length + id_mark.length + sealed.length);
     if (!weir_is_said(sealed) || text == NULL)
         return id;
-    memcpy(text, id.at, id.length);
+    if (id.length > 0)
+        memcpy(text, id.at, id.length);
     memcpy(text + id.length, id_mark.at, id_mark.length);
     memcpy(text + id.length + id_mark.length, sealed.at, sealed.length);
     return weir_span_of(text, id.length + id_mark.length + sealed.length);
+}
+
+struct weir_span dialect__short_id(struct weir_span id, size_t most) {
+    size_t at = 0;
+    while (at < id.length && id.length - at > most) {
+        if (id.at[at] == '\\')
+            at += at + 1 < id.length && id.at[at + 1] == 'u' ? 6 : 2;
+        else
+            at++;
+        while (at < id.length && ((unsigned char)id.at[at] & 0xc0) == 0x80)
+            at++;
+    }
+    return weir_span_from(id, at < id.length ? at : id.length);
 }
 
 /* --- writing --- */
@@ -251,4 +266,33 @@ struct dialect__open_part *dialect__find_part(struct dialect__open_part *parts, 
     while (parts != NULL && (parts->choice != delta->choice || parts->part != delta->part))
         parts = parts->next;
     return parts;
+}
+
+/* --- what was used --- */
+
+static int64_t within(int64_t part, int64_t whole) {
+    if (part < 0)
+        return 0;
+    return part < whole ? part : whole;
+}
+
+/* Providers have been seen to count the same token twice; who comes first has his, as where they are priced. */
+struct weir_usage dialect__told_usage(const struct weir_usage *usage) {
+    struct weir_usage told = *usage;
+    told.input = within(usage->input, INT64_MAX);
+    told.output = within(usage->output, INT64_MAX);
+    told.cached = within(usage->cached, told.input);
+    told.cache_write = within(usage->cache_write, told.input - told.cached);
+    told.cache_write_long = within(usage->cache_write_long, told.cache_write);
+    told.input_audio = within(usage->input_audio, told.input);
+    told.input_image = within(usage->input_image, told.input);
+    told.reasoning = within(usage->reasoning, told.output);
+    told.output_audio = within(usage->output_audio, told.output - told.reasoning);
+    told.output_image = within(usage->output_image, told.output - told.reasoning);
+    return told;
+}
+
+int64_t dialect__total_tokens(const struct weir_usage *usage) {
+    int64_t total;
+    return weir_add_int64(usage->input, usage->output, &total) ? total : INT64_MAX;
 }

@@ -1,6 +1,8 @@
 /* Building the common form, and the ids that calls and results find each other by. */
 #include "dialect/common.h"
 
+#include "base/map.h"
+
 struct weir_turn *weir_prompt_add_turn(struct weir_arena *arena, struct weir_prompt *prompt, enum weir_turn_role role) {
     struct weir_turn *message = weir_arena_alloc(arena, sizeof *message);
     if (message == NULL)
@@ -20,9 +22,15 @@ struct weir_part *weir_part_add(struct weir_arena *arena, struct weir_part **par
     if (part == NULL)
         return NULL;
     part->kind = kind;
-    while (*parts != NULL)
-        parts = &(*parts)->next;
-    *parts = part;
+    if (*parts == NULL) {
+        *parts = part;
+        return part;
+    }
+    struct weir_part *last = (*parts)->near_last != NULL ? (*parts)->near_last : *parts;
+    while (last->next != NULL)
+        last = last->next;
+    last->next = part;
+    (*parts)->near_last = part;
     return part;
 }
 
@@ -68,62 +76,92 @@ struct weir_choice *weir_reply_add_choice(struct weir_arena *arena, struct weir_
 
 /* --- calls and their results --- */
 
-static bool same(struct weir_span a, struct weir_span b) {
-    return weir_is_said(a) && weir_is_said(b) && weir_span_equal(a, b);
-}
-
-/* Calls of the messages before, newest turn last, that have had no result yet. */
+/* The calls that have stood before. A request may have very many: each is found at once, by its id or by its name. */
 struct open_call {
-    struct open_call *next;
+    struct open_call *next;       /* in order */
+    struct open_call *next_named; /* of the same name, in order */
     struct weir_part *call;
     bool answered;
 };
+struct named_calls {
+    struct open_call *first, *last; /* none before the first waits for its result */
+};
+struct open_calls {
+    struct weir_arena *arena;
+    struct weir_map *by_id, *by_name;
+    struct open_call *first, *last;
+};
 
-/* By its id; else the first of its name that has no result; else, where it has neither, the first that has none. */
-static struct open_call *find_call(struct open_call *calls, const struct weir_part *result) {
-    for (struct open_call *open = calls; weir_is_said(result->id) && open != NULL; open = open->next)
-        if (same(open->call->id, result->id))
-            return open;
-    for (struct open_call *open = calls; !weir_is_said(result->id) && open != NULL; open = open->next)
-        if (!open->answered && (!weir_is_said(result->name) || same(open->call->name, result->name)))
-            return open;
-    return NULL;
+static enum weir_status note_call(struct open_calls *calls, struct weir_part *call) {
+    struct open_call *open = weir_arena_alloc(calls->arena, sizeof *open);
+    if (calls->by_id == NULL) {
+        calls->by_id = weir_map_new(0);
+        calls->by_name = weir_map_new(0);
+    }
+    if (open == NULL || calls->by_id == NULL || calls->by_name == NULL)
+        return WEIR_ENOMEM;
+    open->call = call;
+    if (calls->last != NULL)
+        calls->last->next = open;
+    calls->first = calls->first != NULL ? calls->first : open;
+    calls->last = open;
+    struct named_calls *named = weir_map_find(calls->by_name, call->name);
+    if (named == NULL) {
+        named = weir_arena_alloc(calls->arena, sizeof *named);
+        if (named == NULL || weir_map_put(calls->by_name, call->name, named, NULL) != WEIR_OK)
+            return WEIR_ENOMEM;
+    }
+    if (named->last != NULL)
+        named->last->next_named = open;
+    named->first = named->first != NULL ? named->first : open;
+    named->last = open;
+    return weir_map_put(calls->by_id, call->id, open, NULL); /* where ids come again, the latest */
 }
 
-static bool note_call(struct weir_arena *arena, struct weir_part *call, struct open_call ***link) {
-    struct open_call *open = weir_arena_alloc(arena, sizeof *open);
+/* By its id; else the first of its name that has no result; else, where it has neither, the first that has none. */
+static struct open_call *find_call(struct open_calls *calls, const struct weir_part *result) {
+    if (calls->by_id == NULL)
+        return NULL;
+    if (weir_is_said(result->id))
+        return weir_map_find(calls->by_id, result->id);
+    if (!weir_is_said(result->name)) {
+        while (calls->first != NULL && calls->first->answered)
+            calls->first = calls->first->next;
+        return calls->first;
+    }
+    struct named_calls *named = weir_map_find(calls->by_name, result->name);
+    while (named != NULL && named->first != NULL && named->first->answered)
+        named->first = named->first->next_named;
+    return named != NULL ? named->first : NULL;
+}
+
+static enum weir_status join(struct open_calls *calls, struct weir_part *part, struct weir_span seed, unsigned *made) {
+    if (part->kind == WEIR_PART_TOOL_CALL) {
+        if (!weir_is_said(part->id) || part->id.length == 0)
+            part->id = weir_span_of_string(
+                weir_arena_format(calls->arena, "call_%.*s_%u", WEIR_SPAN_PRINT(seed), (*made)++));
+        return part->id.length == 0 ? WEIR_ENOMEM : note_call(calls, part);
+    }
+    struct open_call *open = part->kind == WEIR_PART_TOOL_RESULT ? find_call(calls, part) : NULL;
     if (open == NULL)
-        return false;
-    open->call = call;
-    **link = open;
-    *link = &open->next;
-    return true;
+        return WEIR_OK;
+    open->answered = true;
+    part->id = open->call->id;
+    part->name = open->call->name;
+    part->is_custom = part->is_custom || open->call->is_custom;
+    return WEIR_OK;
 }
 
 enum weir_status weir_prompt_finish(struct weir_arena *arena, struct weir_prompt *prompt, struct weir_span seed) {
-    struct open_call *calls = NULL, **link = &calls;
+    struct open_calls calls = {.arena = arena};
+    enum weir_status status = WEIR_OK;
     unsigned made = 0;
-    for (struct weir_turn *turn = prompt->turns; turn != NULL; turn = turn->next) {
-        for (struct weir_part *part = turn->parts; part != NULL; part = part->next) {
-            if (part->kind == WEIR_PART_TOOL_CALL) {
-                if (!weir_is_said(part->id) || part->id.length == 0) {
-                    char *id = weir_arena_format(arena, "call_%.*s_%u", WEIR_SPAN_PRINT(seed), made++);
-                    part->id = weir_span_of_string(id);
-                }
-                if (part->id.length == 0 || !note_call(arena, part, &link))
-                    return WEIR_ENOMEM;
-            } else if (part->kind == WEIR_PART_TOOL_RESULT) {
-                struct open_call *open = find_call(calls, part);
-                if (open == NULL)
-                    continue;
-                open->answered = true;
-                part->id = open->call->id;
-                part->name = open->call->name;
-                part->is_custom = part->is_custom || open->call->is_custom;
-            }
-        }
-    }
-    return WEIR_OK;
+    for (struct weir_turn *turn = prompt->turns; turn != NULL; turn = turn->next)
+        for (struct weir_part *part = turn->parts; status == WEIR_OK && part != NULL; part = part->next)
+            status = join(&calls, part, seed, &made);
+    weir_map_free(&calls.by_id);
+    weir_map_free(&calls.by_name);
+    return status;
 }
 
 /* --- tables --- */

@@ -85,6 +85,7 @@ struct weir_signature {
 
 struct weir_part {
     struct weir_part *next;
+    struct weir_part *near_last; /* of a list's first: the last that weir_part_add has added */
     enum weir_part_kind kind;
     struct weir_span text;   /* TEXT, THINKING, REFUSAL */
     struct weir_media media; /* IMAGE, DOCUMENT, AUDIO */
@@ -267,7 +268,7 @@ struct weir_vectors_reply {
 /* --- building it: NULL where the arena is full --- */
 
 struct weir_turn *weir_prompt_add_turn(struct weir_arena *arena, struct weir_prompt *prompt, enum weir_turn_role role);
-/* Appends to a list of parts whose last is found by walking from *parts. */
+/* Appends to a list of parts; its last is found at once where *parts is the same for all of them, else by walking. */
 struct weir_part *weir_part_add(struct weir_arena *arena, struct weir_part **parts, enum weir_part_kind kind);
 struct weir_tool *weir_prompt_add_tool(struct weir_arena *arena, struct weir_prompt *prompt, enum weir_tool_kind kind);
 struct weir_name *weir_name_add(struct weir_arena *arena, struct weir_name **first, struct weir_name **last,
@@ -303,7 +304,7 @@ bool weir_braces_take(struct weir_braces *braces, struct weir_span wire);
 /* A signature as another format's opaque text can carry it, base64 (standard, or for ids the URL's alphabet without padding): it says who gave it, so that it is
  * given back to that one alone. Past the arena's cap: unsaid. */
 struct weir_span weir_signature_seal(struct weir_arena *arena, const struct weir_signature *signature, bool for_id);
-/* False: the text is no such thing; then it is a signature of the format in which it came. */
+/* False: the text is no such thing; then it is a signature of the format in which it came. Anybody can make one: what it holds is a wire text, no more. */
 bool weir_signature_open(struct weir_arena *arena, struct weir_span wire, struct weir_signature *signature);
 
 /* --- tables --- */

@@ -37,19 +37,18 @@ static void write_detail(struct weir_json_writer *writer, const char *name, cons
 
 static void write_usage(struct weir_json_writer *writer, const struct weir_usage *usage, bool estimated,
                         int64_t used_cu_milli) {
+    const struct weir_usage told = dialect__told_usage(usage);
     weir_json_write_name(writer, "usageMetadata");
     weir_json_write_object(writer);
-    weir_json_member_int64(writer, "promptTokenCount", usage->input);
-    if (usage->cached > 0)
-        weir_json_member_int64(writer, "cachedContentTokenCount", usage->cached);
-    weir_json_member_int64(writer, "candidatesTokenCount",
-                           usage->output > usage->reasoning ? usage->output - usage->reasoning : 0);
-    if (usage->reasoning > 0)
-        weir_json_member_int64(writer, "thoughtsTokenCount", usage->reasoning);
-    weir_json_member_int64(writer, "totalTokenCount",
-                           (int64_t)((uint64_t)usage->input + (uint64_t)usage->output) & INT64_MAX);
-    write_detail(writer, "promptTokensDetails", "AUDIO", usage->input_audio);
-    write_detail(writer, "candidatesTokensDetails", "AUDIO", usage->output_audio);
+    weir_json_member_int64(writer, "promptTokenCount", told.input);
+    if (told.cached > 0)
+        weir_json_member_int64(writer, "cachedContentTokenCount", told.cached);
+    weir_json_member_int64(writer, "candidatesTokenCount", told.output - told.reasoning);
+    if (told.reasoning > 0)
+        weir_json_member_int64(writer, "thoughtsTokenCount", told.reasoning);
+    weir_json_member_int64(writer, "totalTokenCount", dialect__total_tokens(&told));
+    write_detail(writer, "promptTokensDetails", "AUDIO", told.input_audio);
+    write_detail(writer, "candidatesTokensDetails", "AUDIO", told.output_audio);
     if (estimated)
         weir_json_member_bool(writer, "estimated", true);
     if (used_cu_milli >= 0)

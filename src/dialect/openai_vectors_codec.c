@@ -4,6 +4,10 @@
  */
 #include "dialect/openai_vectors.h"
 
+#include <limits.h>
+#include <math.h>
+#include <openssl/evp.h>
+
 /* --- the front --- */
 
 static enum weir_status add_input(struct dialect__reading *reading, struct weir_vectors_call *call,
@@ -145,6 +149,36 @@ enum weir_status dialect__openai_write_vectors_call(struct weir_exchange *exchan
     return weir_buffer_status(out);
 }
 
+/* A server that sends base64 although numbers were asked for: the other fronts need the numbers. Unsaid: it is no base64 of floats, or there is no memory. */
+static struct weir_span numbers_of(struct weir_arena *arena, struct weir_span base64) {
+    enum { DIGITS = 24 };
+    unsigned char *bytes = weir_arena_alloc_raw(arena, base64.length + 4);
+    size_t padding = 0, length;
+    if (bytes == NULL || base64.length % 4 != 0 || base64.length > INT_MAX / DIGITS)
+        return WEIR_UNSAID;
+    while (padding < 2 && padding < base64.length && base64.at[base64.length - 1 - padding] == '=')
+        padding++;
+    int decoded = EVP_DecodeBlock(bytes, (const unsigned char *)base64.at, (int)base64.length);
+    if (decoded < 0 || (length = (size_t)decoded - padding) % sizeof(float) != 0)
+        return WEIR_UNSAID;
+    char *text = weir_arena_alloc_raw(arena, length / sizeof(float) * DIGITS + 2), *at = text;
+    if (text == NULL)
+        return WEIR_UNSAID;
+    *at++ = '[';
+    for (size_t i = 0; i < length; i += sizeof(float)) {
+        uint32_t bits = (uint32_t)bytes[i] | (uint32_t)bytes[i + 1] << 8 | (uint32_t)bytes[i + 2] << 16 |
+                        (uint32_t)bytes[i + 3] << 24;
+        float value;
+        memcpy(&value, &bits, sizeof value);
+        if (!isfinite(value))
+            return WEIR_UNSAID;
+        int written = snprintf(at, DIGITS, "%s%.9g", i > 0 ? "," : "", (double)value);
+        at += written > 0 && written < DIGITS ? written : 0;
+    }
+    *at++ = ']';
+    return weir_span_of(text, (size_t)(at - text));
+}
+
 enum weir_status dialect__openai_read_vectors(struct weir_exchange *exchange, const struct weir_json_node *root,
                                               struct weir_vectors_reply *reply) {
     const struct weir_json_node *data = weir_json_get(root, "data"), *usage = weir_json_get(root, "usage");
@@ -158,8 +192,8 @@ enum weir_status dialect__openai_read_vectors(struct weir_exchange *exchange, co
         if (weir_json_is(numbers, WEIR_JSON_ARRAY))
             vector->numbers = numbers->text;
         else if (weir_json_is(numbers, WEIR_JSON_STRING))
-            vector->base64 = weir_json_inside(numbers);
-        else
+            vector->numbers = numbers_of(exchange->arena, weir_json_inside(numbers));
+        if (!weir_is_said(vector->numbers))
             return WEIR_EPROTO;
         if (reply->last_vector != NULL)
             reply->last_vector->next = vector;

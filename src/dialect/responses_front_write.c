@@ -7,19 +7,20 @@ bool dialect__responses_is_incomplete(enum weir_finish finish) {
 
 void dialect__responses_write_usage(struct weir_json_writer *writer, const struct weir_usage *usage, bool estimated,
                                     int64_t used_cu_milli) {
+    const struct weir_usage told = dialect__told_usage(usage);
     weir_json_write_object(writer);
-    weir_json_member_int64(writer, "input_tokens", usage->input);
+    weir_json_member_int64(writer, "input_tokens", told.input);
     weir_json_write_name(writer, "input_tokens_details");
     weir_json_write_object(writer);
-    weir_json_member_int64(writer, "cached_tokens", usage->cached);
-    weir_json_member_int64(writer, "cache_write_tokens", usage->cache_write);
+    weir_json_member_int64(writer, "cached_tokens", told.cached);
+    weir_json_member_int64(writer, "cache_write_tokens", told.cache_write);
     weir_json_write_end(writer);
-    weir_json_member_int64(writer, "output_tokens", usage->output);
+    weir_json_member_int64(writer, "output_tokens", told.output);
     weir_json_write_name(writer, "output_tokens_details");
     weir_json_write_object(writer);
-    weir_json_member_int64(writer, "reasoning_tokens", usage->reasoning);
+    weir_json_member_int64(writer, "reasoning_tokens", told.reasoning);
     weir_json_write_end(writer);
-    weir_json_member_int64(writer, "total_tokens", usage->input + usage->output);
+    weir_json_member_int64(writer, "total_tokens", dialect__total_tokens(&told));
     if (estimated)
         weir_json_member_bool(writer, "estimated", true);
     if (used_cu_milli >= 0)

@@ -159,6 +159,12 @@ struct weir_span weir_signature_seal(struct weir_arena *arena, const struct weir
     return weir_span_of(text, written);
 }
 
+/* What is in it goes into a JSON string as it is, and may have been made by anybody. */
+static bool is_wire_text(struct weir_arena *arena, struct weir_span text) {
+    struct weir_span token;
+    return as_token(arena, text, &token) && weir_json_scan(token, NULL, 0, NULL, NULL, NULL) == WEIR_OK;
+}
+
 bool weir_signature_open(struct weir_arena *arena, struct weir_span wire, struct weir_signature *signature) {
     size_t padded = (wire.length + 3) / 4 * 4;
     if (wire.length < HEAD || wire.length > 2 * WEIR_MAX_EVENT_BYTES)
@@ -181,6 +187,9 @@ bool weir_signature_open(struct weir_arena *arena, struct weir_span wire, struct
     if (length < HEAD + id_length)
         return false;
     const char *at = (const char *)bytes + HEAD;
+    if (!is_wire_text(arena, weir_span_of(at, id_length)) ||
+        !is_wire_text(arena, weir_span_of(at + id_length, length - HEAD - id_length)))
+        return false;
     *signature = (struct weir_signature){.value = weir_span_of(at + id_length, length - HEAD - id_length),
                                          .from = (enum weir_dialect_kind)bytes[MARK],
                                          .is_redacted = bytes[MARK + 1] != 0,

@@ -333,7 +333,8 @@ enum gateway__next gateway__stream_end(struct weir_request *request) {
     }
     if (gateway__is_translated(request) ? !gateway__translate_body_end(request) : !request->relay.finish_seen)
         return gateway__upstream_failed(request, WEIR_REASON_UPSTREAM_CLOSED, NULL);
-    if (complete(request, request->format->done) != WEIR_OK)
+    /* A front codec has written its own end. */
+    if (complete(request, gateway__is_translated(request) ? WEIR_SPAN("") : request->format->done) != WEIR_OK)
         return gateway__fail(request, WEIR_REASON_CLIENT_CLOSED, NULL, NULL);
     return NEXT;
 }

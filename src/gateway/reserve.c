@@ -73,8 +73,8 @@ static struct weir_usage worst_case(const struct weir_request *request, const st
 
 /* --- the dearest kinds that it may be of --- */
 
-enum { CACHE_WRITE = 1, INPUT_AUDIO = 2, INPUT_IMAGE = 4, REASONING = 8, OUTPUT_AUDIO = 16 };
-enum { INPUT_KINDS = CACHE_WRITE | INPUT_AUDIO | INPUT_IMAGE, ALL_KINDS = 31 };
+enum { CACHE_WRITE = 1, INPUT_AUDIO = 2, INPUT_IMAGE = 4, REASONING = 8, OUTPUT_AUDIO = 16, CACHE_WRITE_LONG = 32 };
+enum { INPUT_KINDS = CACHE_WRITE | CACHE_WRITE_LONG | INPUT_AUDIO | INPUT_IMAGE, ALL_KINDS = 63 };
 
 /* Those that cost more than plain tokens in some tier, and may come. */
 static unsigned dearer_kinds(const struct weir_call *call, const struct weir_price *price) {
@@ -82,6 +82,7 @@ static unsigned dearer_kinds(const struct weir_call *call, const struct weir_pri
     for (size_t i = 0; price != NULL && i < price->tier_count; i++) {
         const struct weir_price_tier *tier = &price->tiers[i];
         kinds |= tier->cache_write > tier->input ? CACHE_WRITE : 0;
+        kinds |= tier->cache_write_long > tier->input ? CACHE_WRITE_LONG : 0;
         kinds |= call->may_take_audio && tier->input_audio > tier->input ? INPUT_AUDIO : 0;
         kinds |= call->unit == WEIR_UNIT_NONE && (call->more_input_tokens > 0 || call->input_is_elsewhere) &&
                          tier->input_image > tier->input
@@ -108,7 +109,8 @@ int64_t gateway__worst_cost(const struct weir_request *request, const struct wei
         struct weir_usage dearer = *usage;
         if ((kinds & ~possible) != 0 || !is_one_each(kinds))
             continue;
-        dearer.cache_write = (kinds & CACHE_WRITE) != 0 ? usage->input : 0;
+        dearer.cache_write = (kinds & (CACHE_WRITE | CACHE_WRITE_LONG)) != 0 ? usage->input : 0;
+        dearer.cache_write_long = (kinds & CACHE_WRITE_LONG) != 0 ? usage->input : 0;
         dearer.input_audio = (kinds & INPUT_AUDIO) != 0 ? usage->input : usage->input_audio;
         dearer.input_image = (kinds & INPUT_IMAGE) != 0 ? usage->input : usage->input_image;
         dearer.reasoning = (kinds & REASONING) != 0 ? usage->output : 0;

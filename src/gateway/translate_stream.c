@@ -15,24 +15,11 @@ struct weir_span gateway__stream_type(const struct weir_request *request) {
     return WEIR_SPAN("text/event-stream; charset=utf-8");
 }
 
-/* Where the format has both: events where the query says alt=sse, else one array. */
-static enum weir_framing framing_of(const struct weir_request *request) {
-    struct weir_span item, query = request->head->query;
-    if ((request->format->flags & WEIR_FORMAT_ARRAY_STREAM) == 0)
-        return request->format->front->framing;
-    for (bool more = query.length > 0; more;) {
-        more = weir_span_split(query, '&', &item, &query);
-        if (weir_span_equal(item, WEIR_SPAN("alt=sse")) || weir_span_equal(item, WEIR_SPAN("$alt=sse")))
-            return WEIR_FRAMING_EVENTS;
-    }
-    return WEIR_FRAMING_ARRAY;
-}
-
 enum weir_status gateway__translate_begin_streams(struct weir_request *request) {
     struct gateway__translation *translation = request->translation;
     const struct weir_front *front = request->format->front;
     translation->has_ended = translation->has_failed = translation->has_usage = false;
-    translation->exchange.front_framing = framing_of(request);
+    translation->exchange.front_framing = front->framing;
     translation->front_stream = front->begin_stream(&translation->exchange);
     translation->back_stream = translation->back->begin_stream(&translation->exchange);
     return translation->front_stream != NULL && translation->back_stream != NULL ? WEIR_OK : WEIR_ENOMEM;
@@ -125,72 +112,17 @@ void gateway__translate_end(struct weir_request *request) {
 
 /* --- a whole answer where a stream was asked for --- */
 
-static void tell(struct weir_request *request, struct weir_delta delta) {
-    take(request, &delta);
-}
-
-/* A call's arguments come as JSON and go out in pieces of the text that it is. */
-static void tell_arguments(struct weir_request *request, struct weir_span json, int64_t choice, size_t part) {
-    struct weir_buffer text;
-    weir_buffer_init(&text, WEIR_MAX_TRANSLATED_BYTES);
-    weir_append_json_as_wire(&text, json);
-    if (weir_buffer_status(&text) == WEIR_OK)
-        tell(request, (struct weir_delta){
-                          .kind = WEIR_DELTA_TEXT, .choice = choice, .part = part, .text = weir_buffer_span(&text)});
-    weir_buffer_release(&text);
-}
-
-static void tell_part(struct weir_request *request, const struct weir_part *from, int64_t choice, size_t part) {
-    tell(request, (struct weir_delta){.kind = WEIR_DELTA_PART_BEGIN,
-                                      .choice = choice,
-                                      .part = part,
-                                      .part_kind = from->kind,
-                                      .is_custom = from->is_custom,
-                                      .is_summary = from->is_summary,
-                                      .id = from->id,
-                                      .name = from->name,
-                                      .json = from->json});
-    if (from->kind == WEIR_PART_TOOL_CALL)
-        tell_arguments(request, from->arguments, choice, part);
-    else if (weir_is_said(from->text))
-        tell(request, (struct weir_delta){.kind = WEIR_DELTA_TEXT, .choice = choice, .part = part, .text = from->text});
-    if (weir_is_said(from->citations))
-        tell(request,
-             (struct weir_delta){.kind = WEIR_DELTA_CITATION, .choice = choice, .part = part, .json = from->citations});
-    if (weir_is_said(from->signature.value))
-        tell(request, (struct weir_delta){
-                          .kind = WEIR_DELTA_SIGNATURE, .choice = choice, .part = part, .signature = from->signature});
-    tell(request, (struct weir_delta){.kind = WEIR_DELTA_PART_END, .choice = choice, .part = part});
-}
-
-static void tell_choice(struct weir_request *request, const struct weir_choice *choice) {
-    size_t part = 0;
-    for (const struct weir_part *from = choice->parts; from != NULL; from = from->next)
-        tell_part(request, from, choice->index, part++);
-    if (weir_is_said(choice->logprobs))
-        tell(request,
-             (struct weir_delta){.kind = WEIR_DELTA_LOGPROBS, .choice = choice->index, .json = choice->logprobs});
-    tell(request, (struct weir_delta){.kind = WEIR_DELTA_FINISH,
-                                      .choice = choice->index,
-                                      .finish = choice->finish,
-                                      .native_finish = choice->native_finish,
-                                      .stop_sequence = choice->stop_sequence,
-                                      .finish_text = choice->finish_text});
-}
-
 enum weir_status gateway__translate_tell(struct weir_request *request, const struct weir_reply *reply) {
+    const struct weir_delta_sink sink = {.take = take, .context = request};
     int64_t content_events = request->relay.content_events;
     weir_metrics_add_active(request->worker->metrics, 0, 1, 0);
     request->relay.mode = RELAY_STREAM;
     enum weir_status status = gateway__translate_begin_streams(request);
     if (status != WEIR_OK)
         return status;
-    tell(request, (struct weir_delta){.kind = WEIR_DELTA_BEGIN,
-                                      .id = reply->id,
-                                      .model = reply->model,
-                                      .service_tier = reply->service_tier});
-    for (const struct weir_choice *choice = reply->choices; choice != NULL; choice = choice->next)
-        tell_choice(request, choice);
+    status = weir_reply_tell(&request->translation->exchange, reply, &sink);
+    if (status != WEIR_OK)
+        return status;
     request->relay.content_events = content_events; /* as it is counted where it comes whole */
     return gateway__stream_complete(request);
 }

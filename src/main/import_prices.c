@@ -12,6 +12,7 @@ static const struct {
     {"input", offsetof(struct weir_price_tier, input)},
     {"cached", offsetof(struct weir_price_tier, cached)},
     {"cache_write", offsetof(struct weir_price_tier, cache_write)},
+    {"cache_write_long", offsetof(struct weir_price_tier, cache_write_long)},
     {"input_audio", offsetof(struct weir_price_tier, input_audio)},
     {"input_image", offsetof(struct weir_price_tier, input_image)},
     {"output", offsetof(struct weir_price_tier, output)},

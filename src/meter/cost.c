@@ -50,8 +50,11 @@ int64_t weir_price_cost(const struct weir_price *price, const struct weir_usage 
         return 0;
     const struct weir_price_tier *tier = choose_tier(price, clamp(usage->input, INT64_MAX));
     /* What is known to be cached comes before what it stands for: caches have one price, whatever they hold. */
+    int64_t written = clamp(usage->cache_write, INT64_MAX), written_long = clamp(usage->cache_write_long, written);
     const struct part input[] = {{usage->cached, tier->cached},
-                                 {usage->cache_write, tier->cache_write},
+                                 {written_long,
+                                  tier->cache_write_long >= 0 ? tier->cache_write_long : tier->cache_write},
+                                 {written - written_long, tier->cache_write},
                                  {usage->input_audio, tier->input_audio},
                                  {usage->input_image, tier->input_image}};
     const struct part output[] = {{usage->reasoning, tier->reasoning},

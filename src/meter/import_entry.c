@@ -15,6 +15,7 @@ static const struct {
     [METER__PRICE_INPUT] = {"input_cost_per_token", "input"},
     [METER__PRICE_CACHED] = {"cache_read_input_token_cost", "cached"},
     [METER__PRICE_CACHE_WRITE] = {"cache_creation_input_token_cost", "cache_write"},
+    [METER__PRICE_CACHE_WRITE_LONG] = {"cache_creation_input_token_cost_above_1hr", "cache_write_long"},
     [METER__PRICE_INPUT_AUDIO] = {"input_cost_per_audio_token", "input_audio"},
     [METER__PRICE_INPUT_IMAGE] = {"input_cost_per_image_token", "input_image"},
     [METER__PRICE_OUTPUT] = {"output_cost_per_token", "output"},
@@ -235,8 +236,9 @@ static void complete(struct meter__entry *entry) {
                 entry->tiers[i].prices[kind] = base->prices[kind];
     /* The map writes 0 where nothing is added for writing to a cache; the tokens themselves still cost as input. */
     for (size_t i = 0; i < entry->tier_count; i++)
-        if (entry->tiers[i].prices[METER__PRICE_CACHE_WRITE] == 0)
-            entry->tiers[i].prices[METER__PRICE_CACHE_WRITE] = -1;
+        for (size_t kind = METER__PRICE_CACHE_WRITE; kind <= METER__PRICE_CACHE_WRITE_LONG; kind++)
+            if (entry->tiers[i].prices[kind] == 0)
+                entry->tiers[i].prices[kind] = -1;
     if (entry->unit >= 0)
         entry->tier_count = 1; /* all its prices per token are 0 */
 }

@@ -22,9 +22,11 @@ struct weir_prices {
 };
 
 /* The prices of a row or a tier, in one order everywhere: in the file's fields, in what was found, in the struct. */
-#define PRICES(X) \
-    X(input)      \
-    X(cached) X(cache_write) X(input_audio) X(input_image) X(output) X(reasoning) X(output_audio) X(output_image)
+#define PRICES(X)  \
+    X(input)       \
+    X(cached)      \
+    X(cache_write) \
+    X(cache_write_long) X(input_audio) X(input_image) X(output) X(reasoning) X(output_audio) X(output_image)
 static const struct {
     const char *name;
     size_t offset;

@@ -16,8 +16,9 @@ enum { WEIR_PRICE_MAX_TIERS = 4 };
 struct weir_price_tier {
     /* 0 in the first tier; the tier applies to the whole request when its input is larger. */
     int64_t above_input_tokens;
-    /* Per 1,000,000; -1: as input (cached, cache_write, input_audio, input_image) or as output (the rest). */
-    int64_t input, cached, cache_write, input_audio, input_image;
+    /* Per 1,000,000; -1: as input (cached, cache_write, input_audio, input_image), as cache_write (cache_write_long) or as
+     * output (the rest). */
+    int64_t input, cached, cache_write, cache_write_long, input_audio, input_image;
     int64_t output, reasoning, output_audio, output_image;
 };
 struct weir_price {
@@ -55,8 +56,8 @@ const struct weir_price *weir_prices_at(const struct weir_prices *prices, size_t
 
 /* Milli-CU for all of this, tokens and units, rounded up once; saturates at INT64_MAX. NULL price costs 0. A unit that
  * the row does not charge for costs nothing. Negative counts are 0. Where parts exceed their whole, the
- * first ones have theirs and the later ones get what is left: of the input cached, cache_write, input_audio,
- * input_image; of the output reasoning, output_audio, output_image. */
+ * first ones have theirs and the later ones get what is left: of the input cached, cache_write_long (which is at most
+ * cache_write), the rest of cache_write, input_audio, input_image; of the output reasoning, output_audio, output_image. */
 int64_t weir_price_cost(const struct weir_price *price, const struct weir_usage *usage);
 
 /* Converts the widely used JSON price map (model -> input_cost_per_token …) into our own file. Decimal texts are

@@ -155,6 +155,25 @@ def new_key(world, value):
     return random_part(made["key"])
 
 
+def new_key_in_vendors_fields(world, value):
+    """The same key wherever a vendor's client has it, also where it does not count; none of it may reach a provider."""
+    made = world.operator.post("/api/v1/keys", {"name": "canary"}, token=world.operator.owner_token).json()
+    key = made["key"]
+    world.gateway.wait_key(key)
+    fields = {"x-api-key": key, "x-goog-api-key": key, "api-key": key, "anthropic-version": "2023-06-01"}
+    contents = {"contents": [{"role": "user", "parts": [{"text": "hello"}]}]}
+    for path in (f"/v1/models?key={key}", f"/v1beta/models?key={key}", f"/v1beta/models?%6Bey={key}", f"/v1beta/nothing?key={key}", "/v1/anthropic/v1/models",
+                 f"/v1/google/v1beta/files?key={key}"):
+        world.data("GET", path, fields)
+    for path in ("/v1/messages", "/v1/anthropic/v1/messages"):
+        world.data("POST", path, fields, {**chat_body(model="literal"), "max_tokens": 9})
+    for path in (f"/v1beta/models/literal:generateContent?key={key}", f"/v1/models/literal:streamGenerateContent?alt=sse&%6bey={key}",
+                 f"/v1/google/upload/v1beta/files?key={key}"):
+        world.data("POST", path, fields, contents)
+    world.data("POST", "/v1/chat/completions", {"authorization": f"Bearer {key}", **fields}, chat_body(model="literal"))
+    return random_part(key)
+
+
 def leaked_key(world, value):
     """Somebody pastes a whole key into every place where an id belongs, and then revokes it by itself."""
     made = world.operator.post("/api/v1/keys", {"name": "leaked"}, token=world.operator.owner_token).json()
@@ -370,6 +389,7 @@ PLANTED = [
     Plant("environment: a variable that is none of weir's", lambda world, value: None),
     Plant("environment: the sealing key", lambda world, value: None),
     Plant("client: a good key", new_key),
+    Plant("client: a good key in the vendors' fields", new_key_in_vendors_fields),
     Plant("client: wrong keys and other schemes", wrong_keys, own=True),
     Plant("client: the target of a request", target_forms, own=True),
     Plant("client: header values", header_values, own=True),

@@ -30,6 +30,31 @@ OTHERS_FILE = {**FILE, "id": "file_others"}
 BATCH = {"id": "msgbatch_1", "type": "message_batch", "processing_status": "in_progress", "request_counts": {}}
 
 
+GENERATED = {"candidates": [{"content": {"role": "model", "parts": [{"text": "hi"}]}, "finishReason": "STOP", "index": 0}],
+             "usageMetadata": {"promptTokenCount": 4, "candidatesTokenCount": 2, "totalTokenCount": 6}, "modelVersion": "gem-up"}
+CONTENTS = {"contents": [{"role": "user", "parts": [{"text": "hello"}]}]}
+LINE = {"model": "llama-up", "created_at": "2026-01-01T00:00:00Z", "message": {"role": "assistant", "content": "hi"}, "done": False}
+LAST = {"model": "llama-up", "created_at": "2026-01-01T00:00:00Z", "message": {"role": "assistant", "content": ""}, "done": True,
+        "done_reason": "stop", "prompt_eval_count": 4, "eval_count": 2}
+
+
+def generates(call_):
+    if "alt=sse" in call_.query:
+        call_.events(GENERATED)
+    elif call_.path.endswith(":streamGenerateContent"):
+        call_.answer([GENERATED])
+    else:
+        call_.answer(GENERATED)
+
+
+def chats(call_):
+    if json.loads(call_.body).get("stream", True):
+        lines = b"".join(json.dumps(line).encode() + b"\n" for line in (LINE, LAST))
+        call_.answer(lines, headers={"content-type": "application/x-ndjson"})
+    else:
+        call_.answer({**LAST, "message": LINE["message"]})
+
+
 def messages(call_):
     if b"LIMITED" in call_.body:
         call_.answer(LIMITED, 429, {"retry-after": "7", "request-id": "req_vendor"})
@@ -64,11 +89,20 @@ def vendors():
                                      {"files": [{"name": "files/abc-1"}]} if "pageToken=next" in call_.query
                                      else {"files": [{"name": "files/others"}], "nextPageToken": "next"}),
                                  ("GET", "/v1beta/files/abc-1"): {"name": "files/abc-1"},
+                                 ("POST", "/v1beta/models/gem-up:generateContent"): generates,
+                                 ("POST", "/v1beta/models/gem-up:streamGenerateContent"): generates,
+                                 ("POST", "/v1beta/models/gem-up:countTokens"): {"totalTokens": 4},
+                                 ("POST", "/v1beta/models/gem-up:embedContent"): {"embedding": {"values": [0.5]}},
+                                 ("POST", "/v1beta/models/gem-up:batchEmbedContents"): {"embeddings": [{"values": [0.5]}]},
+                                 ("POST", "/v1beta/tunedModels/mine:generateContent"): generates,
                                  ("POST", "/v1beta/models/gem-up:batchGenerateContent"): {"name": "batches/b1", "metadata": {}},
                                  ("GET", "/v1beta/batches/b1"): {"name": "batches/b1", "done": True,
                                                                  "response": {"responsesFile": "files/batch-b1"}},
                                  ("GET", "/v1beta/batches"): {},
                                  ("GET", "/v1beta/files/batch-b1:download"): lambda call_: call_.answer(b"line\n")}),
+        "lla": Upstream(answers={("POST", "/api/chat"): chats,
+                                 ("POST", "/api/embed"): {"model": "llama-up", "embeddings": [[0.5, 0.25]], "prompt_eval_count": 1},
+                                 ("POST", "/v1/chat/completions"): CHAT_ANSWER}),
         "oai": Upstream(answers={("POST", "/v1/chat/completions"): CHAT_ANSWER}),
     }
     place.append(made["goo"])
@@ -87,9 +121,10 @@ def gateway(weir_binary, vendors, tmp_path_factory):
 
     settings = {"environment": "dev", "data_dir": "./data", "server": {"listen": "127.0.0.1:0", "workers": 1},
                 "operator": {"listen": "127.0.0.1:0"},
-                "providers": [provider("ant", "anthropic", "/v1"), provider("goo", "gemini", "/v1beta"), provider("oai", "openai", "/v1")],
+                "providers": [provider("ant", "anthropic", "/v1"), provider("goo", "gemini", "/v1beta"), provider("oai", "openai", "/v1"),
+                              {**provider("lla", "ollama", ""), "speaks": ["openai"]}],
                 "models": [model("claude-1", "ant", "claude-up"), model("gem/one:a", "goo", "gem-up"), model("gpt-1", "oai", "up"),
-                           model("zz-last", "ant", "zz")]}
+                           model("llama", "lla", "llama-up"), model("tunedModels/mine", "goo", "tunedModels/mine"), model("zz-last", "ant", "zz")]}
     instance = Gateway(weir_binary, tmp_path_factory.mktemp("gateway"), settings).start()
     instance.other = instance.create_key("other", "--workspace", "other")
     instance.narrow = instance.create_key("narrow", "--models", "claude-1")
@@ -290,9 +325,68 @@ def test_tokens_are_counted_for_nothing(gateway, vendors):
     assert last(vendors, "ant").target == "/v1/messages/count_tokens"
 
 
+# --- Google's paths ---
+
+@pytest.mark.parametrize("path, target", [
+    ("/v1/models/gem/one:a:generateContent", "/v1beta/models/gem-up:generateContent"),
+    ("/v1beta/models/gem%2Fone%3Aa:generateContent", "/v1beta/models/gem-up:generateContent"),
+    ("/v1beta/models/models/gem/one:a:generateContent", "/v1beta/models/gem-up:generateContent"),
+    ("/v1beta/tunedModels/mine:generateContent", "/v1beta/tunedModels/mine:generateContent"),
+    ("/v1/google/v1beta/models/gem/one:a:generateContent", "/v1beta/models/gem-up:generateContent"),
+    ("/v1/google/v1/models/gem/one:a:generateContent?x=%20", "/v1beta/models/gem-up:generateContent?x=%20"),
+    ("/v1beta/models/gem/one:a:streamGenerateContent?alt=sse", "/v1beta/models/gem-up:streamGenerateContent?alt=sse"),
+    ("/v1beta/models/gem/one:a:streamGenerateContent", "/v1beta/models/gem-up:streamGenerateContent"),
+    ("/v1beta/models/goo/gem-up:generateContent?key={}", "/v1beta/models/gem-up:generateContent"),
+    ("/v1beta/models/gem/one:a:generateContent?a=1&key={}&b=2", "/v1beta/models/gem-up:generateContent?a=1&b=2"),
+])
+def test_googles_model_stands_in_the_path(gateway, vendors, path, target):
+    fields = {"x-goog-api-key": gateway.key, "x-goog-api-client": "google-genai-sdk/3.4.0", "x-api-key": gateway.key}
+    answer = call(gateway.address, "POST", path.format(gateway.key), fields, CONTENTS)
+    assert answer.status == 200, answer
+    seen = last(vendors, "goo")
+    assert seen.target == target and seen.headers["x-goog-api-key"] == "goo-credential-000" and gateway.key not in str(seen.headers)
+    assert seen.headers["x-goog-api-client"] == "google-genai-sdk/3.4.0" and json.loads(seen.body) == CONTENTS
+    found = [json.loads(one) for one in answer.events()] if "alt=sse" in path else answer.json()
+    found = found[-1] if isinstance(found, list) else found
+    assert found["candidates"] == GENERATED["candidates"]
+
+
+def test_googles_client_through_its_own_paths(gateway, vendors):
+    for version in ("v1", "v1beta"):
+        client = genai.Client(api_key=gateway.key, http_options=genai_types.HttpOptions(base_url=f"http://{gateway.address}", api_version=version))
+        assert client.models.generate_content(model="gem/one:a", contents="hello").text == "hi"
+        assert "".join(one.text or "" for one in client.models.generate_content_stream(model="gem/one:a", contents="hello")) == "hi"
+        assert client.models.count_tokens(model="gem/one:a", contents="hello").total_tokens == 4
+        assert client.models.embed_content(model="gem/one:a", contents="hello").embeddings[0].values == [0.5]
+        with pytest.raises(genai_errors.ClientError) as raised:
+            client.models.generate_content(model="nothing", contents="hello")
+        assert raised.value.code == 404 and raised.value.status == "NOT_FOUND"
+        assert last(vendors, "goo").headers["x-goog-api-key"] == "goo-credential-000"
+
+
+# --- Ollama's paths ---
+
+def test_ollamas_client_through_its_own_paths(gateway, vendors):
+    client = ollama.Client(host=f"http://{gateway.address}", headers=gateway.authorization)
+    said = [{"role": "user", "content": "hello"}]
+    assert client.chat(model="llama", messages=said).message.content == "hi"
+    assert last(vendors, "lla").target == "/api/chat" and json.loads(last(vendors, "lla").body)["model"] == "llama-up"
+    assert last(vendors, "lla").headers["authorization"] == "Bearer lla-credential-000"
+    assert "".join(one.message.content for one in client.chat(model="llama", messages=said, stream=True)) == "hi"
+    assert client.embed(model="llama", input="x").embeddings == [[0.5, 0.25]]
+    with pytest.raises(ollama.ResponseError) as raised:
+        client.chat(model="nothing", messages=said)
+    assert raised.value.status_code == 404
+
+
+def test_a_further_dialect_of_ollama_is_behind_its_v1(gateway, vendors):
+    answer = call(gateway.address, "POST", "/v1/chat/completions", gateway.authorization, {**CHAT, "model": "llama"})
+    assert answer.status == 200 and last(vendors, "lla").target == "/v1/chat/completions", answer
+
+
 # --- models ---
 
-ALL = ["claude-1", "gem/one:a", "gpt-1", "zz-last"]
+ALL = ["claude-1", "gem/one:a", "gpt-1", "llama", "tunedModels/mine", "zz-last"]
 
 
 def test_each_vendors_client_lists_the_models_in_its_own_form(gateway):
@@ -300,13 +394,13 @@ def test_each_vendors_client_lists_the_models_in_its_own_form(gateway):
     assert [one.id for one in openai.OpenAI(base_url=gateway.base_url, api_key=gateway.key).models.list()] == ALL
     client = anthropic.Anthropic(base_url=f"http://{gateway.address}", api_key=gateway.key, _strict_response_validation=True)
     assert [one.id for one in client.models.list(limit=2)] == ALL, "every page is asked for"
-    assert [one.id for one in client.models.list(limit=2, before_id="zz-last").data] == ["gem/one:a", "gpt-1"]
+    assert [one.id for one in client.models.list(limit=2, before_id="tunedModels/mine").data] == ["gpt-1", "llama"]
     assert client.models.retrieve("gem/one:a").type == "model"
     found = call(gateway.address, "GET", "/v1/models?limit=1000", fields).json()
     assert found["has_more"] is False and found["first_id"] == "claude-1" and found["last_id"] == "zz-last"
     for version in ("v1", "v1beta"):
         google = genai.Client(api_key=gateway.key, http_options=genai_types.HttpOptions(base_url=f"http://{gateway.address}", api_version=version))
-        assert [one.name for one in google.models.list(config={"page_size": 3})] == [f"models/{name}" for name in ALL]
+        assert [one.name for one in google.models.list(config={"page_size": 3})] == [name if "tuned" in name else f"models/{name}" for name in ALL]
         assert google.models.get(model="gem/one:a").supported_actions[0] == "generateContent"
     host = ollama.Client(host=f"http://{gateway.address}", headers=gateway.authorization)
     assert [one.model for one in host.list().models] == ALL
@@ -427,8 +521,11 @@ def test_what_only_one_dialect_has_is_asked_of_providers_that_speak_it(gateway, 
     before = len(vendors["ant"].calls)
     answer = call(gateway.address, "POST", "/v1/images/generations", gateway.authorization, {"model": "claude-1", "prompt": "x"})
     assert answer.status == 400 and answer.json()["error"]["code"] == "endpoint_unsupported" and len(vendors["ant"].calls) == before
-    answer = call(gateway.address, "GET", "/v1/files", gateway.authorization)
-    assert answer.status == 404 and vendors["oai"].calls[-1].target == "/v1/files", "the only one that speaks it"
+    for fields, reason in [({}, "provider_not_named"), ({"x-weir-provider": "ant"}, "endpoint_unsupported")]:
+        answer = call(gateway.address, "GET", "/v1/files", {**gateway.authorization, **fields})
+        assert answer.status == 400 and answer.json()["error"]["code"] == reason, answer
+    call(gateway.address, "GET", "/v1/files", {**gateway.authorization, "x-weir-provider": "lla"})
+    assert last(vendors, "lla").target == "/v1/files"
 
 
 def test_methods_of_shared_paths_are_told(gateway):

@@ -107,9 +107,11 @@ static void calls_are_edited_only_where_they_must_be(void **state) {
 
 static void assert_usage(const char *text, const struct weir_usage *is, const struct weir_usage *should) {
     if (is->input != should->input || is->cached != should->cached || is->cache_write != should->cache_write ||
-        is->output != should->output || is->reasoning != should->reasoning)
-        fail_msg("%s: input %lld, cached %lld, written %lld, output %lld, reasoning %lld", text, (long long)is->input,
-                 (long long)is->cached, (long long)is->cache_write, (long long)is->output, (long long)is->reasoning);
+        is->cache_write_long != should->cache_write_long || is->output != should->output ||
+        is->reasoning != should->reasoning)
+        fail_msg("%s: input %lld, cached %lld, written %lld (for long %lld), output %lld, reasoning %lld", text,
+                 (long long)is->input, (long long)is->cached, (long long)is->cache_write,
+                 (long long)is->cache_write_long, (long long)is->output, (long long)is->reasoning);
 }
 
 static void usage_becomes_inclusive(void **state) {
@@ -124,11 +126,15 @@ static void usage_becomes_inclusive(void **state) {
          "\"cache_creation\":{\"ephemeral_5m_input_tokens\":100,\"ephemeral_1h_input_tokens\":200},\"output_tokens\":20,"
          "\"output_tokens_details\":{\"thinking_tokens\":15},\"service_tier\":\"standard\"}}",
          true,
-         {.input = 2310, .cached = 2000, .cache_write = 300, .output = 20, .reasoning = 15}},
+         {.input = 2310, .cached = 2000, .cache_write = 300, .cache_write_long = 200, .output = 20, .reasoning = 15}},
         {"{\"usage\":{\"input_tokens\":10,\"cache_creation\":{\"ephemeral_5m_input_tokens\":100,"
          "\"ephemeral_1h_input_tokens\":200},\"output_tokens\":20}}",
          true,
-         {.input = 310, .cache_write = 300, .output = 20}},
+         {.input = 310, .cache_write = 300, .cache_write_long = 200, .output = 20}},
+        {"{\"usage\":{\"input_tokens\":10,\"cache_creation_input_tokens\":100,"
+         "\"cache_creation\":{\"ephemeral_1h_input_tokens\":200},\"output_tokens\":20}}",
+         true,
+         {.input = 110, .cache_write = 100, .cache_write_long = 100, .output = 20}},
         {"{\"usage\":{\"input_tokens\":10,\"cache_read_input_tokens\":null,\"cache_creation_input_tokens\":null,"
          "\"output_tokens\":20}}",
          true,
@@ -141,6 +147,14 @@ static void usage_becomes_inclusive(void **state) {
          "\"output_tokens\":1000}]}}",
          true,
          {.input = 203005, .cached = 5, .output = 4500}},
+        {"{\"usage\":{\"input_tokens\":10,\"cache_creation_input_tokens\":30,\"cache_creation\":{\"ephemeral_1h_input_tokens\":7},"
+         "\"output_tokens\":2,\"iterations\":["
+         "{\"type\":\"message\",\"input_tokens\":4,\"cache_creation_input_tokens\":20,"
+         "\"cache_creation\":{\"ephemeral_5m_input_tokens\":15,\"ephemeral_1h_input_tokens\":5},\"output_tokens\":1},"
+         "{\"type\":\"message\",\"input_tokens\":10,\"cache_creation_input_tokens\":30,"
+         "\"cache_creation\":{\"ephemeral_5m_input_tokens\":23,\"ephemeral_1h_input_tokens\":7},\"output_tokens\":2}]}}",
+         true,
+         {.input = 64, .cache_write = 50, .cache_write_long = 12, .output = 3}},
         {"{\"usage\":{\"input_tokens\":10,\"output_tokens\":20,\"iterations\":null}}",
          true,
          {.input = 10, .output = 20}},

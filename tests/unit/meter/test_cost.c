@@ -200,6 +200,26 @@ static void modalities_have_their_prices(void **state) {
     assert_int_equal(weir_price_cost(&price, &usage), 5 + 100);
 }
 
+/* Writes for an hour are a part of all writes, and cost as these where they have no price of their own. */
+static void writes_for_an_hour_have_their_price(void **state) {
+    (void)state;
+    struct weir_price price = one_tier(1000000, 100000, 1250000, 10000000, -1);
+    price.tiers[0].cache_write_long = 2000000;
+    struct weir_usage usage = {.input = 100, .cached = 10, .cache_write = 40, .cache_write_long = 28};
+    assert_int_equal(weir_price_cost(&price, &usage), 1 + 56 + 15 + 50);
+    usage.cache_write_long = 1000; /* more than was written at all */
+    assert_int_equal(weir_price_cost(&price, &usage), 1 + 80 + 50);
+    usage.cache_write_long = INT64_MIN;
+    assert_int_equal(weir_price_cost(&price, &usage), 1 + 50 + 50);
+    usage = (struct weir_usage){.input = 100, .cache_write_long = 28};
+    assert_int_equal(weir_price_cost(&price, &usage), 100);
+    price.tiers[0].cache_write_long = -1;
+    usage = (struct weir_usage){.input = 100, .cache_write = 40, .cache_write_long = 28};
+    assert_int_equal(weir_price_cost(&price, &usage), 50 + 60);
+    price.tiers[0].cache_write = -1;
+    assert_int_equal(weir_price_cost(&price, &usage), 100);
+}
+
 /* The parts never exceed the whole; who comes first has his. */
 static void odd_modalities_are_clamped(void **state) {
     (void)state;
@@ -306,6 +326,7 @@ int main(void) {
         cmocka_unit_test(saturates),
         cmocka_unit_test(the_tier_is_chosen_by_the_whole_input),
         cmocka_unit_test(modalities_have_their_prices),
+        cmocka_unit_test(writes_for_an_hour_have_their_price),
         cmocka_unit_test(odd_modalities_are_clamped),
         cmocka_unit_test(units_are_charged),
         cmocka_unit_test(both_are_rounded_together),

@@ -50,7 +50,8 @@ static void a_whole_entry(void **state) {
         "\"output_cost_per_token\":0.0},"
         "\"gemini/g-2\":{\"litellm_provider\":\"gemini\",\"mode\":\"chat\",\"input_cost_per_token\":1.25e-06,"
         "\"output_cost_per_token\":1e-05,\"cache_read_input_token_cost\":1.25e-07,"
-        "\"cache_creation_input_token_cost\":0.0000015,\"output_cost_per_reasoning_token\":12E-6,"
+        "\"cache_creation_input_token_cost\":0.0000015,\"cache_creation_input_token_cost_above_1hr\":2.5e-06,"
+        "\"cache_creation_input_token_cost_above_1hr_above_200k_tokens\":5e-06,\"output_cost_per_reasoning_token\":12E-6,"
         "\"output_cost_per_token_above_200k_tokens\":1.5e-05,\"input_cost_per_token_above_200k_tokens\":2.5e-06,"
         "\"input_cost_per_token_above_128k_tokens\":2e-06,\"cache_read_input_token_cost_above_200k_tokens\":null,"
         "\"input_cost_per_token_batches\":1,\"input_cost_per_token_above_200k_tokens_priority\":1,"
@@ -63,6 +64,10 @@ static void a_whole_entry(void **state) {
     assert_int_equal(price->tiers[0].input, 1250000000);
     assert_int_equal(price->tiers[0].cached, 125000000);
     assert_int_equal(price->tiers[0].cache_write, 1500000000);
+    assert_int_equal(price->tiers[0].cache_write_long, 2500000000);
+    assert_int_equal(price->tiers[1].cache_write_long, 2500000000);
+    assert_int_equal(price->tiers[2].cache_write_long, 5000000000);
+    assert_int_equal(price->tiers[2].cache_write, 1500000000);
     assert_int_equal(price->tiers[0].output, 10000000000);
     assert_int_equal(price->tiers[0].reasoning, 12000000000);
     assert_int_equal(price->tier_count, 3);
@@ -93,7 +98,8 @@ static void names_and_what_may_be_absent(void **state) {
                "\"azure/x\":{\"litellm_provider\":\"azure_ai\"" PRICES "},"
                "\"p/\":{\"litellm_provider\":\"p\"" PRICES "},"
                "\"embed\":{\"litellm_provider\":\"e\",\"mode\":\"embedding\",\"input_cost_per_token\":2e-08},"
-               "\"written\":{\"litellm_provider\":\"w\",\"cache_creation_input_token_cost\":0.0" PRICES "}}");
+               "\"written\":{\"litellm_provider\":\"w\",\"cache_creation_input_token_cost\":0.0,"
+               "\"cache_creation_input_token_cost_above_1hr\":0" PRICES "}}");
     const struct weir_price *price = find(&imported, "anyone", "a");
     assert_non_null(price);
     assert_int_equal(price->provider.length, 0);
@@ -112,6 +118,7 @@ static void names_and_what_may_be_absent(void **state) {
     assert_int_equal(price->tiers[0].output, 0);
     price = find(&imported, "w", "written");
     assert_non_null(price);
+    assert_int_equal(price->tiers[0].cache_write_long, -1);
     assert_int_equal(price->tiers[0].cache_write, -1); /* nothing added is not for nothing */
     release(&imported);
 }

@@ -36,7 +36,7 @@ static void reads_all_fields(void **state) {
         "{\"provider\":\"p\",\"model\":\"a\\/b\\u00fc\",\"input\":10,\"cached\":1,\"cache_write\":12,"
         "\"output\":40,\"reasoning\":50,"
         "\"tiers\":[{\"above_input_tokens\":200000,\"input\":20,\"output\":80},"
-        "{\"above_input_tokens\":500000,\"input\":30,\"cached\":0,\"cache_write\":1e2,\"output\":90,\"reasoning\":91}],"
+        "{\"above_input_tokens\":500000,\"input\":30,\"cached\":0,\"cache_write\":1e2,\"cache_write_long\":160,\"output\":90,\"reasoning\":91}],"
         "\"max_input_tokens\":1000000,\"max_output_tokens\":65536,"
         "\"source\":\"https://example.com/prices\",\"date\":\"2026-10-31\"}," ROW("\"model\":\"plain\"")));
     assert_int_equal(weir_prices_count(prices), 2);
@@ -48,6 +48,8 @@ static void reads_all_fields(void **state) {
     assert_int_equal(price->tiers[1].above_input_tokens, 200000);
     assert_int_equal(price->tiers[1].cached, -1);
     assert_int_equal(price->tiers[2].cache_write, 100);
+    assert_int_equal(price->tiers[0].cache_write_long, -1);
+    assert_int_equal(price->tiers[2].cache_write_long, 160);
     assert_int_equal(price->max_input_tokens, 1000000);
     assert_int_equal(price->max_output_tokens, 65536);
     assert_true(weir_span_equal(price->source, WEIR_SPAN("https://example.com/prices")));
