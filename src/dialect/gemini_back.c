@@ -45,14 +45,25 @@ struct weir_span dialect__gemini_path(struct weir_exchange *exchange, const char
     return path;
 }
 
-/* From the third generation on a model says how much it thinks by levels, and wants its signatures back. */
-static bool has_levels(struct weir_span model) {
+/* 0: the name does not say. */
+static int generation_of(struct weir_span model) {
     static const char mark[] = "gemini-";
     const char *at = memmem(model.at, model.length, mark, sizeof mark - 1);
     if (at == NULL || at + sizeof mark - 1 >= model.at + model.length)
-        return false;
+        return 0;
     char digit = at[sizeof mark - 1];
-    return digit >= '3' && digit <= '9';
+    return digit >= '1' && digit <= '9' ? digit - '0' : 0;
+}
+
+/* From the third generation on a model says how much it thinks by levels, and wants its signatures back. */
+static bool has_levels(struct weir_span model) {
+    return generation_of(model) >= 3;
+}
+
+/* One of a name that does not say may be one of them. */
+static bool looks_for_signatures(struct weir_span model) {
+    int generation = generation_of(model);
+    return generation == 0 || generation >= 3;
 }
 
 /* --- parts --- */
@@ -212,7 +223,7 @@ enum pass { RESULTS, PICTURES, REST, PASSES };
 
 static enum weir_status write_turn(struct writing *writing, const struct weir_turn *turn, enum pass pass) {
     enum weir_status status = WEIR_OK;
-    bool needs_mark = has_levels(writing->exchange->back_model) && !has_own_signature(turn->parts);
+    bool needs_mark = looks_for_signatures(writing->exchange->back_model) && !has_own_signature(turn->parts);
     for (const struct weir_part *part = turn->parts; status == WEIR_OK && part != NULL; part = part->next) {
         bool is_result = part->kind == WEIR_PART_TOOL_RESULT, is_call = part->kind == WEIR_PART_TOOL_CALL;
         if (pass == PICTURES && is_result)

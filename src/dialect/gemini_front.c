@@ -53,6 +53,19 @@ static enum weir_part_kind kind_of_type(struct weir_span type) {
 }
 
 /* {"mimeType","data"} or {"mimeType","fileUri"}; what the vendor keeps itself no other provider can read. */
+/* Bytes may be written in either alphabet of base64; other vendors take the standard one alone. */
+static enum weir_status in_standard_base64(struct weir_arena *arena, struct weir_span *data) {
+    if (memchr(data->at, '-', data->length) == NULL && memchr(data->at, '_', data->length) == NULL)
+        return WEIR_OK;
+    char *copy = weir_arena_alloc_raw(arena, data->length);
+    if (copy == NULL)
+        return WEIR_ENOMEM;
+    for (size_t i = 0; i < data->length; i++)
+        copy[i] = data->at[i] == '-' ? '+' : data->at[i] == '_' ? '/' : data->at[i];
+    *data = weir_span_of(copy, data->length);
+    return WEIR_OK;
+}
+
 static enum weir_status read_media(struct dialect__reading *reading, const struct weir_json_node *blob,
                                    const char *member, const char *path, struct weir_part *part) {
     const struct weir_json_node *data = dialect__gemini_get(blob, member),
@@ -70,6 +83,8 @@ static enum weir_status read_media(struct dialect__reading *reading, const struc
     part->media.source = is_inline ? WEIR_MEDIA_INLINE : is_kept ? WEIR_MEDIA_FILE : WEIR_MEDIA_URL;
     part->kind = kind_of_type(part->media.type);
     part->name = WEIR_SPAN("video");
+    if (is_inline && in_standard_base64(reading->exchange->arena, &part->media.data) != WEIR_OK)
+        return WEIR_ENOMEM;
     return dialect__take_text(reading, dialect__gemini_get(blob, "displayName"),
                               dialect__path(reading, "%s.displayName", path), &part->media.filename);
 }

@@ -152,6 +152,6 @@ RAISES["langchain-anthropic"] = {"key": "AnthropicAuthenticationError", "model":
                                  "broken": RAISES["anthropic-python"]["broken"], "cut": RAISES["anthropic-python"]["cut"]}
 RAISES["langchain-ollama"] = RAISES["ollama-python"]
 RAISES["llamaindex-openai"] = {**RAISES["openai-python"], "cut": ("APIError", "RemoteProtocolError")}
-RAISES["langchain-google"] = {"key": "GoogleAuthenticationError", "model": "GoogleModelNotFoundError", "parameter": "GoogleInvalidRequestError",
+RAISES["langchain-google"] = {"key": "GoogleAuthenticationError", "model": "GoogleModelNotFoundError", "parameter": ("GoogleInvalidRequestError", "GoogleGenerativeAIError"),
                               "limit": "GoogleRateLimitError", "server": "GoogleAPIError", "broken": "GoogleAPIError",
                               "cut": ("GoogleAPIError", "RemoteProtocolError")}

@@ -107,7 +107,7 @@ static void googles_prompts(void **state) {
     expect_prompt(
         &weir_front_gemini, WEIR_DIALECT_OPENAI,
         "{'system_instruction':{'parts':[{'text':'Be brief'}]},'contents':[{'role':'user','parts':[{'text':'look'},"
-        "{'inline_data':{'mime_type':'image/png','data':'AAAA'}}]},{'role':'model','parts':[{'functionCall':{'name':'f',"
+        "{'inline_data':{'mime_type':'image/png','data':'A-_A'}}]},{'role':'model','parts':[{'functionCall':{'name':'f',"
         "'args':{'a':1}}}]},{'role':'user','parts':[{'functionResponse':{'name':'f','response':{'result':'sunny'}}}]}],"
         "'tools':[{'functionDeclarations':[{'name':'f','description':'d','parameters':{'type':'OBJECT','properties':"
         "{'type':{'type':'STRING','nullable':true},'list':{'type':'ARRAY','items':{'type':'INTEGER'},'min_items':'1'}},"
@@ -115,7 +115,7 @@ static void googles_prompts(void **state) {
         "'generationConfig':{'maxOutputTokens':9,'topP':0.5,'candidateCount':1,'stop_sequences':['END']}}",
         "/chat/completions",
         "{'model':'upstream','messages':[{'role':'system','content':'Be brief'},{'role':'user','content':[{'type':'text',"
-        "'text':'look'},{'type':'image_url','image_url':{'url':'data:image/png;base64,AAAA'}}]},{'role':'assistant',"
+        "'text':'look'},{'type':'image_url','image_url':{'url':'data:image/png;base64,A+/A'}}]},{'role':'assistant',"
         "'content':null,'tool_calls':[{'id':'call_00ff_0','type':'function','function':{'name':'f','arguments':"
         "'{\\'a\\':1}'}}]},{'role':'tool','tool_call_id':'call_00ff_0','content':'sunny'}],'tools':[{'type':'function',"
         "'function':{'name':'f','description':'d','parameters':{'type':'object','properties':{'type':{'type':['string',"
