@@ -519,6 +519,7 @@ static bool is_price(struct weir_span name) {
                                          "output_cost_per_token",
                                          "cache_read_input_token_cost",
                                          "cache_creation_input_token_cost",
+                                         "cache_creation_input_token_cost_above_1hr",
                                          "output_cost_per_reasoning_token",
                                          "input_cost_per_audio_token",
                                          "output_cost_per_audio_token",

@@ -183,6 +183,7 @@ def test_costs_become_exact_prices_beside_the_built_in_ones(instance):
                                        "output": 4_560_000_000, "tiers": [{"above_input_tokens": 200000, "input": 2_460_000_000,
                                                                            "cached": 610_000_000, "output": 9_120_000_000}], **common}
     assert own["vllm", "own-model"] == {"provider": "vllm", "model": "own-model", "input": 500_000_000, "output": 1_500_000_000,
+                                        "cache_write": 625_000_000, "cache_write_long": 1_000_000_000,
                                         "max_input_tokens": 32768, "max_output_tokens": 4096, **common}
     assert own["vllm", "own-embedder"]["input"] == 10_000_000
     assert own["openai", "whisper-1"]["second"] == 100_000_000_000

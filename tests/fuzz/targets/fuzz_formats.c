@@ -126,6 +126,7 @@ static void fuzz_form(const struct weir_format *format, struct weir_arena *arena
 
 static void check_usage(const struct weir_usage *usage) {
     require(usage->input >= 0 && usage->cached >= 0 && usage->cache_write >= 0 && usage->output >= 0);
+    require(usage->cache_write_long >= 0 && usage->cache_write_long <= usage->cache_write);
     require(usage->reasoning >= 0 && usage->units >= 0 && usage->input_audio >= 0 && usage->output_image >= 0);
 }
 

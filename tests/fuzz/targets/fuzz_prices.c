@@ -27,6 +27,7 @@ static void check_costs(const struct weir_price *price) {
         const struct weir_usage odd = {.input = counts[i],
                                        .cached = INT64_MAX,
                                        .cache_write = INT64_MAX,
+                                       .cache_write_long = INT64_MAX,
                                        .output = -counts[i],
                                        .reasoning = counts[i]};
         require(weir_price_cost(price, &odd) >= 0);
