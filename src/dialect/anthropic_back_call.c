@@ -5,6 +5,7 @@
  * thinking cannot be, it is left out and named among the ignored. Temperatures end at 1. The older version of the API is asked for: the newer one refuses
  * temperature, top_p and top_k.
  */
+#include "base/map.h"
 #include "dialect/anthropic_impl.h"
 
 #define COUNT(list) (sizeof(list) / sizeof *(list))
@@ -132,17 +133,6 @@ static enum weir_status write_tool(struct dialect__anthropic_writing *writing, c
     return weir_is_said(name) ? status : WEIR_ENOMEM;
 }
 
-static bool is_called_before(const struct weir_prompt *prompt, const struct weir_part *until, struct weir_span name) {
-    for (const struct weir_turn *turn = prompt->turns; turn != NULL; turn = turn->next)
-        for (const struct weir_part *part = turn->parts; part != NULL; part = part->next) {
-            if (part == until)
-                return false;
-            if (part->kind == WEIR_PART_TOOL_CALL && weir_span_equal(part->name, name))
-                return true;
-        }
-    return false;
-}
-
 /* A conversation that has calls needs tools: those that were called, none of which may be called again. */
 static enum weir_status write_called_tools(struct dialect__anthropic_writing *writing) {
     const struct weir_prompt *prompt = writing->prompt;
@@ -151,16 +141,22 @@ static enum weir_status write_called_tools(struct dialect__anthropic_writing *wr
     bool any = false;
     if (!dialect__anthropic_has_calls(prompt))
         return WEIR_OK;
+    struct weir_map *told = weir_map_new(0); /* the names */
+    if (told == NULL)
+        return WEIR_ENOMEM;
     weir_json_write_name(writer, "tools");
     weir_json_write_array(writer);
     for (const struct weir_turn *turn = prompt->turns; turn != NULL; turn = turn->next)
         for (const struct weir_part *part = turn->parts; status == WEIR_OK && part != NULL; part = part->next) {
             const struct weir_tool tool = {.kind = WEIR_TOOL_FUNCTION, .name = part->name};
-            if (part->kind != WEIR_PART_TOOL_CALL || is_called_before(prompt, part, part->name))
+            if (part->kind != WEIR_PART_TOOL_CALL || weir_map_find(told, part->name) != NULL)
                 continue;
-            status = write_tool(writing, &tool);
+            status = weir_map_put(told, part->name, &any, NULL);
+            if (status == WEIR_OK)
+                status = write_tool(writing, &tool);
             any = true;
         }
+    weir_map_free(&told);
     if (!any)
         status = write_tool(writing, &(struct weir_tool){.kind = WEIR_TOOL_FUNCTION, .name = WEIR_SPAN("none")});
     weir_json_write_end(writer);

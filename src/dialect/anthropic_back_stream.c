@@ -44,6 +44,13 @@ static struct weir_span text_of(const struct weir_json_node *object, const char 
 
 /* --- free text out of its object --- */
 
+static bool is_escape(const struct dialect__anthropic_input *input) {
+    bool is_hex = input->held[1] == 'u';
+    for (size_t i = 2; is_hex && i < input->held_length; i++)
+        is_hex = memchr("0123456789abcdefABCDEF", input->held[i], 22) != NULL;
+    return is_hex || memchr("\"\\/bfnrt", input->held[1], 8) != NULL;
+}
+
 /* One character of the JSON, `raw` as it stood in the wire text. */
 static void take_character(struct dialect__anthropic_input *input, char byte, struct weir_span raw,
                            struct weir_buffer *out) {
@@ -60,7 +67,8 @@ static void take_character(struct dialect__anthropic_input *input, char byte, st
         input->held[input->held_length++] = byte;
         if (input->held_length < (input->held[1] == 'u' ? 6U : 2U))
             return;
-        weir_buffer_append(out, weir_span_of(input->held, input->held_length));
+        weir_buffer_append(out, is_escape(input) ? weir_span_of(input->held, input->held_length)
+                                                 : WEIR_SPAN("\\ufffd")); /* a model's own mistake */
         input->held_length = 0;
     } else if (byte == '\\') {
         input->held[input->held_length++] = byte;

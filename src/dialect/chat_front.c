@@ -366,12 +366,18 @@ static enum weir_status read_functions(struct dialect__reading *reading, const s
     return WEIR_OK;
 }
 
+/* More than any vendor takes; each tool is looked for among them. */
+enum { MOST_CHOSEN = 1000 };
+
 static enum weir_status add_chosen(struct dialect__reading *reading, const struct weir_json_node *name) {
     struct weir_name *last = reading->prompt->chosen_tools;
     if (!weir_json_is(name, WEIR_JSON_STRING))
         return dialect__must_be(reading, "tool_choice.function.name", "a string", name);
-    while (last != NULL && last->next != NULL)
+    size_t count = 1;
+    for (; last != NULL && last->next != NULL; count++)
         last = last->next;
+    if (count > MOST_CHOSEN)
+        return dialect__must_be(reading, "tool_choice", "about at most 1000 tools", name);
     return weir_name_add(reading->exchange->arena, &reading->prompt->chosen_tools, &last, weir_json_inside(name)) ==
                    NULL
                ? WEIR_ENOMEM

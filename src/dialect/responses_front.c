@@ -374,6 +374,9 @@ static enum weir_status read_tools(struct dialect__reading *reading, const struc
     return status;
 }
 
+/* More than any vendor takes; each tool is looked for among them. */
+enum { MOST_CHOSEN = 1000 };
+
 static enum weir_status add_chosen(struct dialect__reading *reading, const struct weir_json_node *tool) {
     struct weir_arena *arena = reading->exchange->arena;
     struct weir_name *last = reading->prompt->chosen_tools;
@@ -381,8 +384,11 @@ static enum weir_status add_chosen(struct dialect__reading *reading, const struc
     if (!weir_is_said(name))
         return dialect__must_be(reading, "tool_choice.name", "the name of a tool that the client runs",
                                 weir_json_get(tool, "name"));
-    while (last != NULL && last->next != NULL)
+    size_t count = 1;
+    for (; last != NULL && last->next != NULL; count++)
         last = last->next;
+    if (count > MOST_CHOSEN)
+        return dialect__must_be(reading, "tool_choice", "about at most 1000 tools", tool);
     name = join_names(arena, said_text(tool, "namespace"), name);
     return weir_name_add(arena, &reading->prompt->chosen_tools, &last, name) == NULL ? WEIR_ENOMEM : WEIR_OK;
 }

@@ -131,7 +131,7 @@ void gateway__hide_credential(const struct weir_request *request, struct weir_bu
     enum { LEAST = 8 }; /* a shorter one is a word like others */
     const struct weir_secret *secret = request->target != NULL ? request->target->provider->credential : NULL;
     struct weir_span credential = weir_secret_reveal(secret);
-    if (credential.length < LEAST || out->length < from)
+    if (credential.length < LEAST || out->length < credential.length || out->length < from)
         return;
     char *at = out->at + from;
     while ((at = memmem(at, out->length - (size_t)(at - out->at), credential.at, credential.length)) != NULL) {

@@ -20,6 +20,7 @@ enum weir_status gateway__translate_begin_streams(struct weir_request *request) 
     const struct weir_front *front = request->format->front;
     translation->has_ended = translation->has_failed = translation->has_usage = false;
     translation->exchange.front_framing = front->framing;
+    request->relay.out.max_bytes = WEIR_MAX_TRANSLATED_BYTES; /* some formats say everything again at the end */
     translation->front_stream = front->begin_stream(&translation->exchange);
     translation->back_stream = translation->back->begin_stream(&translation->exchange);
     return translation->front_stream != NULL && translation->back_stream != NULL ? WEIR_OK : WEIR_ENOMEM;

@@ -447,6 +447,64 @@ static void test_many_parts(void **state) {
     weir_arena_free(&arena);
 }
 
+/* As many names of tools, where none are given any more: each is told once. */
+static void test_many_called_tools(void **state) {
+    (void)state;
+    enum { MANY = 20000 };
+    struct weir_prompt prompt = {.stream = false};
+    struct weir_turn *turn = weir_prompt_add_turn(exchange.arena, &prompt, WEIR_TURN_USER);
+    struct weir_call_problem problem = {.field = ""};
+    struct weir_back_target target;
+    struct weir_buffer out;
+    weir_part_add(exchange.arena, &turn->parts, WEIR_PART_TEXT)->text = WEIR_SPAN("a");
+    turn = weir_prompt_add_turn(exchange.arena, &prompt, WEIR_TURN_ASSISTANT);
+    struct weir_arena *arena = weir_arena_new(0, 256 * WEIR_MIB);
+    for (size_t i = 0; i < MANY; i++) {
+        struct weir_part *call = weir_part_add(arena, &turn->parts, WEIR_PART_TOOL_CALL);
+        call->id = WEIR_SPAN("c");
+        call->name = weir_span_of_string(weir_arena_format(arena, "tool_%zu", i / 2));
+    }
+    weir_buffer_init(&out, 64 * WEIR_MIB);
+    assert_int_equal(weir_back_of(WEIR_DIALECT_ANTHROPIC)->write_prompt(&exchange, &prompt, &target, &out, &problem),
+                     WEIR_OK);
+    assert_int_equal(count_of(weir_buffer_span(&out), "input_schema"), MANY / 2);
+    weir_buffer_release(&out);
+    weir_arena_free(&arena);
+}
+
+/* Free text comes as the one member of an object, which a model may write wrongly. */
+static void test_wrong_free_text(void **state) {
+    static const char *const pieces[] = {"\\\\\\n", "\\\\q", "\\\\u12\\\"3", "\\\\u00e9", "\\\\\\\"", "\\\\x"};
+    (void)state;
+    for (size_t i = 0; i < sizeof pieces / sizeof *pieces; i++) {
+        struct weir_buffer out;
+        struct crossing crossing = {.front = &weir_front_chat};
+        struct weir_call_problem problem;
+        renew();
+        weir_buffer_init(&out, WEIR_MIB);
+        weir_buffer_init(&crossing.out, WEIR_MIB);
+        assert_int_equal(call_of(&askings[0], WEIR_DIALECT_ANTHROPIC,
+                                 quoted("{'model':'m','messages':[{'role':'user','content':'a'}],"
+                                        "'tools':[{'type':'custom','custom':{'name':'patch'}}]}"),
+                                 &out, &problem),
+                         WEIR_OK);
+        const char *text = weir_arena_format(
+            exchange.arena,
+            "data: {'type':'message_start','message':{'id':'i','model':'up'}}\n\n"
+            "data: {'type':'content_block_start','index':0,'content_block':{'type':'tool_use','id':'c','name':'patch','input':{}}}\n\n"
+            "data: {'type':'content_block_delta','index':0,'delta':{'type':'input_json_delta','partial_json':'{\\\"input\\\":\\\"%sz\\\"}'}}\n\n"
+            "data: {'type':'message_delta','delta':{'stop_reason':'tool_use'},'usage':{'output_tokens':7}}\n\n"
+            "data: {'type':'message_stop'}\n\n",
+            pieces[i]);
+        cross_stream(WEIR_DIALECT_ANTHROPIC, quoted(text), SIZE_MAX, &crossing);
+        assert_int_equal(crossing.whole, 1);
+        assert_pieces(&weir_front_chat, weir_buffer_span(&crossing.out), pieces[i], "chat");
+        assert_holds(weir_buffer_span(&crossing.out), "\"custom\":{\"input\":\"", pieces[i], "chat");
+        weir_buffer_release(&crossing.out);
+        weir_buffer_release(&out);
+    }
+}
+
 /* --- hostile --- */
 
 /* The values of a body, one after another, become something else. */
@@ -626,6 +684,8 @@ int main(void) {
         cmocka_unit_test_setup_teardown(test_forged_signatures, begin, end),
         cmocka_unit_test_setup_teardown(test_long_ids, begin, end),
         cmocka_unit_test_setup_teardown(test_many_parts, begin, end),
+        cmocka_unit_test_setup_teardown(test_many_called_tools, begin, end),
+        cmocka_unit_test_setup_teardown(test_wrong_free_text, begin, end),
         cmocka_unit_test_setup_teardown(test_calls_of_other_kinds, begin, end),
         cmocka_unit_test_setup_teardown(test_answers_of_other_kinds, begin, end),
         cmocka_unit_test_setup_teardown(test_streams_cut_and_of_other_kinds, begin, end),
