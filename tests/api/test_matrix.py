@@ -80,6 +80,7 @@ def test_through_weir(through, client, back):
     assert not problems, "\n".join(problems)
 
 
+@pytest.mark.timeout(900)
 def test_the_page_is_what_was_seen(through, request):
     if {name for name, _, _ in through} != set(NAMES):
         pytest.skip("only some of the clients were run")
@@ -93,6 +94,7 @@ def test_the_page_is_what_was_seen(through, request):
     assert PAGE.read_text() == whole, "docs/dialects.md is not what was seen: run this file with --write and look at the difference"
 
 
+@pytest.mark.timeout(900)
 def test_every_gap_is_met(through, request):
     if {name for name, _, _ in through} != set(NAMES):
         pytest.skip("only some of the clients were run")
