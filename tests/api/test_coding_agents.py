@@ -6,7 +6,6 @@ import pytest
 from harness.agents import ClaudeCode, Codex, MANUAL, TOOL_NAMES
 from harness.arrived import arrived
 from harness.matrix_clients import BACKS
-from harness.matrix_gaps import PENDING
 from harness.matrix_run import Lane
 from harness.plain import call
 from harness.vendor_types import problems
@@ -46,11 +45,7 @@ def seen_by(lane, back):
     return kept, arrived(back, kept["body"])
 
 
-def backs_for(front):
-    return [pytest.param(back, marks=pytest.mark.xfail(strict=True, reason="not translated yet")) if (front, back) in PENDING else back for back in BACKS]
-
-
-@pytest.mark.parametrize("back", backs_for("anthropic"))
+@pytest.mark.parametrize("back", BACKS)
 def test_claude_code(lane, back):
     """Two questions; each of them is answered with a tool's call first, and with text when its result has been sent back."""
     agent, reasons = ClaudeCode(f"via-{back}-reasoner"), []
@@ -87,7 +82,7 @@ def test_claude_code(lane, back):
         assert body["messages"] == asked["messages"][:-1]
 
 
-@pytest.mark.parametrize("back", backs_for("responses"))
+@pytest.mark.parametrize("back", BACKS)
 def test_codex(lane, back):
     agent, kinds = Codex(f"via-{back}-reasoner"), []
     for question in ("Read the main file.", "And again."):

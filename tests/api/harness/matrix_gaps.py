@@ -27,6 +27,8 @@ GAPS = [
     Gap(("thinking",), ("anthropic",), "These clients drop the thoughts of a turn, or what proves them, when they send it back. Anthropic takes the results of tools "
         "in a turn with thoughts only together with them, so that such a turn goes on without thinking.", differs=("thinking arrived",),
         fronts=("ai-openai-chat", "ai-compatible", "langchain-openai", "ollama")),
+    Gap(("thinking",), ("responses",), "These clients drop the thoughts of a turn, or what proves them, when they send it back: the turn goes on without them.",
+        differs=("signature",), fronts=("ai-openai-chat", "ai-compatible", "langchain-openai", "ollama")),
     Gap(("refusal",), ("ollama",), "Ollama has no word for a refusal: it ends like any answer.", differs=("finish",),
         fronts=("anthropic-python", "anthropic-node", "google-genai-python", "google-genai-node")),
     Gap(("image_url",), ("ollama",), "Ollama takes pictures in the request alone, and weir fetches nothing on a client's behalf.", refused=True),
@@ -34,9 +36,6 @@ GAPS = [
     Gap(("embeddings",), ("anthropic",), "Anthropic has no embeddings.", refused=True),
     Gap(("no_tool", "forced_tool"), ("ollama",), "Ollama lets nobody choose the tool.", differs=("choice", "tools")),
 ]
-
-# Translations that are being built: (front, back) of which not every case is as it must be. A pair leaves this list when it is.
-PENDING = set()
 
 
 def gap_of(client, back, case):

@@ -56,6 +56,17 @@ def of_answer(client, back, case, result):
     return problems
 
 
+# Whose thoughts, or calls, bear what proves them; it must come back with every turn that called a tool.
+SIGNS = ("responses", "anthropic", "gemini")
+
+
+def of_signatures(back, found):
+    if back not in SIGNS or not found.get("thinking"):
+        return []
+    return [f"signature of turn {number} did not arrive" for number, turn in enumerate(found["turns"])
+            if turn.get("calls") and not any(signature for _, signature in turn.get("thoughts", []))]
+
+
 def of_arrival(client, back, case, cell):
     """The last request of a case has everything that those before it had."""
     problems = []
@@ -65,6 +76,7 @@ def of_arrival(client, back, case, cell):
     if not knows_path(back, path):
         return [f"it arrived at {path}, which {back} does not have"]
     found = facts(back, body) if case.arrives else {}
+    problems += of_signatures(back, found) if case.name == "thinking" else []
     for name, wanted in case.arrives.items():
         if name == "turns":
             wanted = [{**turn, **({"thoughts": got["thoughts"]} if "thoughts" in got and "thoughts" not in turn else {})}

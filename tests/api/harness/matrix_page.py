@@ -24,10 +24,10 @@ def table(seen):
         groups.setdefault(rows, []).append(client.title)
     lines = []
     for rows, titles in groups.items():
-        lines += [f"### {', '.join(titles)}", "", f"| | {' | '.join(BACKS)} |", "|---|" + "---|" * len(BACKS)]
+        lines += [f"### {'; '.join(titles)}", "", f"| | {' | '.join(BACKS)} |", "|---|" + "---|" * len(BACKS)]
         whole = [row[0] for row in rows if set(row[1:]) == {WORKS}]
         lines += [f"| {' | '.join(row)} |" for row in rows if set(row[1:]) != {WORKS}]
-        lines += [f"| {', '.join(whole)} | {' | '.join([WORKS] * len(BACKS))} |", ""]
+        lines += [f"| {'; '.join(whole)} | {' | '.join([WORKS] * len(BACKS))} |", ""]
     lines += ["### Gaps", ""]
     lines += [f"{number}. {why}" for why, number in sorted(notes.items(), key=lambda item: item[1])]
     return "\n".join(lines) + "\n"

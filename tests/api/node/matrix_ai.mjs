@@ -36,7 +36,7 @@ const loop = async (client, ask, more = {}) => {
   const tools = declared(1, async () => material.outcome);
   const first = await generateText(asked(client, ask, { tools, ...looping, ...more }));
   if (!more.thinks) return { turns: first.steps.map(told) };
-  const messages = [{ role: "user", content: ask.prompt }, ...first.response.messages, { role: "user", content: material.again }];
+  const messages = [{ role: "user", content: ask.prompt }, ...first.responseMessages, { role: "user", content: material.again }];
   const second = await generateText(asked(client, ask, { tools, ...looping, ...more, messages }));
   return { turns: [...first.steps, ...second.steps].map(told) };
 };
