@@ -22,8 +22,6 @@ GAPS = [
         differs=("reasoning",), fronts=("ai-openai-chat", "langchain-openai")),
     Gap(("stop",), ("responses",), "Responses know no stop sequences: the parameter is left out, and named in `x-weir-ignored-params`.", differs=("stop",),
         fronts=("openai", "anthropic", "gemini", "ollama")),
-    Gap(("count",), ("openai", "anthropic", "gemini", "ollama"), "What a response's input would count is asked only of providers that speak Responses.",
-        refused=True, fronts=("responses",)),
     Gap(("thinking",), ("anthropic",), "These clients drop the thoughts of a turn, or what proves them, when they send it back. Anthropic takes the results of tools "
         "in a turn with thoughts only together with them, so that such a turn goes on without thinking.", differs=("thinking arrived",),
         fronts=("ai-openai-chat", "ai-compatible", "langchain-openai", "ollama")),
