@@ -8,6 +8,7 @@ declare as an iterable is read as a list (pydantic would look into an iterable o
 import base64
 import binascii
 import importlib
+import importlib.util
 import json
 import pkgutil
 import sys
@@ -15,7 +16,6 @@ import typing
 
 import anthropic.types
 import google.genai.types as gemini
-import ollama._types as ollama
 import openai.types.chat
 import openai.types.embedding_create_params
 import openai.types.responses
@@ -102,6 +102,16 @@ class EmbedContent(Request):
 class BatchEmbedContents(Request):
     requests: list[EmbedContent]
 
+
+def own_copy(name):
+    """A module of the package's once more: what is changed here is not what clients in the same process use."""
+    specification = importlib.util.find_spec(name)
+    copy = importlib.util.module_from_spec(specification)
+    specification.loader.exec_module(copy)
+    return copy
+
+
+ollama = own_copy("ollama._types")
 
 # A schema may say more about a property than these types name, and the server passes it on.
 OPEN = (ollama.Tool.Function.Parameters, ollama.Tool.Function.Parameters.Property)
