@@ -18,18 +18,23 @@ static enum weir_status read_kept(struct weir_arena *arena, struct weir_span bod
 
 static enum weir_status read_batch(struct weir_arena *arena, struct weir_span body, struct weir_call *call,
                                    struct weir_call_problem *problem) {
-    enum weir_status status = read_kept(arena, body, call, problem);
+    if (read_kept(arena, body, call, problem) != WEIR_OK)
+        return WEIR_EINVAL;
     call->background = true;
-    return status;
+    return WEIR_OK;
 }
 
 /* Anything: a file's bytes, or what is said of it before they come. */
 static enum weir_status read_upload(struct weir_arena *arena, struct weir_span body, struct weir_call *call,
                                     struct weir_call_problem *problem) {
     (void)arena;
-    (void)body;
     (void)problem;
-    call->is_kept = true;
+    *call = (struct weir_call){.body = body,
+                               .model = WEIR_SPAN(""),
+                               .choices = 1,
+                               .is_kept = true,
+                               .variant = WEIR_SPAN(""),
+                               .issued_id = WEIR_SPAN("")};
     return WEIR_OK;
 }
 

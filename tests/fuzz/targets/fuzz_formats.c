@@ -51,8 +51,16 @@ static void check_call(const struct weir_call *call) {
 /* A clamped call says so in the member that bounds its output, and stays JSON. */
 static void check_clamped(const struct weir_format *format, struct weir_arena *arena, struct weir_call *call,
                           struct weir_span body) {
-    static const struct weir_json_want wants[] = {{"max_tokens"}, {"max_completion_tokens"}, {"max_output_tokens"}};
-    struct weir_json_found found[3];
+    static const struct weir_json_want wants[] = {{"max_tokens"},
+                                                  {"max_completion_tokens"},
+                                                  {"max_output_tokens"},
+                                                  {"options.num_predict"},
+                                                  {"generationConfig.maxOutputTokens"},
+                                                  {"generationConfig.max_output_tokens"},
+                                                  {"generation_config.maxOutputTokens"},
+                                                  {"generation_config.max_output_tokens"}};
+    enum { WANTS = sizeof wants / sizeof *wants };
+    struct weir_json_found found[WANTS];
     struct weir_json_splice splice = {.count = 0};
     bool told = false;
     if (call->output_limit_name == NULL)
@@ -60,8 +68,8 @@ static void check_clamped(const struct weir_format *format, struct weir_arena *a
     call->clamped_output_tokens = 77;
     require(format->edit_call(arena, call, call->model, &splice) == WEIR_OK);
     struct weir_buffer sent = spliced(&splice, body);
-    require(weir_json_scan(weir_buffer_span(&sent), wants, 3, found, NULL, NULL) == WEIR_OK);
-    for (size_t i = 0; i < 3; i++)
+    require(weir_json_scan(weir_buffer_span(&sent), wants, WANTS, found, NULL, NULL) == WEIR_OK);
+    for (size_t i = 0; i < WANTS; i++)
         told = told || weir_span_equal(found[i].value, WEIR_SPAN("77"));
     require(told);
     weir_buffer_release(&sent);
@@ -83,8 +91,17 @@ static void fuzz_call(const struct weir_format *format, struct weir_arena *arena
     check_call(&call);
     if (format->edit_call == NULL)
         return;
+    bool is_in_path = (format->flags & WEIR_FORMAT_MODEL_IN_PATH) != 0; /* its body need not name it */
+    if (is_in_path)
+        call.model = WEIR_SPAN("asked");
     require(format->edit_call(arena, &call, model, &splice) == WEIR_OK);
     struct weir_buffer sent = spliced(&splice, body);
+    require(is_json(weir_buffer_span(&sent)));
+    if (is_in_path) {
+        weir_buffer_release(&sent);
+        check_clamped(format, arena, &call, body);
+        return;
+    }
     require(weir_json_scan(weir_buffer_span(&sent), wants, 2, found, NULL, NULL) == WEIR_OK);
     require(found[0].kind == WEIR_JSON_STRING && weir_json_string_equals(found[0].value, model));
     bool chats = format == &weir_format_chat || format == &weir_format_completions;
