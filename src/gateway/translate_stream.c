@@ -15,11 +15,24 @@ struct weir_span gateway__stream_type(const struct weir_request *request) {
     return WEIR_SPAN("text/event-stream; charset=utf-8");
 }
 
+/* Where the format has both: events where the query says alt=sse, else one array. */
+static enum weir_framing framing_of(const struct weir_request *request) {
+    struct weir_span item, query = request->head->query;
+    if ((request->format->flags & WEIR_FORMAT_ARRAY_STREAM) == 0)
+        return request->format->front->framing;
+    for (bool more = query.length > 0; more;) {
+        more = weir_span_split(query, '&', &item, &query);
+        if (weir_span_equal(item, WEIR_SPAN("alt=sse")) || weir_span_equal(item, WEIR_SPAN("$alt=sse")))
+            return WEIR_FRAMING_EVENTS;
+    }
+    return WEIR_FRAMING_ARRAY;
+}
+
 enum weir_status gateway__translate_begin_streams(struct weir_request *request) {
     struct gateway__translation *translation = request->translation;
     const struct weir_front *front = request->format->front;
     translation->has_ended = translation->has_failed = translation->has_usage = false;
-    translation->exchange.front_framing = front->framing;
+    translation->exchange.front_framing = framing_of(request);
     request->relay.out.max_bytes = WEIR_MAX_TRANSLATED_BYTES; /* some formats say everything again at the end */
     translation->front_stream = front->begin_stream(&translation->exchange);
     translation->back_stream = translation->back->begin_stream(&translation->exchange);

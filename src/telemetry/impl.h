@@ -136,7 +136,10 @@ static inline int64_t telemetry__load(const _Atomic int64_t *cell) {
     return atomic_load_explicit(cell, memory_order_relaxed);
 }
 static inline void telemetry__add(_Atomic int64_t *cell, int64_t more) {
-    atomic_store_explicit(cell, atomic_load_explicit(cell, memory_order_relaxed) + more, memory_order_relaxed);
+    int64_t sum; /* what a provider reports may be anything: a counter that is full stays so */
+    if (__builtin_add_overflow(atomic_load_explicit(cell, memory_order_relaxed), more, &sum))
+        sum = more > 0 ? INT64_MAX : INT64_MIN;
+    atomic_store_explicit(cell, sum, memory_order_relaxed);
 }
 
 #endif
