@@ -183,7 +183,7 @@ def test_a_reader_of_a_byte_at_a_time_holds_a_bounded_buffer(make_gateway, make_
         def steady():
             assert len(raw.socket.recv(1)) == 1
             grown.append(private_bytes(instance.pid) - memory)
-            return len(grown) > 40 and max(grown[-40:]) == grown[-40]
+            return len(grown) > 40 and max(grown[-40:]) - grown[-40] < 64 * 1024  # what the allocator moves besides
 
         until(steady, "memory to stop growing", 20, step=0.02)
         # Meanwhile others are served as ever.
